@@ -1,0 +1,48 @@
+# The commands of Headroom. `make help` lists them; the README explains the two that matter: `make demo` and `make test`.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+JOBS ?= $(shell nproc)
+PRESET ?= release
+BUILD := build/$(PRESET)
+PROGRAMS := headroomd headroomctl headroom-node headroom-agent headroom-load
+export CMAKE_BUILD_PARALLEL_LEVEL := $(JOBS)
+
+.PHONY: help deps configure build demo test test-e2e test-asan bench format tidy clean
+
+help: ## List the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+deps: ## Install what is missing (Debian packages, by apt)
+	@deploy/deps.sh
+
+configure: deps
+	@[ -f $(BUILD)/build.ninja ] || cmake --preset $(PRESET)
+
+build: configure ## Build the programs into build/release/bin
+	@cmake --build $(BUILD) --target $(PROGRAMS)
+
+demo: build ## Replay the outage on real processes: without Headroom, then with it (DEMO=short: the quick form)
+	@deploy/demo/demo.py $(if $(DEMO),--form $(DEMO))
+
+test: configure ## Build and run the tests
+	@cmake --build $(BUILD)
+	@ctest --test-dir $(BUILD) --output-on-failure --no-tests=error -j $(JOBS) -LE bench
+
+test-asan: ## The unit tests under address and undefined-behaviour sanitizers
+	@$(MAKE) --no-print-directory PRESET=asan deps
+	@[ -f build/asan/build.ninja ] || cmake --preset asan
+	@cmake --build build/asan
+	@ctest --test-dir build/asan --output-on-failure --no-tests=error -j $(JOBS) -L 'unit|scenario'
+
+bench: configure ## Measure speed beside its limits; writes build/bench/summary.json
+	@cmake --build $(BUILD)
+	@tests/bench/run.py
+
+format: ## Format our own code
+	@git ls-files '*.cc' '*.h' | xargs clang-format -i
+
+tidy: configure ## clang-tidy on our own code (all files)
+	@CI_FULL=1 .ci/tidy
+
+clean: ## Remove what was built
+	@rm -rf build

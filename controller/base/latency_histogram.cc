@@ -1,0 +1,34 @@
+#include "controller/base/latency_histogram.h"
+
+#include <cmath>
+#include <numeric>
+
+namespace headroom {
+
+int64_t LatencyHistogram::Total() const { return std::accumulate(counts.begin(), counts.end(), int64_t{0}); }
+
+absl::Duration LatencyHistogram::Quantile(double quantile) const {
+  const int64_t total = Total();
+  if (total == 0) return absl::ZeroDuration();
+  const auto rank = static_cast<int64_t>(std::ceil(std::clamp(quantile, 0.0, 1.0) * static_cast<double>(total)));
+  int64_t seen = 0;
+  int bucket = 0;
+  for (; bucket < kBuckets - 1; ++bucket) {
+    seen += counts[static_cast<size_t>(bucket)];
+    if (seen >= std::max<int64_t>(rank, 1)) break;
+  }
+  return absl::Microseconds((LowerMicros(bucket) + LowerMicros(bucket + 1)) / 2);
+}
+
+LatencyHistogram LatencyHistogram::Since(const LatencyHistogram& earlier) const {
+  LatencyHistogram window;
+  for (size_t i = 0; i < counts.size(); ++i) window.counts[i] = std::max<int64_t>(counts[i] - earlier.counts[i], 0);
+  return window;
+}
+
+LatencyHistogram& LatencyHistogram::operator+=(const LatencyHistogram& other) {
+  for (size_t i = 0; i < counts.size(); ++i) counts[i] += other.counts[i];
+  return *this;
+}
+
+}  // namespace headroom
