@@ -5,7 +5,9 @@
 
 namespace headroom {
 
-int64_t LatencyHistogram::Total() const { return std::accumulate(counts.begin(), counts.end(), int64_t{0}); }
+int64_t LatencyHistogram::Total() const {
+  return std::accumulate(counts.begin(), counts.end(), int64_t{0});
+}
 
 absl::Duration LatencyHistogram::Quantile(double quantile) const {
   const int64_t total = Total();

@@ -28,15 +28,16 @@ absl::StatusOr<T> Annotate(absl::StatusOr<T> result, absl::string_view context) 
 #define HR_CONCAT_(a, b) HR_CONCAT_INNER_(a, b)
 
 // HR_RETURN_IF_ERROR(expression): returns the status of `expression` from the enclosing function unless it is OK.
-#define HR_RETURN_IF_ERROR(expression)                             \
-  do {                                                             \
+#define HR_RETURN_IF_ERROR(expression)                              \
+  do {                                                              \
     if (absl::Status hr_status_ = (expression); !hr_status_.ok()) { \
-      return hr_status_;                                           \
-    }                                                              \
+      return hr_status_;                                            \
+    }                                                               \
   } while (false)
 
 // HR_ASSIGN_OR_RETURN(auto value, expression): `expression` is an absl::StatusOr.
-#define HR_ASSIGN_OR_RETURN(lhs, expression) HR_ASSIGN_OR_RETURN_IMPL_(HR_CONCAT_(hr_result_, __LINE__), lhs, expression)
+#define HR_ASSIGN_OR_RETURN(lhs, expression) \
+  HR_ASSIGN_OR_RETURN_IMPL_(HR_CONCAT_(hr_result_, __LINE__), lhs, expression)
 #define HR_ASSIGN_OR_RETURN_IMPL_(result, lhs, expression) \
   auto result = (expression);                              \
   if (!result.ok()) return result.status();                \
