@@ -11,6 +11,7 @@
 
 #include "controller/base/check.h"
 #include "headroom/v1/load.grpc.pb.h"
+#include "storage_node/proto_time.h"
 
 namespace headroom {
 namespace {
@@ -40,10 +41,6 @@ std::shared_ptr<grpc::Channel> OpenChannel(const std::string& controller) {
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   return grpc::CreateCustomChannel(controller, ControllerCredentials(), arguments);
-}
-
-absl::Duration PaceOf(const v1::Directive& directive) {
-  return absl::Seconds(directive.report_interval().seconds()) + absl::Nanoseconds(directive.report_interval().nanos());
 }
 
 absl::Status ToStatus(const grpc::Status& status) {
@@ -221,7 +218,7 @@ void StreamClient::NoteDirective(const v1::Directive& directive, const std::stri
     is_first = std::exchange(controller_, controller).empty();
     failure_count_ = 0;
     last_directive_at_ = absl::Now();
-    const absl::Duration pace = PaceOf(directive);
+    const absl::Duration pace = FromProto(directive.report_interval());
     if (pace >= kReportIntervalMin && pace <= kReportIntervalMax) {
       report_interval_ = pace;
       wake_.SignalAll();

@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "controller/base/check.h"
-#include "storage_node/sampler/files.h"
 #include "storage_node/sampler/kernel_text.h"
+#include "storage_node/sampler/small_file.h"
 
 namespace headroom {
 
@@ -42,8 +42,8 @@ bool NamespaceCounters::HasClaim() {
 
 std::optional<NamespaceCount> NamespaceCounters::ReadFiles() const {
   // "net" is of the thread that reads; /proc/net would be of the process's first thread.
-  const std::optional<std::string> netstat = ReadKernelFile(absl::StrCat(root_, "/proc/thread-self/net/netstat"));
-  const std::optional<std::string> snmp = ReadKernelFile(absl::StrCat(root_, "/proc/thread-self/net/snmp"));
+  const std::optional<std::string> netstat = ReadSmallFile(absl::StrCat(root_, "/proc/thread-self/net/netstat"));
+  const std::optional<std::string> snmp = ReadSmallFile(absl::StrCat(root_, "/proc/thread-self/net/snmp"));
   if (!netstat || !snmp) return std::nullopt;
   const std::optional<int64_t> overflows = CounterIn(*netstat, "TcpExt", "ListenOverflows");
   const std::optional<int64_t> out = CounterIn(*snmp, "Tcp", "OutSegs");

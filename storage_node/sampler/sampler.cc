@@ -9,8 +9,9 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
-#include "storage_node/sampler/files.h"
+#include "storage_node/proto_time.h"
 #include "storage_node/sampler/kernel_text.h"
+#include "storage_node/sampler/small_file.h"
 
 namespace headroom {
 namespace {
@@ -19,11 +20,6 @@ constexpr absl::Duration kSlowInterval = absl::Milliseconds(200);
 constexpr absl::Duration kOwnerInterval = absl::Seconds(10);  // who lives in a cgroup seldom changes
 constexpr absl::Duration kStallWindow = absl::Seconds(1);     // shorter shares of time are noise
 
-void ToProto(absl::Duration duration, google::protobuf::Duration& proto) {
-  proto.set_seconds(absl::IDivDuration(duration, absl::Seconds(1), &duration));
-  proto.set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(duration)));
-}
-
 int64_t SoftDescriptorLimit() {
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return 0;
@@ -31,7 +27,7 @@ int64_t SoftDescriptorLimit() {
 }
 
 int64_t ResidentBytes() {
-  const std::string statm = ReadKernelFile("/proc/self/statm").value_or("");
+  const std::string statm = ReadSmallFile("/proc/self/statm").value_or("");
   return ResidentPagesIn(statm).value_or(0) * sysconf(_SC_PAGESIZE);
 }
 
@@ -73,7 +69,7 @@ KernelSample Sampler::Sample(absl::Time now) {
   if (now - read_at_ >= kSlowInterval) {
     read_at_ = now;
     ReadNamespace();
-    ReadResources(now);
+    ReadResources();
     ReadPressure(now);
   }
   KernelSample sample = slow_;
@@ -101,14 +97,14 @@ void Sampler::ReadNamespace() {
   slow_.listener.set_retransmit_count(count->retransmit_count);
 }
 
-void Sampler::ReadResources(absl::Time) {
+void Sampler::ReadResources() {
   v1::Resources& resources = slow_.resources;
   resources.Clear();
   resources.set_fd_count(OpenDescriptorCount().value_or(0));
   resources.set_fd_count_max(SoftDescriptorLimit());
   resources.set_memory_bytes(ResidentBytes());
   resources.set_memory_bytes_max(cgroup_.MemoryBytesMax().value_or(MachineBytes()));
-  ToProto(CpuTime(), *resources.mutable_cpu_time());
+  *resources.mutable_cpu_time() = ToProto(CpuTime());
   resources.set_cpu_count(std::min(AllowedCpus(), cgroup_.CpuCountMax().value_or(AllowedCpus())));
 }
 

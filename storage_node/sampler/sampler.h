@@ -42,7 +42,7 @@ class Sampler {
  private:
   void ReadListeners(v1::Listener& listener) const;
   void ReadNamespace();
-  void ReadResources(absl::Time now);
+  void ReadResources();
   void ReadPressure(absl::Time now);
   std::optional<double> StallRatio(absl::string_view resource, const std::optional<Stall>& stall, absl::Time now);
 

@@ -1,11 +1,11 @@
-#include "storage_node/sampler/files.h"
+#include "storage_node/sampler/small_file.h"
 
 #include <fcntl.h>
 #include <unistd.h>
 
 namespace headroom {
 
-std::optional<std::string> ReadKernelFile(const std::string& path) {
+std::optional<std::string> ReadSmallFile(const std::string& path) {
   const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (file < 0) return std::nullopt;
   std::string text;
