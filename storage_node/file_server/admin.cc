@@ -158,6 +158,13 @@ Awaitable<void> ServeOne(FileServer& server, ConnectionSlot slot, AdminStream st
   }
 }
 
+Awaitable<ConnectionSlot> ReservedSlot(Gate& gate, Executor executor) {
+  while (true) {
+    if (std::optional<ConnectionSlot> slot = gate.TryConnect(SlotClass::kReserved)) co_return *std::move(slot);
+    co_await Sleep(executor, kAcceptPause);
+  }
+}
+
 }  // namespace
 
 Reply AnswerAdmin(FileServer& server, absl::string_view method, absl::string_view target) {
@@ -181,11 +188,6 @@ Reply AnswerAdmin(FileServer& server, absl::string_view method, absl::string_vie
 Awaitable<void> ServeAdmin(FileServer& server, asio::ip::tcp::acceptor& listener, Executor executor) {
   while (true) {
     ErrorCode error;
-    std::optional<ConnectionSlot> slot = server.gate().TryConnect(SlotClass::kReserved);
-    if (!slot) {
-      co_await Sleep(executor, kAcceptPause);
-      continue;
-    }
     Socket socket(executor);
     co_await listener.async_accept(socket, asio::redirect_error(kAwait, error));
     if (error == asio::error::operation_aborted) co_return;
@@ -193,7 +195,8 @@ Awaitable<void> ServeAdmin(FileServer& server, asio::ip::tcp::acceptor& listener
       co_await Sleep(executor, kAcceptPause);
       continue;
     }
-    asio::co_spawn(executor, ServeOne(server, *std::move(slot), AdminStream(std::move(socket))), asio::detached);
+    ConnectionSlot slot = co_await ReservedSlot(server.gate(), executor);
+    asio::co_spawn(executor, ServeOne(server, std::move(slot), AdminStream(std::move(socket))), asio::detached);
   }
 }
 

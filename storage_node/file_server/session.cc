@@ -87,7 +87,7 @@ Awaitable<void> Session::Run() {
   while (keep_alive_) {
     parser_.emplace();
     parser_->header_limit(context_.options.header_bytes_max);
-    parser_->body_limit(boost::none);  // checked here, so that it can be refused with 413
+    parser_->body_limit(UINT64_MAX);  // checked here, so that it can be refused with 413
     const ReadResult head = co_await ReadHead();
     if (head == ReadResult::kClosed) co_return;
     if (head == ReadResult::kBad) {
