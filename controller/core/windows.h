@@ -1,0 +1,111 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <vector>
+
+#include "absl/time/time.h"
+
+#include "controller/core/report.h"
+
+// Small memories of fixed size: what happened in the last seconds, the peak of an hour, the usual latency. Values, not
+// thread-safe, saved with the state.
+
+namespace headroom {
+
+// What a node did per second over a stretch of time.
+struct NodeRates {
+  double seconds = 0;  // length of the stretch; 0: nothing is known
+  double completed = 0, errors = 0, errors_slots_free = 0, accepted = 0, rejected = 0, requests_rejected = 0,
+         closed_idle = 0;
+  double received_bytes = 0, sent_bytes = 0, drops = 0, accept_emfile = 0;
+  std::optional<double> overflows, retries, segments_out, retransmits;
+  double cpu_cores = 0;                          // CPU seconds a second
+  std::optional<absl::Duration> device_latency;  // device time per completed request
+  LatencyHistogram latency;                      // of the stretch
+};
+
+// CounterWindow: the last snapshots of a node's cumulative counters, at least a second apart, so that rates over 1 to 5
+// seconds can be told exactly whatever the pace of the reports. Bounded: kSnapshots. A new boot begins anew.
+class CounterWindow {
+ public:
+  static constexpr int kSnapshots = 6;
+  void Add(const NodeCounters& counters);
+  void Clear() {
+    snapshots_.clear();
+    latest_ = {};
+  }
+  // Rates between the latest counters and the newest snapshot that is at least `over` old, else the oldest there is.
+  NodeRates Rates(absl::Duration over) const;
+
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("snapshots", self.snapshots_);
+    visit("latest", self.latest_);
+  }
+
+ private:
+  std::deque<NodeCounters> snapshots_;  // oldest first
+  NodeCounters latest_;
+};
+
+// WindowedMax: the largest value of the last `window`, in 12 buckets, so an old peak leaves within 1/12 of the window.
+class WindowedMax {
+ public:
+  static constexpr int kBuckets = 12;
+  void Add(absl::Time at, absl::Duration window, double value);
+  // Zero when empty.
+  double Max(absl::Time now, absl::Duration window) const;
+
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("buckets", self.buckets_);
+    visit("maxima", self.maxima_);
+  }
+
+ private:
+  std::array<int64_t, kBuckets> buckets_{};  // number of the bucket since the epoch, plus 1; 0: empty
+  std::array<double, kBuckets> maxima_{};
+};
+
+// Slope: growth per second of a gauge, by least squares over the last points (at most kPoints, at most 4 s old).
+class Slope {
+ public:
+  static constexpr int kPoints = 16;
+  void Add(absl::Time at, double value);
+  double PerSecond(absl::Time now) const;  // 0 with fewer than 3 points or less than 300 ms of them
+
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("times", self.times_);
+    visit("values", self.values_);
+  }
+
+ private:
+  std::deque<absl::Time> times_;
+  std::deque<double> values_;
+};
+
+// BaselineLatency: the usual median latency of a node that is not busy: a low quantile (p10) of the medians of its calm
+// seconds, by a stochastic quantile tracker that adapts over hours and is never raised while the node is unhealthy.
+class BaselineLatency {
+ public:
+  void Add(absl::Duration median, bool calm);
+  void Adopt(absl::Duration learned);           // what the node remembers from before
+  std::optional<absl::Duration> value() const;  // nothing until kSamplesMin
+
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("seconds", self.seconds_);
+    visit("samples", self.samples_);
+  }
+
+ private:
+  static constexpr int kSamplesMin = 5;
+  double seconds_ = 0;
+  int64_t samples_ = 0;
+};
+
+}  // namespace headroom
