@@ -136,7 +136,7 @@ absl::Duration Engine::WakeAt() const {
 
 }  // namespace
 
-absl::StatusOr<RunResult> Run(Profile profile, const RunOptions& options) {
+absl::StatusOr<RunResult> RunProfile(Profile profile, const RunOptions& options) {
   if (!options.targets_file.empty()) {
     HR_ASSIGN_OR_RETURN(profile.targets, TargetsFile(options.targets_file).Read());
   }

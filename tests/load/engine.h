@@ -36,6 +36,6 @@ struct RunResult {
 // what stands in the way before the first request (no target, too few files); what comes up during the run is in the
 // summary. Blocks; one run at a time per thread.
 inline constexpr absl::Duration kDrainMax = absl::Seconds(60);
-absl::StatusOr<RunResult> Run(Profile profile, const RunOptions& options);
+absl::StatusOr<RunResult> RunProfile(Profile profile, const RunOptions& options);
 
 }  // namespace headroom::load

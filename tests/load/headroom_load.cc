@@ -105,7 +105,7 @@ int RunWith(const Flags& flags) {
   }
   std::signal(SIGINT, OnSignal);
   std::signal(SIGTERM, OnSignal);
-  const absl::StatusOr<RunResult> result = Run(*profile, options);
+  const absl::StatusOr<RunResult> result = RunProfile(*profile, options);
   if (!result.ok()) return Fail(result.status(), kExitCannotRun);
   if (absl::Status written = WriteReports(flags, *profile, *result); !written.ok())
     return Fail(written, kExitCannotRun);

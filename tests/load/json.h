@@ -44,8 +44,8 @@ class Json {
   Json& Value(const char* value) { return Value(absl::string_view(value)); }
   Json& Value(const std::string& value) { return Value(absl::string_view(value)); }
   Json& Value(bool value) { return Raw(value ? "true" : "false"); }
-  // To the microsecond where the unit is seconds; what is not a number becomes null.
-  Json& Value(double value) { return Raw(std::isfinite(value) ? absl::StrFormat("%.10g", value) : "null"); }
+  // What is not a number becomes null.
+  Json& Value(double value) { return Raw(std::isfinite(value) ? absl::StrFormat("%.15g", value) : "null"); }
   Json& Value(std::integral auto value) { return Raw(absl::StrCat(value)); }
   template <typename T>
   Json& Value(const std::optional<T>& value) {
