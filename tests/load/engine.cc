@@ -42,6 +42,7 @@ class Engine {
   }
 
   Summary Loop();
+  const std::vector<Endpoint>& targets() const { return targets_.known(); }
 
  private:
   bool AllOffered(absl::Duration now) const { return !next_ && now >= profile_.Length(); }
@@ -149,6 +150,7 @@ absl::StatusOr<RunResult> RunProfile(Profile profile, const RunOptions& options)
   Engine engine(profile, options);
   const absl::Time started_at = absl::Now();
   RunResult result{.summary = engine.Loop(), .started_at = started_at};
+  result.targets = engine.targets();
   result.generator_cpu = OwnCpu() - cpu_before;
   return result;
 }

@@ -29,7 +29,7 @@ Profile Steady(const Endpoint& target) {
   return profile;
 }
 
-RunResult RunOrDie(const Profile& profile, RunOptions options = {}) {
+RunResult RunOrDie(const Profile& profile, const RunOptions& options = {}) {
   absl::StatusOr<RunResult> result = RunProfile(profile, options);
   EXPECT_TRUE(result.ok()) << result.status();
   return result.ok() ? *std::move(result) : RunResult();
@@ -180,7 +180,7 @@ TEST(Engine, AServerThatNeverAcceptsCausesTimeoutsOfEachKind) {
 }
 
 TEST(Engine, AStallIsSeenByEveryRequestThatWasDueInIt) {
-  constexpr absl::Duration kStall = absl::Milliseconds(900);
+  static constexpr absl::Duration kStall = absl::Milliseconds(900);
   TestServer server([](Conversation& conversation) {
     if (!conversation.ReadRequest()) return;
     conversation.Stall(kStall);
@@ -339,8 +339,10 @@ TEST(Engine, TheTargetsFileIsFollowedAndAFaultyOneIsNot) {
       write(after.endpoint().ToString());
     }
   };
-  const Summary summary = RunOrDie(profile, options).summary;
+  const RunResult result = RunOrDie(profile, options);
+  const Summary& summary = result.summary;
   std::remove(path.c_str());
+  EXPECT_EQ(result.targets, (std::vector<Endpoint>{before.endpoint(), after.endpoint()}));
   EXPECT_GE(before.accepted(), 1);
   EXPECT_GE(after.accepted(), 1);
   EXPECT_EQ(summary.total.completed, summary.total.offered);
