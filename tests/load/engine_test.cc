@@ -351,6 +351,18 @@ TEST(Engine, TheTargetsFileIsFollowedAndAFaultyOneIsNot) {
   EXPECT_EQ(notices.back(), "targets now: 1");
 }
 
+TEST(Engine, EverySecondIsToldOnceAndInOrder) {
+  TestServer server(AnswerAll);
+  Profile profile = Steady(server.endpoint());
+  profile.phases.front().duration = absl::Seconds(2);
+  std::vector<int> told;
+  RunOptions options;
+  options.on_second = [&](const Progress& progress) { told.push_back(progress.second); };
+  RunOrDie(profile, options);
+  ASSERT_GE(told.size(), 2u);  // a drain may add one
+  for (size_t i = 0; i < told.size(); ++i) EXPECT_EQ(told[i], static_cast<int>(i));
+}
+
 TEST(Engine, SeveralTargetsShareTheAttempts) {
   TestServer left(AnswerAll), right(AnswerAll);
   Profile profile = Steady(left.endpoint());

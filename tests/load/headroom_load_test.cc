@@ -61,7 +61,9 @@ void AnswerAll(Conversation& conversation) {
 
 TEST_F(Program, RunsAProfileWithItsFlagsOnTop) {
   TestServer server(AnswerAll);
-  WriteProfile("paths: [/a]\nphases: [{name: only, duration: 1s, rate: 500, clients: 2}]\n");
+  WriteProfile(
+      "paths: [/a]\nrequest_timeout: 20s\npool_wait: 20s\nphases: [{name: only, duration: 1s, rate: 500, clients: "
+      "2}]\n");
   const Ended ended =
       Run(absl::StrCat("--direct ", server.endpoint().ToString(), " --seed 9 --scale-rate 0.1 --json - --progress"));
   const YAML::Node report = YAML::Load(ended.output);
