@@ -11,7 +11,6 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 #include "controller/base/status.h"
 
 namespace headroom::haproxy {
@@ -20,8 +19,12 @@ namespace {
 constexpr size_t kNameBytesMax = 253;
 
 struct HostPort {
-  std::string host;  // IPv6 with its brackets
+  std::string host;  // bare
   int port = 0;
+
+  // HAProxy wants IPv6 in brackets where a configuration line has it, and bare in "set server".
+  std::string Bracketed() const { return absl::StrContains(host, ":") ? absl::StrCat("[", host, "]") : host; }
+  std::string Text() const { return absl::StrCat(Bracketed(), ":", port); }
 };
 
 absl::StatusOr<HostPort> Split(absl::string_view endpoint) {
@@ -40,7 +43,7 @@ absl::StatusOr<HostPort> Split(absl::string_view endpoint) {
   if (host.size() < 2 || host.front() != '[' || host.back() != ']') return bad();
   host = host.substr(1, host.size() - 2);
   if (in6_addr v6{}; inet_pton(AF_INET6, host.c_str(), &v6) == 1) {
-    return HostPort{absl::StrCat("[", inet_ntop(AF_INET6, &v6, text.data(), text.size()), "]"), port};
+    return HostPort{inet_ntop(AF_INET6, &v6, text.data(), text.size()), port};
   }
   return bad();
 }
@@ -84,6 +87,9 @@ absl::Status Differs(absl::string_view command, absl::string_view shown) {
 ServerView ToServerView(const StatRow& row, const ServerState& state) {
   ServerView view;
   view.name = row.name, view.address = row.address;
+  if (state.check_port > 0 && state.check_address != "-") {
+    view.check_address = HostPort{state.check_address, static_cast<int>(state.check_port)}.Text();
+  }
   view.up = state.running && !state.maintenance;
   view.draining = state.drain, view.maintenance = state.maintenance;
   view.half_added = state.maintenance && state.check == ServerState::Check::kOff;
@@ -101,7 +107,7 @@ ServerView ToServerView(const StatRow& row, const ServerState& state) {
 
 absl::StatusOr<std::string> CanonicalEndpoint(absl::string_view endpoint) {
   HR_ASSIGN_OR_RETURN(const HostPort parts, Split(endpoint));
-  return absl::StrCat(parts.host, ":", parts.port);
+  return parts.Text();
 }
 
 absl::Status CheckServerName(absl::string_view name) {
@@ -186,7 +192,7 @@ absl::Status HaproxyControl::Add(const NewServer& server) {
   HR_ASSIGN_OR_RETURN(const HostPort check, SplitCheck(server.endpoints));
   HR_ASSIGN_OR_RETURN(const StatRow backend, ReadRow(place_.backend, "", StatRow::Kind::kBackend));
   std::string command =
-      absl::StrCat("add server ", Target(server.name), " ", data.host, ":", data.port, " check addr ", check.host,
+      absl::StrCat("add server ", Target(server.name), " ", data.Text(), " check addr ", check.Bracketed(),
                    " port ", check.port, " inter 500ms fall 2 rise 1 weight ", server.weight);
   if (backend.mode == "http") {
     // Without it a server that is added at run time keeps no idle connections to reuse.
@@ -249,17 +255,13 @@ absl::Status HaproxyControl::SetEndpoints(absl::string_view name, const Endpoint
   HR_RETURN_IF_ERROR(CheckServerName(name));
   HR_ASSIGN_OR_RETURN(const HostPort data, Split(endpoints.data));
   HR_ASSIGN_OR_RETURN(const HostPort check, SplitCheck(endpoints));
-  absl::string_view bare = check.host;
-  if (absl::ConsumePrefix(&bare, "[")) absl::ConsumeSuffix(&bare, "]");
   HR_RETURN_IF_ERROR(
-      Tell(absl::StrCat("set server ", Target(name), " check-addr ", bare, " port ", check.port)));
-  bare = data.host;
-  if (absl::ConsumePrefix(&bare, "[")) absl::ConsumeSuffix(&bare, "]");
-  const std::string command = absl::StrCat("set server ", Target(name), " addr ", bare, " port ", data.port);
+      Tell(absl::StrCat("set server ", Target(name), " check-addr ", check.host, " port ", check.port)));
+  const std::string command = absl::StrCat("set server ", Target(name), " addr ", data.host, " port ", data.port);
   // Its answer is a sentence on success too; only the read-back tells.
   HR_ASSIGN_OR_RETURN(const std::string answer, AskText(command));
   HR_ASSIGN_OR_RETURN(const StatRow row, ReadRow(place_.backend, name, StatRow::Kind::kServer));
-  if (row.address != absl::StrCat(data.host, ":", data.port)) return Refused(command, answer);
+  if (row.address != data.Text()) return Refused(command, answer);
   return absl::OkStatus();
 }
 

@@ -36,7 +36,8 @@ struct NewServer {
 // One server as HAProxy shows it.
 struct ServerView {
   std::string name;
-  std::string address;
+  std::string address;        // as in Endpoints; "": HAProxy does not tell
+  std::string check_address;  // "": not told, or the data address
   bool up = false;           // running for HAProxy, whether or not it is drained
   bool draining = false;     // drained by command
   bool maintenance = false;  // in maintenance: takes nothing, is not checked

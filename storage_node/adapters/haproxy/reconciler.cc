@@ -20,18 +20,18 @@ struct RankedStep {
 
 class Planner {
  public:
-  Planner(const DesiredServers& desired, const BackendView& view, const Memory& memory)
-      : desired_(desired), view_(view), memory_(memory) {
+  Planner(const DesiredServers& desired, const BackendView& view, const Memory& memory, absl::Time now)
+      : desired_(desired), view_(view), memory_(memory), now_(now) {
     serving_count_ = std::count_if(view.servers.begin(), view.servers.end(),
                                    [](const ServerView& server) { return server.IsServing(); });
   }
 
-  std::vector<Step> Make(const ReconcileOptions& options, absl::Time now) && {
+  std::vector<Step> Make(const ReconcileOptions& options) && {
     AddMissing();
     for (const ServerView& shown : view_.servers) {
       const auto wanted = desired_.find(shown.name);
       if (wanted == desired_.end()) {
-        RetireAbsent(shown, options, now);
+        RetireAbsent(shown, options.absence_grace);
       } else if (!wanted->second.frozen) {
         Align(wanted->second, shown);
       }
@@ -44,7 +44,11 @@ class Planner {
   }
 
  private:
-  void Push(Rank rank, StepKind kind, DesiredServer server) { steps_.push_back({rank, {kind, std::move(server)}}); }
+  void Push(Rank rank, StepKind kind, DesiredServer server) {
+    const auto held = memory_.held_until.find({kind, server.name});
+    if (held != memory_.held_until.end() && now_ < held->second) return;
+    steps_.push_back({rank, {kind, std::move(server)}});
+  }
 
   void AddMissing() {
     std::set<std::string> shown;
@@ -69,8 +73,11 @@ class Planner {
   void AlignAddress(const DesiredServer& wanted, const ServerView& shown) {
     const bool ours = memory_.added.count(shown.name) != 0;
     // An empty address: hidden from us, or a name that HAProxy resolves.
-    if (shown.address.empty() || shown.address == wanted.endpoints.data) return;
-    if (ours || !shown.up) Push(kChange, StepKind::kSetEndpoints, wanted);
+    if (shown.address.empty()) return;
+    const std::string& check = wanted.endpoints.check.empty() ? wanted.endpoints.data : wanted.endpoints.check;
+    const bool moved = shown.address != wanted.endpoints.data;
+    const bool check_moved = !shown.check_address.empty() && shown.check_address != check;
+    if (ours ? moved || check_moved : moved && !shown.up) Push(kChange, StepKind::kSetEndpoints, wanted);
   }
 
   void AlignSettings(const DesiredServer& wanted, const ServerView& shown) {
@@ -81,21 +88,21 @@ class Planner {
     Push(raise ? kRaise : kCut, StepKind::kSetLimit, wanted);
   }
 
-  void RetireAbsent(const ServerView& shown, const ReconcileOptions& options, absl::Time now) {
+  void RetireAbsent(const ServerView& shown, absl::Duration grace) {
     const DesiredServer server{.name = shown.name, .draining = true};
     if (shown.draining || shown.maintenance) {
       const bool empty = shown.session_count == 0 && shown.queue_count == 0;
-      if (empty && (shown.draining || IsLongAbsent(shown, options, now))) {
+      if (empty && (shown.draining || IsLongAbsent(shown, grace))) {
         Push(kShrink, StepKind::kRemove, server);
       }
-    } else if (IsLongAbsent(shown, options, now)) {
+    } else if (IsLongAbsent(shown, grace)) {
       DrainUnlessLast(server, shown);
     }
   }
 
-  bool IsLongAbsent(const ServerView& shown, const ReconcileOptions& options, absl::Time now) const {
+  bool IsLongAbsent(const ServerView& shown, absl::Duration grace) const {
     const auto since = memory_.absent_since.find(shown.name);
-    return since != memory_.absent_since.end() && now - since->second >= options.absence_grace;
+    return since != memory_.absent_since.end() && now_ - since->second >= grace;
   }
 
   void DrainUnlessLast(const DesiredServer& server, const ServerView& shown) {
@@ -109,6 +116,7 @@ class Planner {
   const DesiredServers& desired_;
   const BackendView& view_;
   const Memory& memory_;
+  const absl::Time now_;
   int64_t serving_count_ = 0;
   std::vector<RankedStep> steps_;
 };
@@ -158,7 +166,7 @@ absl::string_view Name(StepKind kind) {
 std::vector<Step> Plan(const DesiredServers& desired, const BackendView& view, const Memory& memory,
                        const ReconcileOptions& options, absl::Time now) {
   if (desired.empty()) return {};
-  return Planner(desired, view, memory).Make(options, now);
+  return Planner(desired, view, memory, now).Make(options);
 }
 
 void Reconciler::Remember(const DesiredServers& desired, const BackendView& view, absl::Time now) {
@@ -170,6 +178,7 @@ void Reconciler::Remember(const DesiredServers& desired, const BackendView& view
     absent_since.emplace(shown.name, known == memory_.absent_since.end() ? now : known->second);
   }
   memory_.absent_since = std::move(absent_since);
+  std::erase_if(memory_.held_until, [now](const auto& held) { return held.second <= now; });
 }
 
 std::vector<Outcome> Reconciler::Round(HaproxyControl& control, const DesiredServers& desired, const BackendView& view,
@@ -183,6 +192,7 @@ std::vector<Outcome> Reconciler::Round(HaproxyControl& control, const DesiredSer
       memory_.added.insert(step.server.name);
     }
     if (step.kind == StepKind::kRemove && status.ok()) memory_.added.erase(step.server.name);
+    if (!status.ok()) memory_.held_until[{step.kind, step.server.name}] = now + options_.retry_pause;
     const bool gone = status.code() == absl::StatusCode::kUnavailable;
     outcomes.push_back({std::move(step), std::move(status)});
     if (gone) break;

@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -44,11 +45,13 @@ struct Memory {
   std::string life;                             // the process that this is about
   std::set<std::string> added;                  // servers that we added; all others were found
   std::map<std::string, absl::Time> absent_since;  // servers shown that are not desired
+  std::map<std::pair<StepKind, std::string>, absl::Time> held_until;  // steps that have failed
 };
 
 struct ReconcileOptions {
   int steps_per_round_max = 32;
   absl::Duration absence_grace = absl::Seconds(5);  // a server missing from the list this long is drained and removed
+  absl::Duration retry_pause = absl::Seconds(1);    // before a step that failed is tried again
 };
 
 // Plan: the steps that bring what HAProxy shows to what is desired, most urgent first, at most `steps_per_round_max`.
@@ -70,8 +73,8 @@ struct Outcome {
   absl::Status status;
 };
 
-// Reconciler: keeps the backend equal to the last list. Round() after each look; a step that fails is tried again by the
-// next round, because the plan is made anew from what HAProxy shows. Not thread-safe.
+// Reconciler: keeps the backend equal to the last list. Round() after each look; a step that fails is tried again by a
+// later round, because the plan is made anew from what HAProxy shows. Not thread-safe.
 class Reconciler {
  public:
   explicit Reconciler(ReconcileOptions options) : options_(options) {}

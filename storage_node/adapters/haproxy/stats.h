@@ -42,7 +42,7 @@ struct ServerState {
   bool drain = false;           // an administrator's drain
   bool maintenance = false;     // an administrator's or the configuration's maintenance
   enum class Check { kNone, kOff, kOn } check = Check::kNone;
-  std::string check_address;    // "" or "-" : as the data address
+  std::string check_address;  // "" or "-": as the data address
   int64_t check_port = 0;
 };
 absl::StatusOr<std::vector<ServerState>> ParseServersState(absl::string_view text);
