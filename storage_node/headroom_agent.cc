@@ -1,5 +1,5 @@
-// headroom-agent: stands beside a HAProxy, tells the controller what it carries and keeps its servers equal to the fleet.
-// This file only wires: flags, the stream, the log, signals. The work is in adapters/haproxy/agent.h.
+// headroom-agent: stands beside a HAProxy, tells the controller what it carries and keeps its servers equal to the
+// fleet. This file only wires: flags, the stream, the log, signals. The work is in adapters/haproxy/agent.h.
 
 #include <csignal>
 #include <cstdio>
@@ -31,7 +31,7 @@ struct Flags {
   std::string socket_path, backend, frontend;
   std::vector<std::string> controllers;
   std::string balancer_id, cluster;
-  double interval_seconds = 0.2;
+  double interval_seconds = 0.1;
   std::string log_format = "text";
 };
 
@@ -128,7 +128,8 @@ StreamHandlers HandlersOf(haproxy::Agent& agent, Waker& waker, const Log& log) {
     *report.mutable_balancer() = agent.Load(urgency);
     return report;
   };
-  handlers.directive = [&agent, &waker, &log, told = std::vector<std::string>()](const v1::Directive& directive) mutable {
+  handlers.directive = [&agent, &waker, &log,
+                        told = std::vector<std::string>()](const v1::Directive& directive) mutable {
     const haproxy::Obeyed obeyed = agent.Obey(directive);
     if (obeyed.faults != std::exchange(told, obeyed.faults)) {
       for (const std::string& fault : obeyed.faults) log.Line("directive_fault", {{"fault", fault}});
@@ -199,7 +200,9 @@ int Main(int argc, char** argv) {
   app.add_option("--haproxy-socket", flags.socket_path, "Stats socket of HAProxy, at level admin")->required();
   app.add_option("--backend", flags.backend, "Backend that holds the nodes")->required()->check(BadName);
   app.add_option("--frontend", flags.frontend, "Frontend before it")->required()->check(BadName);
-  app.add_option("--controller", flags.controllers, "Controllers, host:port, tried in turn")->required()->delimiter(',');
+  app.add_option("--controller", flags.controllers, "Controllers, host:port, tried in turn")
+      ->required()
+      ->delimiter(',');
   app.add_option("--balancer-id", flags.balancer_id, "Name of this balancer, stable over restarts")->required();
   app.add_option("--cluster", flags.cluster, "Cluster it belongs to; default: the controller's only one");
   app.add_option("--interval", flags.interval_seconds, "Seconds between looks at HAProxy")
@@ -213,4 +216,6 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace headroom
 
-int main(int argc, char** argv) { return headroom::Main(argc, argv); }
+int main(int argc, char** argv) {
+  return headroom::Main(argc, argv);
+}

@@ -32,7 +32,8 @@ absl::StatusOr<DesiredServer> ToDesired(const v1::ServerTarget& target) {
   return server;
 }
 
-// The list as it can be followed. A faulty entry is frozen, not dropped: dropped, it would be taken for a departed node.
+// The list as it can be followed. A faulty entry is frozen, not dropped: dropped, it would be taken for a departed
+// node.
 DesiredServers ToDesired(const v1::Directive& directive, std::vector<std::string>& faults) {
   DesiredServers servers;
   for (const v1::ServerTarget& target : directive.servers()) {

@@ -25,17 +25,17 @@ struct AgentOptions {
   std::string boot_id;  // random, new at each start of the agent
   Place place;
   ReconcileOptions reconcile;
-  absl::Duration interval = absl::Milliseconds(200);  // between looks at HAProxy
+  absl::Duration interval = absl::Milliseconds(100);  // between looks at HAProxy
   absl::Duration interval_max = absl::Seconds(2);     // while HAProxy is gone
 };
 
 // What one round found and did, for the log and the stream.
 struct Turn {
-  absl::Status haproxy;            // OK: it answered
-  bool haproxy_changed = false;    // it came, went, or fails otherwise than before
-  std::vector<Outcome> outcomes;   // steps taken, and steps that failed otherwise than before
+  absl::Status haproxy;                           // OK: it answered
+  bool haproxy_changed = false;                   // it came, went, or fails otherwise than before
+  std::vector<Outcome> outcomes;                  // steps taken, and steps that failed otherwise than before
   v1::Urgency urgency = v1::URGENCY_UNSPECIFIED;  // report at once
-  absl::Duration pause;            // until the next round
+  absl::Duration pause;                           // until the next round
 };
 
 // What a directive meant.
@@ -47,8 +47,8 @@ struct Obeyed {
 // Agent: what HAProxy carries becomes a BalancerLoad, the controller's server list becomes what HAProxy has.
 //
 // Promise: nothing is changed at HAProxy before a live controller has said what it should be, nor while the controller
-// observes. When the controller is lost, its last list stays in force. When HAProxy is gone the load is empty; when it is
-// back, restarted and without the servers added at run time, the list is put in again. Counters never run backwards:
+// observes. When the controller is lost, its last list stays in force. When HAProxy is gone the load is empty; when it
+// is back, restarted and without the servers added at run time, the list is put in again. Counters never run backwards:
 // they begin with the agent, not with HAProxy, so that the restart of either is no confusion (boot_id is the agent's).
 // Threads: Round() from one thread; everything else from any.
 class Agent {

@@ -4,13 +4,13 @@
 #include <array>
 #include <map>
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
 #include "controller/base/status.h"
 
 namespace headroom::haproxy {
@@ -118,7 +118,9 @@ absl::Status CheckServerName(absl::string_view name) {
   return absl::InvalidArgumentError(absl::StrCat("'", name.substr(0, 80), "' cannot name a server"));
 }
 
-std::string HaproxyControl::Target(absl::string_view name) const { return absl::StrCat(place_.backend, "/", name); }
+std::string HaproxyControl::Target(absl::string_view name) const {
+  return absl::StrCat(place_.backend, "/", name);
+}
 
 absl::StatusOr<std::string> HaproxyControl::AskText(absl::string_view command) {
   HR_ASSIGN_OR_RETURN(const std::string reply, line_.Ask(command));
@@ -192,8 +194,8 @@ absl::Status HaproxyControl::Add(const NewServer& server) {
   HR_ASSIGN_OR_RETURN(const HostPort check, SplitCheck(server.endpoints));
   HR_ASSIGN_OR_RETURN(const StatRow backend, ReadRow(place_.backend, "", StatRow::Kind::kBackend));
   std::string command =
-      absl::StrCat("add server ", Target(server.name), " ", data.Text(), " check addr ", check.Bracketed(),
-                   " port ", check.port, " inter 500ms fall 2 rise 1 weight ", server.weight);
+      absl::StrCat("add server ", Target(server.name), " ", data.Text(), " check addr ", check.Bracketed(), " port ",
+                   check.port, " inter 500ms fall 2 rise 1 weight ", server.weight);
   if (backend.mode == "http") {
     // Without it a server that is added at run time keeps no idle connections to reuse.
     absl::StrAppend(&command, " pool-max-conn -1");
@@ -218,8 +220,7 @@ absl::Status HaproxyControl::Enable(absl::string_view name) {
 absl::Status HaproxyControl::SetState(absl::string_view name, State state) {
   HR_RETURN_IF_ERROR(CheckServerName(name));
   constexpr std::array<absl::string_view, 3> kWords = {"ready", "drain", "maint"};
-  const std::string command =
-      absl::StrCat("set server ", Target(name), " state ", kWords[static_cast<size_t>(state)]);
+  const std::string command = absl::StrCat("set server ", Target(name), " state ", kWords[static_cast<size_t>(state)]);
   HR_RETURN_IF_ERROR(Tell(command));
   HR_ASSIGN_OR_RETURN(const ServerState shown, ReadState(name));
   const bool as_asked = shown.maintenance == (state == State::kMaintenance) &&
@@ -228,8 +229,12 @@ absl::Status HaproxyControl::SetState(absl::string_view name, State state) {
   return absl::OkStatus();
 }
 
-absl::Status HaproxyControl::Drain(absl::string_view name) { return SetState(name, State::kDrain); }
-absl::Status HaproxyControl::Ready(absl::string_view name) { return SetState(name, State::kReady); }
+absl::Status HaproxyControl::Drain(absl::string_view name) {
+  return SetState(name, State::kDrain);
+}
+absl::Status HaproxyControl::Ready(absl::string_view name) {
+  return SetState(name, State::kReady);
+}
 
 absl::Status HaproxyControl::Remove(absl::string_view name) {
   HR_RETURN_IF_ERROR(CheckServerName(name));
@@ -239,8 +244,8 @@ absl::Status HaproxyControl::Remove(absl::string_view name) {
     return absl::FailedPreconditionError(absl::StrCat(Target(name), " is neither drained nor in maintenance"));
   }
   if (row.session_count > 0 || row.queue_count > 0) {
-    return absl::FailedPreconditionError(absl::StrCat(Target(name), " has ", row.session_count, " sessions, ",
-                                                      row.queue_count, " waiting"));
+    return absl::FailedPreconditionError(
+        absl::StrCat(Target(name), " has ", row.session_count, " sessions, ", row.queue_count, " waiting"));
   }
   HR_RETURN_IF_ERROR(SetState(name, State::kMaintenance));
   const std::string command = absl::StrCat("del server ", Target(name));
@@ -255,8 +260,7 @@ absl::Status HaproxyControl::SetEndpoints(absl::string_view name, const Endpoint
   HR_RETURN_IF_ERROR(CheckServerName(name));
   HR_ASSIGN_OR_RETURN(const HostPort data, Split(endpoints.data));
   HR_ASSIGN_OR_RETURN(const HostPort check, SplitCheck(endpoints));
-  HR_RETURN_IF_ERROR(
-      Tell(absl::StrCat("set server ", Target(name), " check-addr ", check.host, " port ", check.port)));
+  HR_RETURN_IF_ERROR(Tell(absl::StrCat("set server ", Target(name), " check-addr ", check.host, " port ", check.port)));
   const std::string command = absl::StrCat("set server ", Target(name), " addr ", data.host, " port ", data.port);
   // Its answer is a sentence on success too; only the read-back tells.
   HR_ASSIGN_OR_RETURN(const std::string answer, AskText(command));

@@ -29,7 +29,7 @@ struct Endpoints {
 struct NewServer {
   std::string name;  // the node id
   Endpoints endpoints;
-  int weight = 100;                        // 1..256
+  int weight = 100;                          // 1..256
   std::optional<int64_t> session_count_max;  // applied in mode http only
 };
 
@@ -38,9 +38,9 @@ struct ServerView {
   std::string name;
   std::string address;        // as in Endpoints; "": HAProxy does not tell
   std::string check_address;  // "": not told, or the data address
-  bool up = false;           // running for HAProxy, whether or not it is drained
-  bool draining = false;     // drained by command
-  bool maintenance = false;  // in maintenance: takes nothing, is not checked
+  bool up = false;            // running for HAProxy, whether or not it is drained
+  bool draining = false;      // drained by command
+  bool maintenance = false;   // in maintenance: takes nothing, is not checked
   // Never yet enabled: added with a check that was not switched on. Only an interrupted addition looks so.
   bool half_added = false;
   int64_t session_count = 0, queue_count = 0;
@@ -56,13 +56,14 @@ struct ServerView {
 struct BackendView {
   std::string life;  // of the HAProxy process; another one has forgotten what was set at run time
   std::string version;
-  bool holds_slots = false;  // mode http: connections are reused, so the slots and the queue are in HAProxy
+  bool holds_slots = false;         // mode http: connections are reused, so the slots and the queue are in HAProxy
   std::vector<ServerView> servers;  // in HAProxy's order
   int64_t backend_queue_count = 0;  // waits for any server
   int64_t frontend_session_count = 0, frontend_session_count_max = 0;
 };
 
-// "ip:port" in the form in which HAProxy prints it. INVALID_ARGUMENT: a name that would have to be resolved, or no port.
+// "ip:port" in the form in which HAProxy prints it. INVALID_ARGUMENT: a name that would have to be resolved, or no
+// port.
 absl::StatusOr<std::string> CanonicalEndpoint(absl::string_view endpoint);
 // OK if it can be the name of a server: 1 to 253 of [A-Za-z0-9_.:-].
 absl::Status CheckServerName(absl::string_view name);
@@ -98,7 +99,8 @@ class HaproxyControl {
 
   // Open sessions stay where they are, new ones go to the new address.
   absl::Status SetEndpoints(absl::string_view name, const Endpoints& endpoints);
-  // Nothing: no limit. 0 is refused, because to HAProxy it is no limit. Below the present load: waits for sessions to end.
+  // Nothing: no limit. 0 is refused, because to HAProxy it is no limit. Below the present load: waits for sessions to
+  // end.
   absl::Status SetServerLimit(absl::string_view name, std::optional<int64_t> session_count_max);
   absl::Status SetWeight(absl::string_view name, int weight);
   // 1 to the process's own limit.

@@ -59,25 +59,25 @@ class Planner {
   }
 
   void Align(const DesiredServer& wanted, const ServerView& shown) {
-    if (shown.half_added) {
-      Push(kGrow, StepKind::kEnable, wanted);
-    } else if (shown.maintenance) {
+    if (shown.maintenance && !shown.half_added) return;
+    if (IsElsewhere(wanted, shown)) {
+      // Alone: what else is due waits until the server is known to lead to the right place.
+      Push(kGrow, StepKind::kSetEndpoints, wanted);
       return;
     }
-    AlignAddress(wanted, shown);
+    if (shown.half_added) Push(kGrow, StepKind::kEnable, wanted);
+    if (!wanted.draining && shown.draining) Push(kGrow, StepKind::kReady, wanted);
     AlignSettings(wanted, shown);
     if (wanted.draining && !shown.draining) DrainUnlessLast(wanted, shown);
-    if (!wanted.draining && shown.draining) Push(kGrow, StepKind::kReady, wanted);
   }
 
-  void AlignAddress(const DesiredServer& wanted, const ServerView& shown) {
-    const bool ours = memory_.added.count(shown.name) != 0;
+  bool IsElsewhere(const DesiredServer& wanted, const ServerView& shown) const {
     // An empty address: hidden from us, or a name that HAProxy resolves.
-    if (shown.address.empty()) return;
+    if (shown.address.empty()) return false;
     const std::string& check = wanted.endpoints.check.empty() ? wanted.endpoints.data : wanted.endpoints.check;
     const bool moved = shown.address != wanted.endpoints.data;
     const bool check_moved = !shown.check_address.empty() && shown.check_address != check;
-    if (ours ? moved || check_moved : moved && !shown.up) Push(kChange, StepKind::kSetEndpoints, wanted);
+    return memory_.added.count(shown.name) != 0 ? moved || check_moved : moved && !shown.up;
   }
 
   void AlignSettings(const DesiredServer& wanted, const ServerView& shown) {
@@ -158,7 +158,7 @@ bool DesiredServer::operator==(const DesiredServer& other) const {
 }
 
 absl::string_view Name(StepKind kind) {
-  constexpr std::array<absl::string_view, 8> kNames = {"add",        "enable", "ready", "address",
+  constexpr std::array<absl::string_view, 8> kNames = {"add",       "enable", "ready", "address",
                                                        "set-limit", "weight", "drain", "remove"};
   return kNames[static_cast<size_t>(kind)];
 }

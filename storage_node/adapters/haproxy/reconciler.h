@@ -18,7 +18,7 @@ namespace headroom::haproxy {
 // A server as it should be.
 struct DesiredServer {
   std::string name;
-  Endpoints endpoints;            // canonical
+  Endpoints endpoints;  // canonical
   bool draining = false;
   int64_t session_count_max = 0;  // 0: leave as it is
   int weight = 0;                 // 0: 100 for a server that is added, else leave as it is
@@ -42,9 +42,9 @@ absl::string_view Name(StepKind kind);
 
 // What must be remembered between rounds. Lives as long as one HAProxy process does.
 struct Memory {
-  std::string life;                             // the process that this is about
-  std::set<std::string> added;                  // servers that we added; all others were found
-  std::map<std::string, absl::Time> absent_since;  // servers shown that are not desired
+  std::string life;                                                   // the process that this is about
+  std::set<std::string> added;                                        // servers that we added; all others were found
+  std::map<std::string, absl::Time> absent_since;                     // servers shown that are not desired
   std::map<std::pair<StepKind, std::string>, absl::Time> held_until;  // steps that have failed
 };
 
@@ -59,7 +59,8 @@ struct ReconcileOptions {
 // - an empty list asks for nothing: zero is suspicious;
 // - the last serving server is never drained, and only drained (or maintained) servers without sessions are removed;
 // - additions and cancelled drains come before anything that takes capacity away;
-// - drain is the controller's word: it is set and taken back as desired. Maintenance is the operator's: such a server is
+// - drain is the controller's word: it is set and taken back as desired. Maintenance is the operator's: such a server
+// is
 //   left alone while it is desired (an addition that was interrupted is told from it and completed);
 // - a server that we found (static, or of an agent before us) keeps its definition as long as that works: its address
 //   is changed only while it is down;

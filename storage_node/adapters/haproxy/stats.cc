@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+
 #include "controller/base/status.h"
 
 namespace headroom::haproxy {
@@ -52,7 +53,8 @@ class Row {
     int64_t value = 0;
     if (text.empty() || text == "-") return 0;
     if (!absl::SimpleAtoi(text, &value) || value < 0) {
-      fault_ = absl::InvalidArgumentError(absl::StrCat("column ", column, " is not a count: '", text.substr(0, 40), "'"));
+      fault_ =
+          absl::InvalidArgumentError(absl::StrCat("column ", column, " is not a count: '", text.substr(0, 40), "'"));
       return 0;
     }
     return value;
@@ -75,7 +77,9 @@ absl::StatusOr<std::map<std::string, size_t>> Columns(const std::vector<std::str
   return columns;
 }
 
-std::vector<std::string> SplitWords(absl::string_view line) { return absl::StrSplit(line, ' ', absl::SkipEmpty()); }
+std::vector<std::string> SplitWords(absl::string_view line) {
+  return absl::StrSplit(line, ' ', absl::SkipEmpty());
+}
 
 StatRow ToStatRow(Row& row) {
   StatRow stat;
@@ -145,8 +149,8 @@ absl::StatusOr<std::vector<ServerState>> ParseServersState(absl::string_view tex
     return absl::InvalidArgumentError("show servers state: not version 1 of the format");
   }
   HR_ASSIGN_OR_RETURN(const auto columns,
-                      Annotate(Columns(SplitWords(lines[1].substr(2)), {"be_name", "srv_name", "srv_op_state",
-                                                                        "srv_admin_state", "srv_check_state"}),
+                      Annotate(Columns(SplitWords(lines[1].substr(2)),
+                                       {"be_name", "srv_name", "srv_op_state", "srv_admin_state", "srv_check_state"}),
                                "show servers state"));
   HR_RETURN_IF_ERROR(CheckRowCount(lines.size()));
   std::vector<ServerState> rows;

@@ -22,10 +22,10 @@ struct StatRow {
   enum class Kind { kFrontend = 0, kBackend = 1, kServer = 2, kListener = 3 };
   Kind kind = Kind::kFrontend;
   std::string proxy, name, status, mode;
-  std::string address;           // servers: ip:port; "" when the socket's level hides it
-  int64_t queue_count = 0;       // qcur
-  int64_t session_count = 0;     // scur
-  int64_t session_count_max = 0; // slim; 0: no limit
+  std::string address;              // servers: ip:port; "" when the socket's level hides it
+  int64_t queue_count = 0;          // qcur
+  int64_t session_count = 0;        // scur
+  int64_t session_count_max = 0;    // slim; 0: no limit
   int64_t session_total_count = 0;  // stot
   int64_t connect_error_count = 0;  // econ
   int64_t retry_count = 0;          // wretr
@@ -38,9 +38,9 @@ absl::StatusOr<std::vector<StatRow>> ParseStat(absl::string_view text);
 // One row of "show servers state": what "show stat" hides, such as a drain under a failed check.
 struct ServerState {
   std::string backend, name;
-  bool running = false;         // operational state: running or starting
-  bool drain = false;           // an administrator's drain
-  bool maintenance = false;     // an administrator's or the configuration's maintenance
+  bool running = false;      // operational state: running or starting
+  bool drain = false;        // an administrator's drain
+  bool maintenance = false;  // an administrator's or the configuration's maintenance
   enum class Check { kNone, kOff, kOn } check = Check::kNone;
   std::string check_address;  // "" or "-": as the data address
   int64_t check_port = 0;

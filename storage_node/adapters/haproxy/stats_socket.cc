@@ -5,14 +5,14 @@
 #include <cerrno>
 #include <cstring>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "controller/base/status.h"
 
 namespace headroom::haproxy {
@@ -120,8 +120,7 @@ absl::StatusOr<std::string> StatsSocket::Ask(absl::string_view command) {
   const std::string where = absl::StrCat("haproxy at ", options_.path);
   HR_RETURN_IF_ERROR(Annotate(Connect(socket, options_.path, deadline), where));
   HR_RETURN_IF_ERROR(Annotate(Send(socket, absl::StrCat(command, "\n"), deadline), where));
-  HR_ASSIGN_OR_RETURN(std::string reply,
-                      Annotate(ReceiveAll(socket, options_.reply_bytes_max, deadline), where));
+  HR_ASSIGN_OR_RETURN(std::string reply, Annotate(ReceiveAll(socket, options_.reply_bytes_max, deadline), where));
   // HAProxy ends every answer with at least an empty line: silence is a process on its way out.
   if (reply.empty()) return absl::UnavailableError(absl::StrCat(where, ": closed without an answer"));
   return reply;

@@ -74,7 +74,8 @@ TEST_F(ControlTest, RefusesZeroAndNonsenseAsALimitBecauseHaproxyTakesBoth) {
     EXPECT_EQ(control_.SetServerLimit("n1", limit).code(), absl::StatusCode::kInvalidArgument) << limit;
     EXPECT_EQ(control_.SetFrontendLimit(limit).code(), absl::StatusCode::kInvalidArgument) << limit;
   }
-  EXPECT_EQ(control_.SetFrontendLimit(5001).code(), absl::StatusCode::kInvalidArgument) << "above the process's maxconn";
+  EXPECT_EQ(control_.SetFrontendLimit(5001).code(), absl::StatusCode::kInvalidArgument)
+      << "above the process's maxconn";
   EXPECT_THAT(haproxy_.Changes(), IsEmpty());
   EXPECT_EQ(haproxy_.servers["n1"].limit, 30);
 }

@@ -60,7 +60,8 @@ class FakeHaproxy final : public CommandLine {
                         "Start_time_sec: 1795382199\n\n");
   }
   std::string Stat() const {
-    std::string text = "# pxname,svname,qcur,scur,slim,stot,econ,wretr,status,type,uweight,hrsp_2xx,hrsp_5xx,addr,mode,\n";
+    std::string text =
+        "# pxname,svname,qcur,scur,slim,stot,econ,wretr,status,type,uweight,hrsp_2xx,hrsp_5xx,addr,mode,\n";
     absl::StrAppend(&text, "front,FRONTEND,,3,", frontend_limit, ",9,,,OPEN,0,,,,,", mode, ",\n");
     for (const auto& [name, server] : servers) {
       absl::StrAppend(&text, "nodes,", name, ",", server.queue, ",", server.sessions, ",");
@@ -73,7 +74,8 @@ class FakeHaproxy final : public CommandLine {
   }
   std::string State() const {
     std::string text =
-        "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_check_state srv_check_port srv_check_addr\n";
+        "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_check_state srv_check_port "
+        "srv_check_addr\n";
     for (const auto& [name, server] : servers) {
       absl::StrAppend(&text, "3 nodes 1 ", name, " x ", server.operational, " ", server.admin, " ", server.check,
                       " 0 -\n");

@@ -227,8 +227,9 @@ class AgentE2e : public HaproxyE2e {
     const char* bin = std::getenv("HEADROOM_BIN");
     agent_ = std::make_unique<Child>(
         std::vector<std::string>{absl::StrCat(bin == nullptr ? "build/release/bin" : bin, "/headroom-agent"),
-                                 "--haproxy-socket", haproxy_->socket_path(), "--backend", "nodes", "--frontend", "front",
-                                 "--controller", controller_.address(), "--balancer-id", "front-1", "--interval", "0.05"},
+                                 "--haproxy-socket", haproxy_->socket_path(), "--backend", "nodes", "--frontend",
+                                 "front", "--controller", controller_.address(), "--balancer-id", "front-1",
+                                 "--interval", "0.05"},
         std::vector<std::string>{});
   }
   // The first balancer report, from now on or from arrival `from` on, that matches.
@@ -237,7 +238,8 @@ class AgentE2e : public HaproxyE2e {
   }
   std::optional<v1::BalancerLoad> AwaitLoad(const std::function<bool(const v1::BalancerLoad&)>& matches, size_t from) {
     const auto arrival = controller_.Await(
-        [&](const FakeController::Arrival& a) { return a.report.has_balancer() && matches(a.report.balancer()); }, from);
+        [&](const FakeController::Arrival& a) { return a.report.has_balancer() && matches(a.report.balancer()); },
+        from);
     if (!arrival) return std::nullopt;
     return arrival->report.balancer();
   }
@@ -246,7 +248,8 @@ class AgentE2e : public HaproxyE2e {
              int up = 0;
              for (const v1::BalancedServer& server : load.servers()) up += server.up() && !server.draining();
              return up == count && load.servers_size() == count;
-           }).has_value();
+           })
+        .has_value();
   }
 
   FakeController controller_;
@@ -293,12 +296,11 @@ TEST_F(AgentE2e, PutsTheFleetBackIntoAHaproxyThatWasRestarted) {
   const auto before = AwaitLoad([](const v1::BalancerLoad&) { return true; });
   const size_t from = controller_.Arrivals().size();
   haproxy_->Kill();
-  ASSERT_TRUE(AwaitLoad(
-                  [](const v1::BalancerLoad& load) {
-                    return load.servers().empty() && load.urgency() == v1::URGENCY_STATE;
-                  },
-                  from)
-                  .has_value())
+  ASSERT_TRUE(
+      AwaitLoad(
+          [](const v1::BalancerLoad& load) { return load.servers().empty() && load.urgency() == v1::URGENCY_STATE; },
+          from)
+          .has_value())
       << "the loss is told at once";
   haproxy_->Start();
   ASSERT_TRUE(AwaitUp(2));
@@ -317,8 +319,8 @@ TEST_F(AgentE2e, KeepsTheFleetInHaproxyWhileTheControllerIsAway) {
   agent_ = std::make_unique<Child>(
       std::vector<std::string>{absl::StrCat(std::getenv("HEADROOM_BIN"), "/headroom-agent"), "--haproxy-socket",
                                haproxy_->socket_path(), "--backend", "nodes", "--frontend", "front", "--controller",
-                               absl::StrCat(controller_.address(), ",", controller->address()), "--balancer-id", "front-1",
-                               "--interval", "0.05", "--log-format", "json"},
+                               absl::StrCat(controller_.address(), ",", controller->address()), "--balancer-id",
+                               "front-1", "--interval", "0.05", "--log-format", "json"},
       std::vector<std::string>{});
   ASSERT_TRUE(Eventually([&] { return Shown("n1").up; })) << "the second controller is found";
   controller.reset();
@@ -330,7 +332,6 @@ TEST_F(AgentE2e, KeepsTheFleetInHaproxyWhileTheControllerIsAway) {
 
 TEST_F(AgentE2e, ChangesNothingWhileTheControllerObserves) {
   Begin("haproxy-tcp.cfg", absl::StrCat("  server n1 ", one_.data_address(), "\n"));
-  const std::string before = *line_->Ask("show servers state nodes");
   controller_.Greet(Directive(v1::DIRECTIVE_MODE_OBSERVE, {Target(two_)}));
   StartAgent();
   uint64_t sequence = 0;
@@ -342,7 +343,7 @@ TEST_F(AgentE2e, ChangesNothingWhileTheControllerObserves) {
   ASSERT_TRUE(view.ok());
   ASSERT_EQ(view->servers.size(), 1u);
   EXPECT_TRUE(view->servers[0].IsServing());
-  EXPECT_THAT(before, HasSubstr("n1"));
+  EXPECT_EQ(view->servers[0].address, one_.data_address());
 }
 
 TEST_F(AgentE2e, ModeHttpMovesTheLimitInHaproxyAndReportsItsQueueAtOnce) {
@@ -376,9 +377,9 @@ TEST_F(AgentE2e, ModeHttpMovesTheLimitInHaproxyAndReportsItsQueueAtOnce) {
 
 TEST_F(AgentE2e, RefusesNamesThatWouldBecomeCommands) {
   Begin("haproxy-tcp.cfg");
-  Child agent({absl::StrCat(std::getenv("HEADROOM_BIN"), "/headroom-agent"), "--haproxy-socket", haproxy_->socket_path(),
-               "--backend", "nodes; shutdown frontend front", "--frontend", "front", "--controller", controller_.address(),
-               "--balancer-id", "front-1"},
+  Child agent({absl::StrCat(std::getenv("HEADROOM_BIN"), "/headroom-agent"), "--haproxy-socket",
+               haproxy_->socket_path(), "--backend", "nodes; shutdown frontend front", "--frontend", "front",
+               "--controller", controller_.address(), "--balancer-id", "front-1"},
               {});
   EXPECT_TRUE(Eventually([&] { return !agent.IsRunning(); }));
 }

@@ -11,13 +11,6 @@
 #include <sstream>
 #include <thread>
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -25,6 +18,12 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "controller/base/check.h"
 #include "storage_node/adapters/haproxy/stats_socket.h"
@@ -97,7 +96,9 @@ Child::Child(const std::vector<std::string>& command, const std::vector<std::str
   }
 }
 
-bool Child::IsRunning() { return pid_ > 0 && waitpid(pid_, nullptr, WNOHANG) == 0; }
+bool Child::IsRunning() {
+  return pid_ > 0 && waitpid(pid_, nullptr, WNOHANG) == 0;
+}
 
 void Child::End() {
   if (pid_ <= 0) return;
@@ -110,7 +111,8 @@ int Child::Stop() {
   if (pid_ <= 0) return -1;
   kill(pid_, SIGTERM);
   int status = 0;
-  for (const absl::Time deadline = absl::Now() + kPatience; absl::Now() < deadline; absl::SleepFor(absl::Milliseconds(10))) {
+  for (const absl::Time deadline = absl::Now() + kPatience; absl::Now() < deadline;
+       absl::SleepFor(absl::Milliseconds(10))) {
     if (waitpid(pid_, &status, WNOHANG) != pid_) continue;
     pid_ = -1;
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
@@ -191,8 +193,8 @@ struct Backend::Listener {
     for (std::string head = ReceiveHead(peer); !head.empty(); head = ReceiveHead(peer)) {
       if (absl::StrContains(head, " /hold ")) state.release.WaitForNotificationWithTimeout(kPatience);
       const bool fine = kind == Kind::kData || state.ready;
-      SendAll(peer, absl::StrCat("HTTP/1.1 ", fine ? "200 OK" : "503 Service Unavailable", "\r\nContent-Length: ",
-                                 state.name.size(), "\r\n\r\n", state.name));
+      SendAll(peer, absl::StrCat("HTTP/1.1 ", fine ? "200 OK" : "503 Service Unavailable",
+                                 "\r\nContent-Length: ", state.name.size(), "\r\n\r\n", state.name));
     }
     absl::MutexLock lock(&mutex);
     peers.erase(peer);
@@ -213,10 +215,18 @@ Backend::Backend(std::string name) : name_(std::move(name)), state_(std::make_un
   data_ = std::make_unique<Listener>(*state_, Listener::Kind::kData);
   admin_ = std::make_unique<Listener>(*state_, Listener::Kind::kAdmin);
 }
-Backend::~Backend() { Release(); }
-std::string Backend::data_address() const { return absl::StrCat("127.0.0.1:", data_->port); }
-std::string Backend::admin_address() const { return absl::StrCat("127.0.0.1:", admin_->port); }
-void Backend::SetReady(bool ready) { state_->ready = ready; }
+Backend::~Backend() {
+  Release();
+}
+std::string Backend::data_address() const {
+  return absl::StrCat("127.0.0.1:", data_->port);
+}
+std::string Backend::admin_address() const {
+  return absl::StrCat("127.0.0.1:", admin_->port);
+}
+void Backend::SetReady(bool ready) {
+  state_->ready = ready;
+}
 void Backend::Release() {
   if (!state_->release.HasBeenNotified()) state_->release.Notify();
 }
@@ -230,14 +240,17 @@ Client::Client(int port) : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
 Client::~Client() {
   if (fd_ >= 0) close(fd_);
 }
-void Client::Send(const std::string& path) { SendAll(fd_, absl::StrCat("GET ", path, " HTTP/1.1\r\nHost: t\r\n\r\n")); }
+void Client::Send(const std::string& path) {
+  SendAll(fd_, absl::StrCat("GET ", path, " HTTP/1.1\r\nHost: t\r\n\r\n"));
+}
 std::string Client::Receive() {
   const std::string head = ReceiveHead(fd_);
   if (!absl::StartsWith(head, "HTTP/1.1 200")) return "";
   size_t length = 0;
   const std::string lower = absl::AsciiStrToLower(head);
   const size_t at = lower.find("content-length: ");
-  if (at == std::string::npos || !absl::SimpleAtoi(lower.substr(at + 16, lower.find('\r', at) - at - 16), &length)) return "";
+  if (at == std::string::npos || !absl::SimpleAtoi(lower.substr(at + 16, lower.find('\r', at) - at - 16), &length))
+    return "";
   std::string body(length, '\0');
   return recv(fd_, body.data(), length, MSG_WAITALL) == static_cast<ssize_t>(length) ? body : "";
 }

@@ -18,7 +18,9 @@ using ::testing::IsEmpty;
 const absl::Time kNow = absl::FromUnixSeconds(1'800'000'000);
 constexpr absl::Duration kGrace = absl::Seconds(5);
 
-DesiredServer Wanted(const std::string& name) { return {.name = name, .endpoints = {"127.0.0.1:8000", ""}}; }
+DesiredServer Wanted(const std::string& name) {
+  return {.name = name, .endpoints = {"127.0.0.1:8000", ""}};
+}
 DesiredServer WantedDraining(const std::string& name) {
   DesiredServer server = Wanted(name);
   server.draining = true;
@@ -100,7 +102,10 @@ INSTANTIATE_TEST_SUITE_P(
     Rules, PlanTest,
     ::testing::Values(
         Case{.name = "nothing_when_equal", .desired = {Wanted("a"), Wanted("b")}, .shown = {Shown("b"), Shown("a")}},
-        Case{.name = "adds_what_is_missing", .desired = {Wanted("a"), Wanted("b")}, .shown = {Shown("a")}, .want = {"add b"}},
+        Case{.name = "adds_what_is_missing",
+             .desired = {Wanted("a"), Wanted("b")},
+             .shown = {Shown("a")},
+             .want = {"add b"}},
         Case{.name = "does_not_add_what_drains", .desired = {Wanted("a"), WantedDraining("b")}, .shown = {Shown("a")}},
         Case{.name = "drains_what_should_drain",
              .desired = {Wanted("a"), WantedDraining("b")},
@@ -109,19 +114,30 @@ INSTANTIATE_TEST_SUITE_P(
         Case{.name = "keeps_a_drained_server_while_it_is_listed",
              .desired = {Wanted("a"), WantedDraining("b")},
              .shown = {Shown("a"), ShownDraining("b", 0)}},
-        Case{.name = "cancels_a_drain", .desired = {Wanted("a"), Wanted("b")}, .shown = {Shown("a"), ShownDraining("b", 3)}, .want = {"ready b"}},
-        Case{.name = "never_drains_the_last_serving_server", .desired = {WantedDraining("a")}, .shown = {Shown("a"), ShownDown("b")},
+        Case{.name = "cancels_a_drain",
+             .desired = {Wanted("a"), Wanted("b")},
+             .shown = {Shown("a"), ShownDraining("b", 3)},
+             .want = {"ready b"}},
+        Case{.name = "never_drains_the_last_serving_server",
+             .desired = {WantedDraining("a")},
+             .shown = {Shown("a"), ShownDown("b")},
              .absent_since = {{"b", kJustNow}}},
         Case{.name = "of_two_that_should_drain_one_stays",
              .desired = {WantedDraining("a"), WantedDraining("b")},
              .shown = {Shown("a"), Shown("b")},
              .want = {"drain a"}},
-        Case{.name = "drains_a_server_that_is_down_even_alone", .desired = {WantedDraining("a")}, .shown = {ShownDown("a")}, .want = {"drain a"}},
+        Case{.name = "drains_a_server_that_is_down_even_alone",
+             .desired = {WantedDraining("a")},
+             .shown = {ShownDown("a")},
+             .want = {"drain a"}},
         Case{.name = "an_empty_list_asks_for_nothing",
              .desired = {},
              .shown = {Shown("a"), ShownDraining("b", 0)},
              .absent_since = {{"a", kLongAgo}, {"b", kLongAgo}}},
-        Case{.name = "a_short_absence_is_forgiven", .desired = {Wanted("a")}, .shown = {Shown("a"), Shown("b")}, .absent_since = {{"b", kJustNow}}},
+        Case{.name = "a_short_absence_is_forgiven",
+             .desired = {Wanted("a")},
+             .shown = {Shown("a"), Shown("b")},
+             .absent_since = {{"b", kJustNow}}},
         Case{.name = "a_long_absence_drains_first",
              .desired = {Wanted("a")},
              .shown = {Shown("a"), Shown("b")},
@@ -131,20 +147,38 @@ INSTANTIATE_TEST_SUITE_P(
              .desired = {Wanted("a")},
              .shown = {ShownDown("a"), Shown("b")},
              .absent_since = {{"b", kLongAgo}}},
-        Case{.name = "removes_what_was_drained_and_left_the_list", .desired = {Wanted("a")}, .shown = {Shown("a"), ShownDraining("b", 0)}, .want = {"remove b"}},
-        Case{.name = "waits_for_sessions_to_end", .desired = {Wanted("a")}, .shown = {Shown("a"), ShownDraining("b", 1)}, .absent_since = {{"b", kLongAgo}}},
-        Case{.name = "leaves_an_operators_maintenance_alone", .desired = {Wanted("a"), Wanted("b")}, .shown = {Shown("a"), ShownMaintenance("b")}},
+        Case{.name = "removes_what_was_drained_and_left_the_list",
+             .desired = {Wanted("a")},
+             .shown = {Shown("a"), ShownDraining("b", 0)},
+             .want = {"remove b"}},
+        Case{.name = "waits_for_sessions_to_end",
+             .desired = {Wanted("a")},
+             .shown = {Shown("a"), ShownDraining("b", 1)},
+             .absent_since = {{"b", kLongAgo}}},
+        Case{.name = "leaves_an_operators_maintenance_alone",
+             .desired = {Wanted("a"), Wanted("b")},
+             .shown = {Shown("a"), ShownMaintenance("b")}},
         Case{.name = "maintenance_is_no_shortcut_to_removal",
              .desired = {Wanted("a")},
              .shown = {Shown("a"), ShownMaintenance("b")},
              .absent_since = {{"b", kJustNow}}},
-        Case{.name = "completes_an_interrupted_addition", .desired = {Wanted("a")}, .shown = {ShownHalfAdded("a")}, .want = {"enable a"}},
+        Case{.name = "completes_an_interrupted_addition",
+             .desired = {Wanted("a")},
+             .shown = {ShownHalfAdded("a")},
+             .want = {"enable a"}},
         Case{.name = "moves_a_server_that_we_added",
              .desired = {WantedAt("a", "127.0.0.1:9000")},
              .shown = {Shown("a")},
              .want = {"address a"},
              .added = {"a"}},
-        Case{.name = "keeps_the_address_of_a_found_server_that_works", .desired = {WantedAt("a", "127.0.0.1:9000")}, .shown = {Shown("a")}},
+        Case{.name = "moves_a_server_before_it_takes_back_its_drain",
+             .desired = {WantedAt("a", "127.0.0.1:9000")},
+             .shown = {ShownDraining("a", 1)},
+             .want = {"address a"},
+             .added = {"a"}},
+        Case{.name = "keeps_the_address_of_a_found_server_that_works",
+             .desired = {WantedAt("a", "127.0.0.1:9000")},
+             .shown = {Shown("a")}},
         Case{.name = "mends_the_address_of_a_found_server_that_is_down",
              .desired = {WantedAt("a", "127.0.0.1:9000")},
              .shown = {ShownDown("a")},
@@ -155,7 +189,10 @@ INSTANTIATE_TEST_SUITE_P(
              .shown = {ShownLimit("a", 40), ShownLimit("b", 40)},
              .want = {"set-limit b", "set-limit a"},
              .holds_slots = true},
-        Case{.name = "no_limit_asked_leaves_the_limit", .desired = {Wanted("a")}, .shown = {ShownLimit("a", 40)}, .holds_slots = true},
+        Case{.name = "no_limit_asked_leaves_the_limit",
+             .desired = {Wanted("a")},
+             .shown = {ShownLimit("a", 40)},
+             .holds_slots = true},
         Case{.name = "grows_before_it_shrinks",
              .desired = {WantedDraining("a"), Wanted("b"), Wanted("c"), Wanted("d")},
              .shown = {Shown("a"), Shown("b"), ShownDraining("c", 0)},
@@ -197,7 +234,8 @@ class ReconcilerTest : public ::testing::Test {
     EXPECT_TRUE(view.ok()) << view.status();
     std::vector<std::string> done;
     for (const Outcome& outcome : reconciler_.Round(control_, desired, *view, now)) {
-      done.push_back(absl::StrCat(Name(outcome.step.kind), " ", outcome.step.server.name, outcome.status.ok() ? "" : "!"));
+      done.push_back(
+          absl::StrCat(Name(outcome.step.kind), " ", outcome.step.server.name, outcome.status.ok() ? "" : "!"));
     }
     return done;
   }

@@ -6,12 +6,11 @@
 #include <string>
 #include <thread>
 
+#include "absl/strings/str_cat.h"
+#include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-#include "absl/strings/str_cat.h"
-#include <gtest/gtest.h>
 
 namespace headroom::haproxy {
 namespace {
@@ -71,8 +70,9 @@ TEST(StatsSocket, SendsOneLineAndReadsToTheEnd) {
 
 TEST(StatsSocket, RefusesWhatWouldBeMoreThanOneCommand) {
   StatsSocket line({.path = "/nowhere"});
-  for (const std::string& bad : {std::string(), std::string("show info\nshutdown frontend f"), std::string("a;b"),
-                                 std::string("a <<"), std::string("a\0b", 3), std::string("\xff"), std::string(5000, 'a')}) {
+  for (const std::string& bad :
+       {std::string(), std::string("show info\nshutdown frontend f"), std::string("a;b"), std::string("a <<"),
+        std::string("a\0b", 3), std::string("\xff"), std::string(5000, 'a')}) {
     EXPECT_EQ(line.Ask(bad).status().code(), absl::StatusCode::kInvalidArgument) << bad.substr(0, 40);
   }
 }

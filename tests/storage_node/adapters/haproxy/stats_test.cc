@@ -15,7 +15,9 @@ using ::testing::HasSubstr;
 
 // As HAProxy 2.6.12 prints it, columns in another order and some left out.
 constexpr absl::string_view kStat =
-    "# pxname,svname,qcur,scur,slim,stot,econ,wretr,status,type,check_desc,uweight,hrsp_2xx,hrsp_4xx,hrsp_5xx,addr,mode,-,\n"
+    "# "
+    "pxname,svname,qcur,scur,slim,stot,econ,wretr,status,type,check_desc,uweight,hrsp_2xx,hrsp_4xx,hrsp_5xx,addr,mode,-"
+    ",\n"
     "front,FRONTEND,,3,4000,9,,,OPEN,0,,,,,,,http,,\n"
     "nodes,n1,2,5,30,17,4,6,UP,2,\"Layer7, \"\"passed\"\"\",50,10,2,1,127.0.0.1:8081,http,-,\n"
     "nodes,BACKEND,7,5,500,17,1,0,UP,1,,50,10,2,4,,http,-,\n\n";
