@@ -117,7 +117,7 @@ absl::Status LocalProvider::Adopt() {
     nodes_.emplace(node.record.number, std::move(node));
   }
   if (error) return absl::UnavailableError(absl::StrCat("cannot read ", folder_, ": ", error.message()));
-  const absl::StatusOr<std::string> ended = ReadFile(RecordPath(kEndedFile));
+  const absl::StatusOr<std::string> ended = ReadStateFile(RecordPath(kEndedFile));
   if (!ended.ok()) return absl::IsNotFound(ended.status()) ? absl::OkStatus() : ended.status();
   for (absl::string_view line : absl::StrSplit(*ended, '\n', absl::SkipEmpty())) {
     const std::pair<std::string, std::string> launch = absl::StrSplit(line, absl::MaxSplits(' ', 1));
@@ -127,7 +127,7 @@ absl::Status LocalProvider::Adopt() {
 }
 
 absl::StatusOr<LocalProvider::Node> LocalProvider::ReadNode(const std::string& path) const {
-  HR_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  HR_ASSIGN_OR_RETURN(const std::string text, ReadStateFile(path));
   HR_ASSIGN_OR_RETURN(LocalRecord record, ParseRecord(text));
   Node node{.record = std::move(record), .pause = options_.restart_pause};
   node.running = node.record.boot_id == boot_id_ && IsAlive(node.record.process);
@@ -141,7 +141,7 @@ absl::StatusOr<LocalProvider::Node> LocalProvider::ReadNode(const std::string& p
   node.started_at = node.start_due_at = Clock::now();
   node.kill_due_at = node.started_at + Chrono(options_.terminate_grace);
   if (node.running && node.record.terminated) Signal(node.record.process, SIGTERM);
-  HR_RETURN_IF_ERROR(WriteFileAtomically(path, FormatRecord(node.record)));
+  HR_RETURN_IF_ERROR(WriteStateFile(path, FormatRecord(node.record)));
   return node;
 }
 
@@ -153,7 +153,7 @@ absl::Status LocalProvider::EnsureInitial(int count) {
     const absl::StatusOr<NodeId> node = LaunchLocked({});
     if (!node.ok()) return Annotate(node.status(), "initial nodes");
   }
-  return WriteFileAtomically(marker, "");
+  return WriteStateFile(marker, "");
 }
 
 absl::StatusOr<std::vector<Machine>> LocalProvider::List(absl::Duration) {
@@ -185,7 +185,7 @@ absl::StatusOr<NodeId> LocalProvider::Launch(const LaunchRequest& request, absl:
 
 absl::StatusOr<NodeId> LocalProvider::LaunchLocked(const LaunchRequest& request) {
   HR_ASSIGN_OR_RETURN(LocalRecord record, NewRecord(request));
-  HR_RETURN_IF_ERROR(WriteFileAtomically(RecordPath(record.node), FormatRecord(record)));
+  HR_RETURN_IF_ERROR(WriteStateFile(RecordPath(record.node), FormatRecord(record)));
   Node node{.record = std::move(record), .pause = options_.restart_pause};
   if (absl::Status started = Start(node); !started.ok()) {
     fs::remove(RecordPath(node.record.node));
@@ -269,7 +269,7 @@ absl::Status LocalProvider::Terminate(const NodeId& id, absl::Duration timeout) 
   const std::string incarnation = found->second.record.incarnation;
   if (!found->second.record.terminated) {
     found->second.record.terminated = true;
-    HR_RETURN_IF_ERROR(WriteFileAtomically(RecordPath(id), FormatRecord(found->second.record)));
+    HR_RETURN_IF_ERROR(WriteStateFile(RecordPath(id), FormatRecord(found->second.record)));
     BeginEnd(found->second);
   }
   while (true) {
@@ -335,7 +335,7 @@ absl::Status LocalProvider::Start(Node& node) {
   node.running = true;
   node.started_at = Clock::now();
   // Without its pid on disk it would still be found by its environment.
-  WriteFileAtomically(RecordPath(node.record.node), FormatRecord(node.record)).IgnoreError();
+  WriteStateFile(RecordPath(node.record.node), FormatRecord(node.record)).IgnoreError();
   return absl::OkStatus();
 }
 
@@ -353,7 +353,7 @@ void LocalProvider::Forget(const Node& node) {
     ended_.emplace_back(node.record.launch_id, node.record.node);
     std::string text;
     for (const auto& [launch_id, id] : ended_) absl::StrAppend(&text, launch_id, " ", id, "\n");
-    WriteFileAtomically(RecordPath(kEndedFile), text).IgnoreError();
+    WriteStateFile(RecordPath(kEndedFile), text).IgnoreError();
   }
   std::error_code ignored;  // a record that stays is found terminated at the next start, and goes then
   fs::remove(RecordPath(node.record.node) + ".learned", ignored);

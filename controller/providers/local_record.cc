@@ -96,7 +96,7 @@ absl::StatusOr<LocalRecord> ParseRecord(absl::string_view text) {
   return record;
 }
 
-absl::Status WriteFileAtomically(const std::string& path, absl::string_view content) {
+absl::Status WriteStateFile(const std::string& path, absl::string_view content) {
   const std::string temporary = absl::StrCat(path, ".new");
   const int descriptor = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
   if (descriptor < 0) return Failed("create", temporary);
@@ -108,7 +108,7 @@ absl::Status WriteFileAtomically(const std::string& path, absl::string_view cont
   return SyncFolder(path);
 }
 
-absl::StatusOr<std::string> ReadFile(const std::string& path) {
+absl::StatusOr<std::string> ReadStateFile(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) {
     if (!std::filesystem::exists(path)) return absl::NotFoundError(absl::StrCat("no file ", path));

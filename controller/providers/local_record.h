@@ -32,8 +32,8 @@ std::string FormatRecord(const LocalRecord& record);
 absl::StatusOr<LocalRecord> ParseRecord(absl::string_view text);
 
 // Whole or not at all, and on disk when it returns. UNAVAILABLE with the path and the system's reason.
-absl::Status WriteFileAtomically(const std::string& path, absl::string_view content);
+absl::Status WriteStateFile(const std::string& path, absl::string_view content);
 // NOT_FOUND, UNAVAILABLE.
-absl::StatusOr<std::string> ReadFile(const std::string& path);
+absl::StatusOr<std::string> ReadStateFile(const std::string& path);
 
 }  // namespace headroom

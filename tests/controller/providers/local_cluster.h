@@ -67,12 +67,12 @@ class LocalCluster {
 
   std::string RecordPath(const NodeId& node) const { return folder_ + "/nodes/" + node; }
   LocalRecord Record(const NodeId& node) const {
-    const auto text = ReadFile(RecordPath(node));
+    const auto text = ReadStateFile(RecordPath(node));
     const auto record = ParseRecord(text.value_or(""));
     return record.value_or(LocalRecord{});
   }
   void Write(const LocalRecord& record) const {
-    EXPECT_TRUE(WriteFileAtomically(RecordPath(record.node), FormatRecord(record)).ok());
+    EXPECT_TRUE(WriteStateFile(RecordPath(record.node), FormatRecord(record)).ok());
   }
   // One line for each start of a process, with its arguments.
   std::vector<std::string> Starts() const {

@@ -243,7 +243,7 @@ TEST(LocalProvider, RefusesToGuessFromAnUnreadableRecord) {
   LocalCluster cluster;
   cluster.Open();
   cluster.Close();
-  ASSERT_TRUE(WriteFileAtomically(cluster.RecordPath("node-1"), "node node-1\n").ok());
+  ASSERT_TRUE(WriteStateFile(cluster.RecordPath("node-1"), "node node-1\n").ok());
   const absl::Status status = LocalProvider::Open(cluster.options).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
   EXPECT_THAT(status.message(), HasSubstr("node-1"));
