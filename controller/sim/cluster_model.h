@@ -110,8 +110,10 @@ class ClusterModel {
   absl::Status SetSlowness(absl::string_view node, double factor);  // service takes so many times as long
 
   std::vector<Machine> Machines() const;
+  bool Exists(absl::string_view node) const { return Find(node) != Connection::kNone; }
   bool IsServing(absl::string_view node) const;  // or draining: it reports
   // Of nodes that report (else a bug). Taking a report ends what was urgent.
+  const LimitsInForce& Limits(absl::string_view node) const;
   NodeHello Hello(absl::string_view node) const;
   NodeReport Report(absl::string_view node);
 

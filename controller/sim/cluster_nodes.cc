@@ -290,6 +290,11 @@ bool ClusterModel::IsServing(absl::string_view id) const {
   return index != Connection::kNone && nodes_[static_cast<size_t>(index)]->state != NodeState::kBooting;
 }
 
+const LimitsInForce& ClusterModel::Limits(absl::string_view id) const {
+  HR_CHECK(IsServing(id));
+  return nodes_[static_cast<size_t>(Find(id))]->limits;
+}
+
 NodeHello ClusterModel::Hello(absl::string_view id) const {
   HR_CHECK(IsServing(id));
   const Node& node = *nodes_[static_cast<size_t>(Find(id))];
