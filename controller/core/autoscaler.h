@@ -25,6 +25,7 @@ struct ScaleMemory {
   absl::Time step_began_at = absl::InfinitePast();  // growth step: base count of the current lead time
   int step_base = 0;
   absl::Time unknown_since = absl::InfinitePast();  // a signal has been unknown since
+  absl::Time shed_at = absl::InfinitePast();        // last rebalancing shed
 
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {
@@ -36,6 +37,7 @@ struct ScaleMemory {
     visit("step_began_at", self.step_began_at);
     visit("step_base", self.step_base);
     visit("unknown_since", self.unknown_since);
+    visit("shed_at", self.shed_at);
   }
 };
 

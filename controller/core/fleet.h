@@ -50,6 +50,22 @@ struct FixedLimit {
   }
 };
 
+// What the balancers together say of one node.
+struct BalancerView {
+  bool holds_slots = false;  // SlotPlace::kBalancer: limit, sessions and queue are the slots
+  int64_t session_count = 0, queue_count = 0;
+  int64_t limit_count = 0;       // sum over balancers; 0: none
+  int64_t configured_count = 0;  // the first limit that was seen: theirs, not ours
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("holds_slots", self.holds_slots);
+    visit("sessions", self.session_count);
+    visit("queue", self.queue_count);
+    visit("limit", self.limit_count);
+    visit("configured", self.configured_count);
+  }
+};
+
 // All that is known of one node.
 struct Node {
   NodeId id;
@@ -62,16 +78,22 @@ struct Node {
   bool listed = false;     // the provider's last list has it
   bool pinned = false;
   bool drained_by_operator = false;
-  bool hypothetical = false;                         // exists only in the dry run's shadow fleet
+  std::string drain_reason, drain_actor;  // the operator's
+  bool hypothetical = false;              // exists only in the dry run's shadow fleet
+  bool shadow_gone = false;               // exists, but the dry run would have removed it
+  absl::Time launched_at = absl::InfinitePast();
   absl::Time last_report_at = absl::InfinitePast();  // receive time, never the node's clock
   NodeHello hello;
   NodeReport report;  // the newest
   CounterWindow counters;
-  WindowedMax open_peak;    // of open + waiting, over limits.peak_window
-  WindowedMax active_peak;  // over 10 minutes
-  Slope demand_slope;       // of open + waiting
+  NodeRates rates;                          // over the last second or so, computed when a report comes
+  absl::Duration latency_p50, latency_p99;  // of that stretch; zero: no request
+  WindowedMax open_peak;                    // of open + waiting, over limits.peak_window
+  WindowedMax active_peak;                  // over 10 minutes
+  Slope demand_slope;                       // of open + waiting
   BaselineLatency baseline;
-  int64_t balancer_queue_count = 0;  // waiting for it in balancers
+  WorkCorrelation work;  // of active requests and completions
+  BalancerView behind;   // what balancers say of it
   // Limits.
   LimitMemory limit;
   FixedLimit fixed;
@@ -81,14 +103,21 @@ struct Node {
   absl::Duration granted_idle_timeout;
   absl::Time foreign_since = absl::InfinitePast();
 
-  int64_t WaitingCount() const;  // clients outside: accept queue, overflows of the last second, balancers' queues
-  int64_t DemandCount() const { return report.open_count + WaitingCount(); }
-  int64_t ConfiguredCount() const { return hello.configured_count_max; }
-  bool CanTakeLoad() const { return state == NodeState::kServing; }
+  // Slots are where they run out: at the node, or in a balancer that reuses connections.
+  int64_t OpenCount() const { return behind.holds_slots ? behind.session_count : report.open_count; }
+  int64_t LimitCount() const { return behind.holds_slots ? behind.limit_count : report.limits.connection_count_max; }
+  int64_t ConfiguredCount() const { return behind.holds_slots ? behind.configured_count : hello.configured_count_max; }
+  // Clients outside: accept queue, overflows of the last second, balancers' queues.
+  int64_t WaitingCount() const;
+  int64_t DemandCount() const { return OpenCount() + WaitingCount(); }
   // Will it serve once all work in flight lands?
   bool CountsAsCapacity() const {
     return state == NodeState::kServing || state == NodeState::kLaunching || state == NodeState::kJoining ||
            state == NodeState::kRestarting;
+  }
+  // Does it carry load really, whatever the shadow says?
+  bool Carries() const {
+    return !hypothetical && (state == NodeState::kServing || state == NodeState::kDraining || shadow_gone);
   }
 
   template <class Self, class Visitor>
@@ -103,7 +132,14 @@ struct Node {
     visit("listed", self.listed);
     visit("pinned", self.pinned);
     visit("drained_by_operator", self.drained_by_operator);
+    visit("drain_reason", self.drain_reason);
+    visit("drain_actor", self.drain_actor);
     visit("hypothetical", self.hypothetical);
+    visit("shadow_gone", self.shadow_gone);
+    visit("launched_at", self.launched_at);
+    visit("rates", self.rates);
+    visit("latency_p50", self.latency_p50);
+    visit("latency_p99", self.latency_p99);
     visit("last_report_at", self.last_report_at);
     visit("hello", self.hello);
     visit("report", self.report);
@@ -112,7 +148,8 @@ struct Node {
     visit("active_peak", self.active_peak);
     visit("demand_slope", self.demand_slope);
     visit("baseline", self.baseline);
-    visit("balancer_queue", self.balancer_queue_count);
+    visit("work", self.work);
+    visit("behind", self.behind);
     visit("limit", self.limit);
     visit("fixed", self.fixed);
     visit("grant_id", self.grant_id);
@@ -180,6 +217,8 @@ class Fleet {
   const std::map<ActionId, ActionInFlight>& in_flight() const { return in_flight_; }
   const LaunchFailures& launch_failures() const { return launch_failures_; }
   absl::Time last_listed_at() const { return last_listed_at_; }
+  // The last provider call that failed, and how; empty once one succeeded.
+  const std::string& provider_operation() const { return provider_operation_; }
   const std::string& provider_error() const { return provider_error_; }
   // Launch to serving, p95 of what was seen; nothing yet: policy.nodes.lead_time.
   std::optional<absl::Duration> learned_lead_time() const;
@@ -193,6 +232,7 @@ class Fleet {
     visit("in_flight", self.in_flight_);
     visit("launch_failures", self.launch_failures_);
     visit("last_listed_at", self.last_listed_at_);
+    visit("provider_operation", self.provider_operation_);
     visit("provider_error", self.provider_error_);
     visit("lead_times", self.lead_times_);
     visit("reports_dropped_old", self.reports_dropped_old_);
@@ -217,17 +257,23 @@ class Fleet {
     return false;
   }
 
-  void Become(Node& node, NodeState state, absl::Time at);
+  Node& Adopt(const NodeId& id, const ActionId& launch_id, absl::Time at);
   void BeginServing(Node& node, absl::Time at);
+  bool TakeLoad(Node& node, absl::Time at, const Policy& policy);
+  void FinishLaunch(absl::Time at, const Action& action, const ActionFinished& outcome);
+  void FinishDrain(absl::Time at, const Action& action, const ActionFinished& outcome);
+  void FinishTerminate(absl::Time at, const Action& action, const ActionFinished& outcome);
+  void AgeNode(Node& node, absl::Time now, const Policy& policy);
+  void AgeActions(absl::Time now, const Policy& policy);
   void LaunchFailed(absl::Time at, absl::string_view error);
-  void SpreadBalancerQueues();
+  void GatherBalancerViews();
 
   std::map<NodeId, Node> nodes_;
   std::map<BalancerId, Balancer> balancers_;
   std::map<ActionId, ActionInFlight> in_flight_;
   LaunchFailures launch_failures_;
   absl::Time last_listed_at_ = absl::InfinitePast();
-  std::string provider_error_;
+  std::string provider_operation_, provider_error_;
   std::vector<absl::Duration> lead_times_;  // the last 20
   int64_t reports_dropped_old_ = 0;
 };

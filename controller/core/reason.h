@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -75,39 +76,59 @@ enum class ReasonCode : uint16_t {
   kAlarmForeignWriter,       // node, limit, granted
   kAlarmFloorsExceedBudget,  // floors, budget
   kAlarmCeiling,             // node, ceiling name, ceiling
-  // Diagnosis: sentences, evidence against, remedies.
-  kDiagnosisNone,
-  kDiagnosisCannotTell,  // what is seen
-  kDiagnosisSurge,  // share of slots taken, nodes at limit, nodes, demand ratio, active share, rejections per second
-  kDiagnosisRetryStorm,  // attempts per first attempt, ...
-  kDiagnosisBadDeploy,   // version, age, errors ratio, ...
-  kDiagnosisSoftware,    // error ratio while slots are free
-  kDiagnosisNetwork,     // retransmit ratio, baseline
-  kDiagnosisSlowDisk,    // device or io stall, baseline
-  kDiagnosisCpu,         // cpu share, stall
-  kDiagnosisHotNode,     // node, its demand, median
-  kDiagnosisClientLeak,  // client, connections, share, idle age
-  kDiagnosisReportLoss,  // silent nodes, nodes
-  kNotSurge,
-  kNotRetryStorm,
-  kNotBadDeploy,
-  kNotSoftware,
-  kNotNetwork,
-  kNotSlowDisk,
-  kNotCpu,
-  kNotHotNode,
-  kNotClientLeak,
-  kNotReportLoss,
-  kRemedyRaiseLimits,
-  kRemedyRetryBudget,
-  kRemedyRollBackDeploy,
-  kRemedySoftware,
-  kRemedyNetwork,
-  kRemedySlowDisk,
-  kRemedyAddNodes,
-  kRemedyRebalance,
-  kRemedyClient,
-  kRemedyReports,
+  // Diagnosis. Arguments in [] may be absent (an empty string): their clause is left out of the sentence.
+  kDiagnosisNone,        // [slots taken], [limit], [errors], [p50]
+  kDiagnosisCannotTell,  // [slots taken], rejections/s, [errors], [p50 ratio], likeliest cause, its score
+  kDiagnosisSurge,       // [nodes at limit], nodes, open, limit, waiting, [demand ratio], [new connections ratio],
+                         // [answers ratio], [active share], [p50], [usual p50]
+  kDiagnosisRetryStorm,  // [attempts per request], [its usual], [new connections ratio], [answers ratio], rejections/s
+  kDiagnosisBadDeploy,   // version, changed share, age, [errors there], [errors elsewhere or before], [p50 there], [p50
+                         // elsewhere or before]
+  kDiagnosisSoftware,    // errors/s while slots free, answers/s, [usual error ratio], slots taken
+  kDiagnosisNetwork,     // [retransmit ratio], [its usual], [failed connects/s to nodes with free slots], [slots taken]
+  kDiagnosisSlowDisk,    // [device latency], [its usual], [p50], [usual p50], [io stall], [active share]
+  kDiagnosisCpu,         // [cores used], [its usual], [cpu stall], [p50], [usual p50]
+  kDiagnosisHotNode,     // node, its demand, median demand, [its p50], [median p50], [its rejections/s]
+  kDiagnosisClientLeak,  // [client], [its share], open, limit, [demand ratio], [answers ratio], [active share],
+                         // [share idle for over a minute]
+  kDiagnosisReportLoss,  // silent nodes, nodes, silent after
+  // Evidence against a cause: kNot rules it out, kMaybe cannot. Both have the same arguments, in the order of the
+  // causes above.
+  kNotSurge,       // [slots taken], rejections/s, [demand ratio]
+  kNotRetryStorm,  // [attempts per request], [its usual], [new connections ratio], [answers ratio]
+  kNotBadDeploy,   // [window in which nothing changed], [age of the newest], [changed share], [age of the change],
+                   // [errors there], [errors elsewhere or before], [p50 there], [p50 elsewhere or before], [told share]
+  kNotSoftware,    // errors/s while slots free, answers/s, errors/s
+  kNotNetwork,     // [retransmit ratio], [its usual], [failed connects/s], [of them to nodes with free slots],
+                   // [answers ratio]
+  kNotSlowDisk,    // [device latency], [its usual], [io stall], [p50], [usual p50]
+  kNotCpu,         // [cores used], [its usual], [cpu stall]
+  kNotHotNode,     // [node], [its demand], [median demand], [its p50], [median p50]
+  kNotClientLeak,  // [largest client's share], [answers ratio], [active share], [share idle for over a minute]
+  kNotReportLoss,  // silent nodes, nodes, silent after
+  kMaybeSurge,
+  kMaybeRetryStorm,
+  kMaybeBadDeploy,
+  kMaybeSoftware,
+  kMaybeNetwork,
+  kMaybeSlowDisk,
+  kMaybeCpu,
+  kMaybeHotNode,
+  kMaybeClientLeak,
+  kMaybeReportLoss,
+  // Remedies.
+  kRemedyNone,            // nothing
+  kRemedyLook,            // nothing
+  kRemedyRaiseLimits,     // nothing
+  kRemedyRetryBudget,     // nothing
+  kRemedyRollBackDeploy,  // version
+  kRemedySoftware,        // nothing
+  kRemedyNetwork,         // nothing
+  kRemedySlowDisk,        // nothing
+  kRemedyAddNodes,        // nothing
+  kRemedyRebalance,       // node
+  kRemedyClient,          // [client]
+  kRemedyReports,         // nothing
   kCount,
 };
 
@@ -141,6 +162,13 @@ inline ReasonArgument ToArgument(size_t value) {
 inline ReasonArgument ToArgument(absl::Duration value) {
   return value;
 }
+// What is not known is an empty string.
+inline ReasonArgument ToArgument(const std::optional<double>& value) {
+  return value ? ReasonArgument(*value) : ReasonArgument(std::string());
+}
+inline ReasonArgument ToArgument(const std::optional<absl::Duration>& value) {
+  return value ? ReasonArgument(*value) : ReasonArgument(std::string());
+}
 inline ReasonArgument ToArgument(absl::string_view value) {
   return std::string(value);
 }
@@ -160,11 +188,16 @@ Reason MakeReason(ReasonCode code, const Values&... values) {
 
 // Stable name in lower_snake_case: the label in metrics and the `code` on the wire.
 absl::string_view ReasonName(ReasonCode code);
-// The sentence with {placeholders}.
+// The code of a name; kNone when there is none.
+ReasonCode ReasonOfName(absl::string_view name);
+// The sentence with {placeholders}; the arguments stand in the order in which their names appear first. {name%} shows a
+// ratio in percent, {name#} bytes with their unit. [a clause|another] is shown when all its arguments are there, else
+// the other one, or nothing.
 absl::string_view ReasonSentence(ReasonCode code);
-// Names of the placeholders in order.
+// Names of the placeholders in order, without their marks.
 std::vector<std::string> ReasonArgumentNames(ReasonCode code);
-// The sentence with its arguments filled in: for people only.
+// The sentence with its arguments filled in: for people only. Numbers have three significant digits, and all of them
+// from 100 on; a missing argument outside of a clause shows as "?".
 std::string RenderReason(const Reason& reason);
 
 }  // namespace headroom

@@ -25,6 +25,29 @@ struct NodeRates {
   double cpu_cores = 0;                          // CPU seconds a second
   std::optional<absl::Duration> device_latency;  // device time per completed request
   LatencyHistogram latency;                      // of the stretch
+
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("seconds", self.seconds);
+    visit("completed", self.completed);
+    visit("errors", self.errors);
+    visit("errors_slots_free", self.errors_slots_free);
+    visit("accepted", self.accepted);
+    visit("rejected", self.rejected);
+    visit("requests_rejected", self.requests_rejected);
+    visit("closed_idle", self.closed_idle);
+    visit("received_bytes", self.received_bytes);
+    visit("sent_bytes", self.sent_bytes);
+    visit("drops", self.drops);
+    visit("accept_emfile", self.accept_emfile);
+    visit("overflows", self.overflows);
+    visit("retries", self.retries);
+    visit("segments_out", self.segments_out);
+    visit("retransmits", self.retransmits);
+    visit("cpu_cores", self.cpu_cores);
+    visit("device_latency", self.device_latency);
+    visit("latency", self.latency.counts);
+  }
 };
 
 // CounterWindow: the last snapshots of a node's cumulative counters, at least a second apart, so that rates over 1 to 5
@@ -106,6 +129,30 @@ class BaselineLatency {
   static constexpr int kSamplesMin = 5;
   double seconds_ = 0;
   int64_t samples_ = 0;
+};
+
+// WorkCorrelation: do more requests in service bring more throughput? Correlation of the two over about the last 40
+// samples, by running moments with a half-life; past the knee it is negative. Nothing while active hardly varies
+// (coefficient of variation below 1 %) or before kSamplesMin. Source: Uber's Cinnamon, failsafe-go.
+class WorkCorrelation {
+ public:
+  void Add(double active, double throughput);
+  std::optional<double> Correlation() const;
+
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("samples", self.samples_);
+    visit("mean_active", self.mean_active_);
+    visit("mean_work", self.mean_work_);
+    visit("var_active", self.var_active_);
+    visit("var_work", self.var_work_);
+    visit("covariance", self.covariance_);
+  }
+
+ private:
+  static constexpr int kSamplesMin = 10;
+  int64_t samples_ = 0;
+  double mean_active_ = 0, mean_work_ = 0, var_active_ = 0, var_work_ = 0, covariance_ = 0;
 };
 
 }  // namespace headroom

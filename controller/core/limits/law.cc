@@ -108,8 +108,11 @@ Step Cut(const LimitPolicy& policy, const LimitInputs& inputs, int64_t limit) {
 // One step back, by half-life since the last change, in steps of at least 5 % so that a grant is worth sending.
 Step Decay(const LimitPolicy& policy, const LimitInputs& inputs, const LimitMemory& memory, absl::Time now) {
   const int64_t limit = memory.limit_count;
-  const int64_t home = std::max(
-      {inputs.configured_count, SafeLow(policy, inputs), Scaled(inputs.open_peak_count, policy.decay_peak_ratio)});
+  // Home is the configured limit where the recent peak fits into it, else room above that peak.
+  const bool fits = static_cast<double>(inputs.open_peak_count) <=
+                    policy.raise_at_ratio * static_cast<double>(inputs.configured_count);
+  const int64_t room = fits ? inputs.configured_count : Scaled(inputs.open_peak_count, policy.decay_peak_ratio);
+  const int64_t home = std::max({inputs.configured_count, SafeLow(policy, inputs), room});
   if (limit <= home) return {limit, LimitCause::kSteady};
   const absl::Time since = std::max(memory.changed_at, memory.calm_since);
   const double halvings = absl::FDivDuration(now - since, policy.decay_half_life);
