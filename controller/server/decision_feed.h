@@ -25,8 +25,8 @@ class DecisionListener {
   virtual void Offer(const Published& published) = 0;
 };
 
-// DecisionFeed: decisions from the loop to whoever watches. Watchers are held weakly: one that is gone is forgotten with
-// the next decision. Publish() from the loop thread, the rest from any.
+// DecisionFeed: decisions from the loop to whoever watches. Watchers are held weakly: one that is gone is forgotten
+// with the next decision. Publish() from the loop thread, the rest from any.
 class DecisionFeed {
  public:
   static constexpr size_t kWatchersMax = 200;

@@ -32,7 +32,7 @@ void DryRunExecutor::Start(const Action& action) {
 
 void DryRunExecutor::List(const Action& action) {
   absl::StatusOr<std::vector<Machine>> machines = ports_.lister.List(kListTimeout);
-  if (machines.ok()) ports_.post(MachinesListed{*std::move(machines)});
+  if (machines.ok()) ports_.post(MachinesListed{*std::move(machines)}).IgnoreError();  // the next list tells the same
   ports_.finish(action, ToFinished(action, machines.status()));
 }
 

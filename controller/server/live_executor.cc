@@ -80,7 +80,7 @@ ActionFinished LiveExecutor::Terminate(const Action& action) {
 
 ActionFinished LiveExecutor::List(const Action& action) {
   absl::StatusOr<std::vector<Machine>> machines = ports_.provider.List(deadlines_.list);
-  if (machines.ok()) ports_.post(MachinesListed{*std::move(machines)});
+  if (machines.ok()) ports_.post(MachinesListed{*std::move(machines)}).IgnoreError();  // the next list tells the same
   return ToFinished(action, machines.status());
 }
 

@@ -185,22 +185,22 @@ absl::Status LoadService::Join(const v1::Hello& hello, std::shared_ptr<Directive
   HR_ASSIGN_OR_RETURN(NodeHello node, Annotate(ToNodeHello(hello), "hello"));
   options_.saw_term(node.term_max_seen);
   absl::MutexLock lock(&order_mutex_);
+  const DirectiveStream* const opened = stream.get();
   HR_RETURN_IF_ERROR(registry_.Open({hello.role(), hello.reporter_id()}, std::move(stream)));
-  if (hello.role() == v1::ROLE_NODE) {
-    options_.post(NodeJoined{hello.reporter_id(), std::move(node)});
-  } else {
-    options_.post(BalancerJoined{hello.reporter_id()});
-  }
-  return absl::OkStatus();
+  const absl::Status posted = hello.role() == v1::ROLE_NODE
+                                  ? options_.post(NodeJoined{hello.reporter_id(), std::move(node)})
+                                  : options_.post(BalancerJoined{hello.reporter_id()});
+  if (!posted.ok()) registry_.Close({hello.role(), hello.reporter_id()}, opened);
+  return posted;
 }
 
 void LoadService::Leave(const Reporter& reporter, const DirectiveStream* stream) {
   absl::MutexLock lock(&order_mutex_);
   if (!registry_.Close(reporter.key, stream)) return;
   if (reporter.key.role == v1::ROLE_NODE) {
-    options_.post(NodeLeft{reporter.key.id, reporter.boot_id, reporter.how});
+    options_.post(NodeLeft{reporter.key.id, reporter.boot_id, reporter.how}).IgnoreError();  // the mailbox takes leaves
   } else {
-    options_.post(BalancerLeft{reporter.key.id});
+    options_.post(BalancerLeft{reporter.key.id}).IgnoreError();
   }
 }
 
@@ -208,12 +208,10 @@ absl::Status LoadService::Take(const Reporter& reporter, const v1::LoadReport& m
   absl::Status status;
   if (message.has_node() && reporter.key.role == v1::ROLE_NODE) {
     absl::StatusOr<NodeReport> report = ToNodeReport(message.node());
-    if (report.ok()) options_.post(NodeReported{reporter.key.id, *std::move(report)});
-    status = report.status();
+    status = report.ok() ? options_.post(NodeReported{reporter.key.id, *std::move(report)}) : report.status();
   } else if (message.has_balancer() && reporter.key.role == v1::ROLE_BALANCER) {
     absl::StatusOr<BalancerReport> report = ToBalancerReport(message.balancer());
-    if (report.ok()) options_.post(BalancerReported{reporter.key.id, *std::move(report)});
-    status = report.status();
+    status = report.ok() ? options_.post(BalancerReported{reporter.key.id, *std::move(report)}) : report.status();
   } else {
     status = absl::InvalidArgumentError("content: not what a reporter of this role sends");
   }

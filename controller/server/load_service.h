@@ -18,7 +18,8 @@
 
 namespace headroom {
 
-using Post = std::function<void(Event)>;
+// Into the control loop. RESOURCE_EXHAUSTED: it is behind, and the sender can try again.
+using Post = std::function<absl::Status(Event)>;
 
 // What the load service has taken in and refused, for metrics. Relaxed counters: the path of a report takes no lock
 // here.

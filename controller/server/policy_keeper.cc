@@ -5,13 +5,12 @@
 #include <sstream>
 #include <utility>
 
-#include <google/protobuf/descriptor.h>
-#include <google/protobuf/text_format.h>
-#include <google/protobuf/util/message_differencer.h>
-
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/text_format.h>
+#include <google/protobuf/util/message_differencer.h>
 
 #include "controller/base/status.h"
 #include "controller/server/convert.h"
@@ -71,9 +70,9 @@ absl::Status CheckFixed(const v1::Policy& before, const v1::Policy& after) {
   if (before.mode() != after.mode()) fixed.push_back("mode");
   if (!MessageDifferencer::Equals(before.provider(), after.provider())) fixed.push_back("provider");
   if (fixed.empty()) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat(
-      absl::StrJoin(fixed, " and "),
-      " cannot change while the controller runs; restart headroomd with the new policy (nodes keep running meanwhile)"));
+  return absl::FailedPreconditionError(absl::StrCat(absl::StrJoin(fixed, " and "),
+                                                    " cannot change while the controller runs; restart headroomd with "
+                                                    "the new policy (nodes keep running meanwhile)"));
 }
 
 }  // namespace

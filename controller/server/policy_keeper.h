@@ -17,8 +17,9 @@ namespace headroom {
 // What differs between two policies, a line a field: "nodes.max: 6 -> 9". Both have their defaults filled in.
 std::vector<std::string> PolicyChanges(const v1::Policy& before, const v1::Policy& after);
 
-// PolicyKeeper: the policy in force and the way to another one. A new text is taken whole or not at all; while it is bad
-// the old one stays. Cluster, mode and provider are what the process was built around: they need a restart. Thread-safe.
+// PolicyKeeper: the policy in force and the way to another one. A new text is taken whole or not at all; while it is
+// bad the old one stays. Cluster, mode and provider are what the process was built around: they need a restart.
+// Thread-safe.
 class PolicyKeeper {
  public:
   // A text that was taken, or that could be.
