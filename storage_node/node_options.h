@@ -1,0 +1,27 @@
+#pragma once
+
+#include <string>
+
+#include "storage_node/file_server/file_server.h"
+#include "storage_node/gate/gate.h"
+#include "storage_node/node_log.h"
+
+namespace headroom {
+
+// What the command line of headroom-node says.
+struct NodeOptions {
+  FileServerOptions server;
+  GateLimits limits;
+  LogFormat log_format = LogFormat::kText;
+};
+
+// ParsedNodeOptions: either options to run with, or an exit code to end with at once (0 after --help; the message is
+// already printed).
+struct ParsedNodeOptions {
+  NodeOptions options;
+  bool run = false;
+  int exit_code = 0;
+};
+ParsedNodeOptions ParseNodeOptions(int argc, char** argv);
+
+}  // namespace headroom
