@@ -221,7 +221,7 @@ void Fleet::GatherBalancerViews() {
 
 bool Fleet::On(absl::Time at, const MachinesListed& event, const Policy&) {
   last_listed_at_ = at;
-  provider_error_.clear();
+  NoteProvider(at, "list", "");
   std::map<NodeId, bool> was_listed;
   for (auto& [id, node] : nodes_) was_listed[id] = std::exchange(node.listed, false);
   for (const Machine& machine : event.machines) {
@@ -272,10 +272,7 @@ bool Fleet::On(absl::Time at, const ActionFinished& event, const Policy&) {
   if (found == in_flight_.end()) return false;
   const Action action = std::move(found->second.action);
   in_flight_.erase(found);
-  if (event.code != absl::StatusCode::kOk) {
-    provider_operation_ = std::string(ActionKind(action));
-    provider_error_ = event.message;
-  }
+  NoteProvider(at, ActionKind(action), event.code == absl::StatusCode::kOk ? "" : event.message);
   if (std::holds_alternative<LaunchNode>(action.body)) FinishLaunch(at, action, event);
   if (std::holds_alternative<DrainNode>(action.body)) FinishDrain(at, action, event);
   if (std::holds_alternative<TerminateNode>(action.body)) FinishTerminate(at, action, event);
@@ -349,6 +346,16 @@ bool Fleet::On(absl::Time, const DrainRequested& event, const Policy&) {
   return true;
 }
 
+void Fleet::NoteProvider(absl::Time at, absl::string_view operation, absl::string_view error) {
+  if (!error.empty()) {
+    provider_operation_ = std::string(operation);
+    provider_error_ = std::string(error);
+    provider_failed_at_ = at;
+  } else if (operation == provider_operation_) {
+    provider_error_.clear();
+  }
+}
+
 void Fleet::LaunchFailed(absl::Time at, absl::string_view error) {
   ++launch_failures_.in_a_row;
   launch_failures_.last_at = at;
@@ -366,6 +373,7 @@ void Fleet::Advance(absl::Time now, const Policy& policy) {
     it = stuck && !node.listed ? nodes_.erase(it) : std::next(it);
   }
   AgeActions(now, policy);
+  if (now - provider_failed_at_ > absl::Minutes(10)) provider_error_.clear();
 }
 
 void Fleet::AgeNode(Node& node, absl::Time now, const Policy& policy) {

@@ -217,7 +217,7 @@ class Fleet {
   const std::map<ActionId, ActionInFlight>& in_flight() const { return in_flight_; }
   const LaunchFailures& launch_failures() const { return launch_failures_; }
   absl::Time last_listed_at() const { return last_listed_at_; }
-  // The last provider call that failed, and how; empty once one succeeded.
+  // The last provider call that failed, and how; empty once the same call succeeded or ten minutes passed.
   const std::string& provider_operation() const { return provider_operation_; }
   const std::string& provider_error() const { return provider_error_; }
   // Launch to serving, p95 of what was seen; nothing yet: policy.nodes.lead_time.
@@ -234,6 +234,7 @@ class Fleet {
     visit("last_listed_at", self.last_listed_at_);
     visit("provider_operation", self.provider_operation_);
     visit("provider_error", self.provider_error_);
+    visit("provider_failed_at", self.provider_failed_at_);
     visit("lead_times", self.lead_times_);
     visit("reports_dropped_old", self.reports_dropped_old_);
   }
@@ -267,6 +268,7 @@ class Fleet {
   void AgeActions(absl::Time now, const Policy& policy);
   void LaunchFailed(absl::Time at, absl::string_view error);
   void GatherBalancerViews();
+  void NoteProvider(absl::Time at, absl::string_view operation, absl::string_view error);
 
   std::map<NodeId, Node> nodes_;
   std::map<BalancerId, Balancer> balancers_;
@@ -274,6 +276,7 @@ class Fleet {
   LaunchFailures launch_failures_;
   absl::Time last_listed_at_ = absl::InfinitePast();
   std::string provider_operation_, provider_error_;
+  absl::Time provider_failed_at_ = absl::InfinitePast();
   std::vector<absl::Duration> lead_times_;  // the last 20
   int64_t reports_dropped_old_ = 0;
 };

@@ -57,7 +57,7 @@ bool RaiseWentBad(const LimitPolicy& policy, const LimitInputs& inputs, const Li
 // Judges a raise that is being watched. True when it must be taken back.
 bool JudgeWatch(const LimitPolicy& policy, const LimitInputs& inputs, LimitMemory& memory, absl::Time now) {
   if (memory.watch_from_count == 0) return false;
-  if (now - memory.watch_since > policy.watch) {
+  if (now - memory.changed_at > policy.watch) {
     memory.watch_from_count = 0;
     return false;
   }
@@ -72,9 +72,9 @@ void BeginWatch(const LimitInputs& inputs, LimitMemory& memory, absl::Time now) 
     memory.watch_from_count = memory.limit_count;
     memory.watch_goodput_per_second = inputs.goodput_per_second;
     memory.watch_latency = inputs.latency_p50.value_or(absl::ZeroDuration());
+    memory.watch_since = now;
+    memory.watch_bad_count = 0;
   }
-  memory.watch_since = now;
-  memory.watch_bad_count = 0;
 }
 
 struct Step {
@@ -147,6 +147,7 @@ Step Decide(const LimitPolicy& policy, const LimitInputs& inputs, LimitMemory& m
       return Cut(policy, inputs, limit);
     return {limit, needs_room ? *veto : LimitCause::kSteady};
   }
+  if (needs_room && memory.watch_bad_count > 0) return {limit, LimitCause::kSteady};  // the last raise is on trial
   if (needs_room) return Raise(policy, inputs, limit, ceiling);
   if (limit < inputs.configured_count) {
     return {
