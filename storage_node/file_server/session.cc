@@ -67,8 +67,8 @@ class Session {
   Reply BadRequest() const;
   void DecideKeepAlive();
   absl::string_view ConnectionHeader() const;
-  // When `bytes` of a body that began at `begin` must have moved at the latest.
-  absl::Time BodyDeadline(absl::Time begin, int64_t bytes) const;
+  // Waiting for more of a body of which `bytes` have moved: renews its deadline if that is progress enough.
+  void ExpectProgress(int64_t bytes);
 
   SessionContext& context_;
   // In this order: the entry leaves the table, then the socket closes, then the slot is given back.
@@ -79,6 +79,7 @@ class Session {
   std::optional<Parser> parser_;
   ErrorCode parse_error_;
   int64_t bytes_in_ = 0, bytes_out_ = 0;  // of the bodies of the present request
+  std::optional<int64_t> progress_;       // of the body that moves, when its deadline was last renewed
   bool keep_alive_ = true;
   bool wanted_ = true;  // false: the gate chose this connection to be closed
 };
@@ -243,14 +244,15 @@ Awaitable<Reply> Session::Put(const RequestTarget& target) {
                   .headers = absl::StrCat("ETag: ", committed->info.etag, "\r\n")};
 }
 
-absl::Time Session::BodyDeadline(absl::Time begin, int64_t bytes) const {
-  return begin + context_.options.body_timeout +
-         absl::Seconds(static_cast<double>(bytes) / static_cast<double>(context_.options.body_bytes_per_second_min));
+void Session::ExpectProgress(int64_t bytes) {
+  if (progress_ && bytes - *progress_ < context_.options.body_progress_bytes_min) return;
+  progress_ = bytes;
+  tracked_.SetDeadline(MonotonicNow() + context_.options.body_timeout);
 }
 
 // Status `ok` when the whole body is in the upload.
 Awaitable<Reply> Session::ReceiveBody(Upload& upload) {
-  const absl::Time begin = MonotonicNow();
+  progress_.reset();
   std::array<char, kBodyReadBytes> chunk;
   while (!parser_->is_done()) {
     auto& body = parser_->get().body();
@@ -270,7 +272,7 @@ Awaitable<Reply> Session::ReceiveBody(Upload& upload) {
     }
     parse_error_ = {};
     if (parser_->is_done() || (!wants_more && (used > 0 || decoded > 0))) continue;
-    tracked_.SetDeadline(BodyDeadline(begin, bytes_in_));
+    ExpectProgress(bytes_in_);
     if (!co_await ReadMore(kBodyReadBytes)) co_return TextReply(HttpStatus::bad_request, "the body ended early");
   }
   tracked_.SetDeadline(absl::InfiniteFuture());
@@ -311,7 +313,7 @@ Awaitable<Wire> Session::SendBytes(absl::string_view bytes, int flags) {
 }
 
 Awaitable<Wire> Session::SendFile(const Reply& reply) {
-  const absl::Time begin = MonotonicNow();
+  progress_.reset();
   off_t offset = reply.offset;
   while (bytes_out_ < reply.length) {
     const size_t want = std::min(static_cast<size_t>(reply.length - bytes_out_), kSendFileBytesMax);
@@ -323,7 +325,7 @@ Awaitable<Wire> Session::SendFile(const Reply& reply) {
         co_await asio::post(socket_.get_executor(), kAwait);
       }
     } else if (errno == EAGAIN) {
-      tracked_.SetDeadline(BodyDeadline(begin, bytes_out_));
+      ExpectProgress(bytes_out_);
       if (co_await WaitWritable() == Wire::kBroken) co_return Wire::kBroken;
     } else if (errno != EINTR) {
       co_return Wire::kBroken;

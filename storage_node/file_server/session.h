@@ -16,9 +16,9 @@ struct SessionOptions {
   int64_t body_bytes_max = int64_t{5} << 30;
   uint32_t header_bytes_max = 16 << 10;
   absl::Duration header_timeout = absl::Seconds(10);  // from a request's first byte to the end of its header
-  // A body, in or out, may take this long and as much more as it takes at the lowest rate that is put up with.
+  // A body, in or out, that moves on by less than this much in this time is cut off.
   absl::Duration body_timeout = absl::Seconds(30);
-  int64_t body_bytes_per_second_min = 4 << 10;
+  int64_t body_progress_bytes_min = 64 << 10;
 };
 
 enum class KeepAlive { kOffered, kRefused };

@@ -42,12 +42,14 @@ class Engine {
   }
 
   Summary Loop();
+  const std::vector<Endpoint>& targets() const { return targets_.known(); }
 
  private:
   bool AllOffered(absl::Duration now) const { return !next_ && now >= profile_.Length(); }
   void EnterPhasesUntil(absl::Duration now);
   void OfferDue();
   void KeepHouse(absl::Duration now);
+  void TellSecondsUntil(absl::Duration now);
   void FollowTargetsFile();
   absl::Duration WakeAt() const;
 
@@ -78,6 +80,7 @@ Summary Engine::Loop() {
     traffic_.Wait(WakeAt());
   }
   const absl::Duration observed = std::min(stopwatch_.Elapsed(), profile_.Length());
+  TellSecondsUntil(observed);
   Summary summary = recorder_.Summarise(observed);
   summary.interrupted = stopped();
   if (!traffic_.broken().ok()) summary.void_reasons.emplace_back(traffic_.broken().message());
@@ -107,9 +110,14 @@ void Engine::KeepHouse(absl::Duration now) {
   if (!options_.targets_file.empty()) FollowTargetsFile();
   if (now < absl::Seconds(seconds_told_ + 1)) return;
   traffic_.CloseLongIdle();
-  const Second second = recorder_.SecondAt(absl::Seconds(seconds_told_));
-  options_.on_second({.second = seconds_told_, .phase = phase_, .figures = second});
-  ++seconds_told_;
+  TellSecondsUntil(now);
+}
+
+void Engine::TellSecondsUntil(absl::Duration now) {
+  for (; absl::Seconds(seconds_told_ + 1) <= now; ++seconds_told_) {
+    const Second second = recorder_.SecondAt(absl::Seconds(seconds_told_));
+    options_.on_second({.second = seconds_told_, .phase = phase_, .figures = second});
+  }
 }
 
 void Engine::FollowTargetsFile() {
@@ -149,6 +157,7 @@ absl::StatusOr<RunResult> RunProfile(Profile profile, const RunOptions& options)
   Engine engine(profile, options);
   const absl::Time started_at = absl::Now();
   RunResult result{.summary = engine.Loop(), .started_at = started_at};
+  result.targets = engine.targets();
   result.generator_cpu = OwnCpu() - cpu_before;
   return result;
 }

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -28,8 +29,9 @@ struct RunOptions {
 
 struct RunResult {
   Summary summary;
-  absl::Time started_at;         // wall clock at offset zero
-  absl::Duration generator_cpu;  // user and system time that the run took in this process
+  std::vector<Endpoint> targets;  // all that attempts could go to at any time
+  absl::Time started_at;          // wall clock at offset zero
+  absl::Duration generator_cpu;   // user and system time that the run took in this process
 };
 
 // Runs the profile to its end: offers every arrival, then waits for what is under way, at most kDrainMax. Errors are

@@ -29,7 +29,7 @@ Profile Steady(const Endpoint& target) {
   return profile;
 }
 
-RunResult RunOrDie(const Profile& profile, RunOptions options = {}) {
+RunResult RunOrDie(const Profile& profile, const RunOptions& options = {}) {
   absl::StatusOr<RunResult> result = RunProfile(profile, options);
   EXPECT_TRUE(result.ok()) << result.status();
   return result.ok() ? *std::move(result) : RunResult();
@@ -180,7 +180,7 @@ TEST(Engine, AServerThatNeverAcceptsCausesTimeoutsOfEachKind) {
 }
 
 TEST(Engine, AStallIsSeenByEveryRequestThatWasDueInIt) {
-  constexpr absl::Duration kStall = absl::Milliseconds(900);
+  static constexpr absl::Duration kStall = absl::Milliseconds(900);
   TestServer server([](Conversation& conversation) {
     if (!conversation.ReadRequest()) return;
     conversation.Stall(kStall);
@@ -339,14 +339,28 @@ TEST(Engine, TheTargetsFileIsFollowedAndAFaultyOneIsNot) {
       write(after.endpoint().ToString());
     }
   };
-  const Summary summary = RunOrDie(profile, options).summary;
+  const RunResult result = RunOrDie(profile, options);
+  const Summary& summary = result.summary;
   std::remove(path.c_str());
+  EXPECT_EQ(result.targets, (std::vector<Endpoint>{before.endpoint(), after.endpoint()}));
   EXPECT_GE(before.accepted(), 1);
   EXPECT_GE(after.accepted(), 1);
   EXPECT_EQ(summary.total.completed, summary.total.offered);
   ASSERT_GE(notices.size(), 2u);
   EXPECT_TRUE(absl::StrContains(notices.front(), "not a loopback address")) << notices.front();
   EXPECT_EQ(notices.back(), "targets now: 1");
+}
+
+TEST(Engine, EverySecondIsToldOnceAndInOrder) {
+  TestServer server(AnswerAll);
+  Profile profile = Steady(server.endpoint());
+  profile.phases.front().duration = absl::Seconds(2);
+  std::vector<int> told;
+  RunOptions options;
+  options.on_second = [&](const Progress& progress) { told.push_back(progress.second); };
+  RunOrDie(profile, options);
+  ASSERT_GE(told.size(), 2u);  // a drain may add one
+  for (size_t i = 0; i < told.size(); ++i) EXPECT_EQ(told[i], static_cast<int>(i));
 }
 
 TEST(Engine, SeveralTargetsShareTheAttempts) {

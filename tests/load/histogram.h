@@ -17,7 +17,7 @@ namespace headroom::load {
 // The load protocol's LatencyHistogram (controller/base) is coarser: 6 %, made to travel in each report.
 class Histogram {
  public:
-  static constexpr uint64_t kLongestMicros = 15 * 60 * uint64_t{1'000'000};
+  static constexpr uint64_t kLongestMicros = uint64_t{15} * 60 * 1'000'000;
 
   void Add(absl::Duration latency) {
     latency = std::clamp(latency, absl::ZeroDuration(), absl::Microseconds(kLongestMicros));

@@ -24,6 +24,7 @@ constexpr int64_t kSpareFiles = 64;  // standard streams, epoll, output, librari
 // 127.0.0.2, 127.0.0.3, ...: not 127.0.0.1, so that the clients are told from everything else on the machine.
 std::vector<uint32_t> FirstSources(int count) {
   std::vector<uint32_t> sources;
+  sources.reserve(static_cast<size_t>(count));
   for (int i = 0; i < count; ++i) sources.push_back(INADDR_LOOPBACK + 1 + static_cast<uint32_t>(i));
   return sources;
 }

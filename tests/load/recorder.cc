@@ -59,6 +59,10 @@ Figures& Figures::operator+=(const Figures& other) {
   return *this;
 }
 
+bool Second::Misses(absl::Duration objective_p99) const {
+  return figures.failed() > 0 || figures.latency.Quantile(0.99) > objective_p99;
+}
+
 Recorder::Recorder(size_t phase_count, absl::Duration objective_p99)
     : objective_p99_(objective_p99), phases_(phase_count) {}
 
@@ -120,17 +124,13 @@ void Recorder::OpenConnections(absl::Duration now, int64_t count) {
   incidents_.open_connections_peak = std::max(incidents_.open_connections_peak, count);
 }
 
-bool Recorder::OverObjective(const Second& second) const {
-  return second.figures.failed() > 0 || second.figures.latency.Quantile(0.99) > objective_p99_;
-}
-
 Summary Recorder::Summarise(absl::Duration observed) const {
   Summary summary{.phases = phases_, .seconds = seconds_, .incidents = incidents_};
   summary.observed = observed;
   for (const Figures& phase : phases_) summary.total += phase;
   for (const Second& second : seconds_) {
     summary.lag += second.lag;
-    summary.seconds_over_objective += OverObjective(second) ? 1 : 0;
+    summary.seconds_over_objective += second.Misses(objective_p99_) ? 1 : 0;
   }
   summary.unfinished = summary.total.offered - summary.total.ended();
   summary.first_failure = first_failure_;

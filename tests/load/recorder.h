@@ -61,6 +61,9 @@ struct Second {
   int64_t connects = 0;
   int64_t open_connections = 0;  // at the end of the second
   int64_t failures_seen = 0;     // final failures that happened in it
+
+  // Did its requests miss the objective? One that failed misses it always.
+  bool Misses(absl::Duration objective_p99) const;
 };
 
 // Incidents: counters of the whole run.
@@ -112,8 +115,6 @@ class Recorder {
 
   // The second that holds `at`; an empty one where nothing was recorded.
   Second SecondAt(absl::Duration at) const;
-  // Did the second miss the objective? A failure misses it always.
-  bool OverObjective(const Second& second) const;
   // `observed`: how far arrivals were offered, that is the length of the schedule or the moment of an interruption.
   Summary Summarise(absl::Duration observed) const;
 

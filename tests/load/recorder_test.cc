@@ -67,9 +67,9 @@ TEST(Recorder, ASecondMissesTheObjectiveByItsTailOrByOneFailure) {
   for (int i = 0; i < 200; ++i) Request(recorder, absl::Seconds(2.5), absl::Milliseconds(20));
   FailAt(recorder, 2.5);
   const Summary summary = recorder.Summarise(kRun);
-  EXPECT_FALSE(recorder.OverObjective(summary.seconds[0]));
-  EXPECT_TRUE(recorder.OverObjective(summary.seconds[1]));
-  EXPECT_TRUE(recorder.OverObjective(summary.seconds[2]));
+  EXPECT_FALSE(summary.seconds[0].Misses(kObjective));
+  EXPECT_TRUE(summary.seconds[1].Misses(kObjective));
+  EXPECT_TRUE(summary.seconds[2].Misses(kObjective));
   EXPECT_EQ(summary.seconds_over_objective, 2);
   EXPECT_EQ(summary.total.over_250ms, 4);
 }

@@ -21,7 +21,7 @@ class Targets {
   // Indices given out during a run; a file that names more is refused.
   static constexpr size_t kKnownMax = 256;
 
-  explicit Targets(std::vector<Endpoint> endpoints) { Replace(endpoints); }
+  explicit Targets(const std::vector<Endpoint>& endpoints) { Replace(endpoints); }
 
   // Replaces the live ones; new endpoints get new indices.
   void Replace(const std::vector<Endpoint>& endpoints);

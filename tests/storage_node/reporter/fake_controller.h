@@ -1,0 +1,145 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
+#include <grpcpp/grpcpp.h>
+
+#include "controller/base/check.h"
+#include "headroom/v1/load.grpc.pb.h"
+
+namespace headroom {
+
+// How long a test waits for what must come. Far above what is expected, so that a busy machine fails nothing.
+inline constexpr absl::Duration kPatience = absl::Seconds(30);
+
+// FakeController: a real LoadService on a loopback port of its own that writes down what it is told and says what the
+// test says. Thread-safe.
+class FakeController final : public v1::LoadService::Service {
+ public:
+  struct Arrival {
+    v1::LoadReport report;
+    absl::Time at;
+    int stream = 0;  // 1: the first stream ever
+  };
+
+  // Port 0: any free one.
+  explicit FakeController(int port = 0) {
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort(absl::StrCat("127.0.0.1:", port), grpc::InsecureServerCredentials(), &port_);
+    builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+    builder.RegisterService(this);
+    server_ = builder.BuildAndStart();
+    HR_CHECK(server_ != nullptr);
+  }
+  ~FakeController() override {
+    SetReading(Reading::kOn);
+    server_->Shutdown(std::chrono::system_clock::now());
+    server_->Wait();
+  }
+
+  std::string address() const { return absl::StrCat("127.0.0.1:", port_); }
+  int port() const { return port_; }
+
+  // Every stream that begins from now on is ended with `status` after its hello.
+  void Refuse(grpc::Status status) {
+    absl::MutexLock lock(&mutex_);
+    refusal_ = std::move(status);
+  }
+  // What a stream is told once it has said hello.
+  void Greet(v1::Directive directive) {
+    absl::MutexLock lock(&mutex_);
+    greeting_ = std::move(directive);
+  }
+  // Tells the newest open stream. False: there is none.
+  bool Say(const v1::Directive& directive) {
+    absl::MutexLock lock(&mutex_);
+    return stream_ != nullptr && stream_->Write(directive);
+  }
+  enum class Reading { kOn, kOff };
+  void SetReading(Reading reading) {
+    absl::MutexLock lock(&mutex_);
+    reading_ = reading;
+  }
+
+  std::vector<Arrival> Arrivals() const {
+    absl::MutexLock lock(&mutex_);
+    return arrivals_;
+  }
+  // The first arrival, at or after index `from`, that `matches`; nothing: none came within kPatience.
+  std::optional<Arrival> Await(std::function<bool(const Arrival&)> matches, size_t from = 0) const {
+    absl::MutexLock lock(&mutex_);
+    std::optional<Arrival> found;
+    const auto search = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+      for (size_t i = from; i < arrivals_.size() && !found; ++i) {
+        if (matches(arrivals_[i])) found = arrivals_[i];
+      }
+      return found.has_value();
+    };
+    mutex_.AwaitWithTimeout(absl::Condition(&search), kPatience);
+    return found;
+  }
+  bool AwaitCount(size_t count) const {
+    absl::MutexLock lock(&mutex_);
+    const auto enough = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return arrivals_.size() >= count; };
+    return mutex_.AwaitWithTimeout(absl::Condition(&enough), kPatience);
+  }
+
+ private:
+  using Stream = grpc::ServerReaderWriter<v1::Directive, v1::LoadReport>;
+
+  grpc::Status Report(grpc::ServerContext*, Stream* stream) override {
+    const int number = Enter(stream);
+    v1::LoadReport report;
+    while (MayRead() && stream->Read(&report)) {
+      const grpc::Status status = Note(number, report, stream);
+      if (!status.ok()) {
+        Leave(stream);
+        return status;
+      }
+    }
+    Leave(stream);
+    return grpc::Status::OK;
+  }
+  int Enter(Stream* stream) {
+    absl::MutexLock lock(&mutex_);
+    stream_ = stream;
+    return ++stream_count_;
+  }
+  void Leave(const Stream* stream) {
+    absl::MutexLock lock(&mutex_);
+    if (stream_ == stream) stream_ = nullptr;
+  }
+  bool MayRead() {
+    absl::MutexLock lock(&mutex_);
+    const auto on = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return reading_ == Reading::kOn; };
+    return mutex_.AwaitWithTimeout(absl::Condition(&on), kPatience);
+  }
+  grpc::Status Note(int number, const v1::LoadReport& report, Stream* stream) {
+    absl::MutexLock lock(&mutex_);
+    arrivals_.push_back({report, absl::Now(), number});
+    if (!refusal_.ok()) return refusal_;
+    if (report.has_hello() && greeting_) stream->Write(*greeting_);
+    return grpc::Status::OK;
+  }
+
+  int port_ = 0;
+  mutable absl::Mutex mutex_;
+  std::vector<Arrival> arrivals_ ABSL_GUARDED_BY(mutex_);
+  grpc::Status refusal_ ABSL_GUARDED_BY(mutex_);
+  std::optional<v1::Directive> greeting_ ABSL_GUARDED_BY(mutex_);
+  Stream* stream_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  Reading reading_ ABSL_GUARDED_BY(mutex_) = Reading::kOn;
+  int stream_count_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+}  // namespace headroom
