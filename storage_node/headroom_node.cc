@@ -1,17 +1,23 @@
 // headroom-node: a file storage server with an admission gate. This file only wires objects together.
+#include <array>
+#include <atomic>
 #include <csignal>
 #include <cstring>
 #include <memory>
 #include <thread>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include <unistd.h>
 
 #include "storage_node/file_server/file_server.h"
 #include "storage_node/gate/gate.h"
 #include "storage_node/node_log.h"
 #include "storage_node/node_options.h"
+#include "storage_node/proto_time.h"
+#include "storage_node/reporter/node_reporter.h"
 
 namespace headroom {
 namespace {
@@ -60,6 +66,65 @@ sigset_t BlockSignals() {
   return signals;
 }
 
+v1::ServerState ToWire(ServerState state) {
+  switch (state) {
+    case ServerState::kDraining:
+      return v1::SERVER_STATE_DRAINING;
+    case ServerState::kStopping:
+      return v1::SERVER_STATE_STOPPING;
+    case ServerState::kStarting:
+    case ServerState::kServing:
+      return v1::SERVER_STATE_SERVING;
+  }
+  return v1::SERVER_STATE_UNSPECIFIED;
+}
+
+std::string HostName() {
+  std::array<char, 256> name{};
+  if (gethostname(name.data(), name.size() - 1) != 0) return "localhost";
+  return absl::AsciiStrToLower(name.data());
+}
+
+// The host of --listen, unless that is every address of the machine.
+std::string AdvertisedHost(const NodeOptions& options) {
+  if (!options.advertised_host.empty()) return options.advertised_host;
+  const std::string host = options.server.listen.substr(0, options.server.listen.rfind(':'));
+  return host == "0.0.0.0" || host == "[::]" ? HostName() : host;
+}
+
+NodeReporterOptions ReporterOptions(const NodeOptions& options, const FileServer& server) {
+  NodeReporterOptions reporter = options.reporter;
+  const std::string host = AdvertisedHost(options);
+  reporter.identity = {.server_version = "headroom-node/" HEADROOM_VERSION, .config_hash = ConfigHash(options)};
+  reporter.sampler.own_listeners = {server.listener()};
+  reporter.address = absl::StrCat(host, ":", server.port());
+  reporter.admin_address = absl::StrCat(host, ":", server.admin_port());
+  if (reporter.node_id.empty()) reporter.node_id = absl::StrCat(HostName(), "-", server.port());
+  return reporter;
+}
+
+ReportedServer Reported(FileServer& server) {
+  return {
+      .gate = server.gate(),
+      .limits = server.limit_applier(),
+      .lifecycle = [&server](v1::Lifecycle asked) { asked == v1::LIFECYCLE_DRAIN ? server.Drain() : server.Undrain(); },
+      .state = [&server] { return ToWire(server.state()); },
+      .work =
+          [&server](v1::Work& work) {
+            if (const auto time = server.device_time()) *work.mutable_device_time() = ToProto(*time);
+          },
+      .log = [](LogFields fields) { LogLine(LogLevel::kInfo, fields); }};
+}
+
+// A node that does not serve yet is none: its controller hears of it when it does. Zero: it serves.
+int WaitUntilServing(const FileServer& server, const sigset_t& signals) {
+  constexpr timespec kPoll = {.tv_sec = 0, .tv_nsec = 20'000'000};
+  while (server.state() == ServerState::kStarting) {
+    if (const int signal = sigtimedwait(&signals, nullptr, &kPoll); signal > 0) return signal;
+  }
+  return 0;
+}
+
 int WaitForSignal(const sigset_t& signals) {
   int signal = 0;
   while (sigwait(&signals, &signal) != 0) {
@@ -78,17 +143,29 @@ int Run(const NodeOptions& options) {
   const sigset_t signals = BlockSignals();
   SetUpNodeLog(options.log_format);
   Gate gate(options.limits);
-  gate.OnPressure([&gate](Pressure pressure) { LogPressure(gate, pressure); });
+  std::unique_ptr<NodeReporter> reporter;  // outlives the server, whose last slots still call out
+  std::atomic<NodeReporter*> listening{nullptr};
+  gate.OnPressure([&gate, &listening](Pressure pressure) {
+    LogPressure(gate, pressure);
+    if (NodeReporter* const to = listening.load()) to->Note(pressure);
+  });
   const auto server = FileServer::Start(gate, options.server);
   if (!server.ok()) {
     LogLine(LogLevel::kError, {{"event", "start_failed"}, {"reason", std::string(server.status().message())}});
     return kCouldNotStart;
   }
   LogStarted(**server);
-  const int signal = WaitForSignal(signals);
+  int signal = WaitUntilServing(**server, signals);
+  if (signal == 0 && !options.reporter.stream.controllers.empty()) {
+    reporter = std::make_unique<NodeReporter>(ReporterOptions(options, **server), Reported(**server));
+    listening = reporter.get();
+    reporter->Start();
+  }
+  if (signal == 0) signal = WaitForSignal(signals);
   EndOnSecondSignal(signals);
   LogLine(LogLevel::kInfo, {{"event", "stopping"}, {"signal", strsignal(signal)}, {"open", absl::StrCat(gate.open())}});
   const bool drained = (*server)->Stop();
+  if (reporter != nullptr) reporter->Stop(v1::Goodbye::REASON_STOPPING);
   LogLine(LogLevel::kInfo, {{"event", "stopped"}, {"drained", drained ? "yes" : "no"}});
   return drained ? 0 : kConnectionsLeftOpen;
 }

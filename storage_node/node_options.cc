@@ -1,5 +1,9 @@
 #include "storage_node/node_options.h"
 
+#include <cstdint>
+#include <map>
+
+#include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include <CLI/CLI.hpp>
 
@@ -12,6 +16,7 @@ constexpr char kFooter[] = R"(
 Examples:
   headroom-node --data-dir /srv/files --listen 0.0.0.0:8080
   headroom-node --data-dir /tmp/files --listen 127.0.0.1:0 --connection-limit 200 --idle-timeout 30s
+  headroom-node --data-dir /srv/files --listen 10.0.0.7:8080 --controller 10.0.0.2:7400 --state-file /var/lib/node.state
   headroom-node --data-dir /tmp/files --device-latency 20ms --device-parallel 8     (a declared, emulated device)
 
   curl -T photo.jpg http://127.0.0.1:8080/a/photo.jpg      curl 'http://127.0.0.1:8080/a/?limit=100'
@@ -80,6 +85,31 @@ void AddLifeCycle(CLI::App& app, FileServerOptions& server) {
       ->capture_default_str();
 }
 
+void AddController(CLI::App& app, NodeOptions& node) {
+  static const std::map<std::string, SoleReporter> kSoleReporter = {
+      {"auto", SoleReporter::kAuto}, {"yes", SoleReporter::kYes}, {"no", SoleReporter::kNo}};
+  NodeReporterOptions& reporter = node.reporter;
+  app.add_option("--controller", reporter.stream.controllers,
+                 "HOST:PORT[,HOST:PORT] of the controllers, tried in turn; without it the node runs alone")
+      ->delimiter(',');
+  app.add_option("--node-id", reporter.node_id, "Name of this node, stable over restarts: 1 to 253 of [a-z0-9.-]")
+      ->default_str("HOSTNAME-PORT");
+  app.add_option("--cluster", reporter.cluster, "Cluster of the node; default: the controller's only one");
+  app.add_option("--zone", reporter.zone, "Failure domain of the node");
+  app.add_option("--launch-id", reporter.launch_id, "Set by the controller that launches the node");
+  app.add_option("--advertise", node.advertised_host, "Host by which others reach the node")
+      ->default_str("that of --listen, or the host name");
+  app.add_option("--state-file", reporter.state_file,
+                 "What the node must remember over restarts: the highest term, what it learned, when version and "
+                 "configuration changed; default: it forgets");
+  app.add_option_function<std::string>(
+         "--sole-reporter",
+         [&reporter](const std::string& text) { reporter.sampler.sole_reporter = kSoleReporter.at(text); },
+         "Whether the node tells the TCP counters of its network namespace; auto: the first node in it does")
+      ->check(CLI::IsMember({"auto", "yes", "no"}))
+      ->default_str("auto");
+}
+
 }  // namespace
 
 ParsedNodeOptions ParseNodeOptions(int argc, char** argv) {
@@ -89,6 +119,7 @@ ParsedNodeOptions ParseNodeOptions(int argc, char** argv) {
   AddServing(app, parsed.options);
   AddLimits(app, parsed.options);
   AddLifeCycle(app, parsed.options.server);
+  AddController(app, parsed.options);
   try {
     app.parse(argc, argv);
     parsed.run = true;
@@ -96,6 +127,18 @@ ParsedNodeOptions ParseNodeOptions(int argc, char** argv) {
     parsed.exit_code = app.exit(error) == 0 ? 0 : kUsageError;
   }
   return parsed;
+}
+
+std::string ConfigHash(const NodeOptions& options) {
+  const FileServerOptions& server = options.server;
+  const std::string text =
+      absl::StrCat(options.limits.connections, " ", options.limits.in_flight, " ",
+                   absl::FormatDuration(options.limits.idle_timeout), " ", server.backlog, " ", server.threads, " ",
+                   server.session.body_bytes_max, " ", absl::FormatDuration(server.drain_timeout), " ",
+                   absl::FormatDuration(server.device.latency), " ", server.device.parallel);
+  uint64_t hash = 0xcbf29ce484222325;  // FNV-1a: the same in every build, unlike absl::Hash
+  for (const char c : text) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3;
+  return absl::StrCat(absl::Hex(hash, absl::kZeroPad16));
 }
 
 }  // namespace headroom

@@ -5,6 +5,7 @@
 #include "storage_node/file_server/file_server.h"
 #include "storage_node/gate/gate.h"
 #include "storage_node/node_log.h"
+#include "storage_node/reporter/node_reporter.h"
 
 namespace headroom {
 
@@ -13,6 +14,8 @@ struct NodeOptions {
   FileServerOptions server;
   GateLimits limits;
   LogFormat log_format = LogFormat::kText;
+  NodeReporterOptions reporter;  // without controllers: the node runs alone
+  std::string advertised_host;   // as balancers and controllers reach it; empty: that of --listen
 };
 
 // ParsedNodeOptions: either options to run with, or an exit code to end with at once (0 after --help; the message is
@@ -23,5 +26,9 @@ struct ParsedNodeOptions {
   int exit_code = 0;
 };
 ParsedNodeOptions ParseNodeOptions(int argc, char** argv);
+
+// The options that make one node behave unlike another. Addresses, names and the controller are left out, so that equal
+// nodes have equal hashes.
+std::string ConfigHash(const NodeOptions& options);
 
 }  // namespace headroom

@@ -148,8 +148,8 @@ constexpr Row kRows[] = {
     {ReasonCode::kDiagnosisCannotTell, "diagnosis_cannot_tell",
      "Something is wrong, but no cause stands out: [{taken%} of the connection slots are taken, ]{rejected} "
      "connections "
-     "a second are rejected[, {errors%} of the answers are server errors][, p50 is {p50_ratio}x its usual]; the "
-     "likeliest cause is {likeliest}, with {score%} of what would prove it."},
+     "a second are rejected[, {errors%} of the answers are server errors][, p50 is {p50_ratio}x its usual][; the "
+     "likeliest cause is {likeliest}, with {score%} of what would prove it]."},
     {ReasonCode::kDiagnosisSurge, "diagnosis_surge",
      "[Connection limits are exhausted by a surge: {at_limit} of {nodes} nodes are at their limit|A surge is about to "
      "exhaust the connection limits of {nodes} nodes], {open} of {limit} connections are taken and {waiting} more "
@@ -173,7 +173,8 @@ constexpr Row kRows[] = {
      "{usual_retransmits%})][; {failed_connects_slots_free} connects a second fail to nodes with free slots][; only "
      "{taken%} of the connection slots are taken]."},
     {ReasonCode::kDiagnosisSlowDisk, "diagnosis_slow_disk",
-     "The storage device is slow[: a request spends {device} there][ (usual {usual_device})][; half of the answers "
+     "The storage device[ of {node}] is slow[: a request spends {device} there][ (usual {usual_device})][; half of the "
+     "answers "
      "take "
      "{p50} or more][ (usual {usual_p50})][; io stalls all work {io%} of the time][; {active%} of the open connections "
      "are active, waiting for it]."},
@@ -190,9 +191,9 @@ constexpr Row kRows[] = {
      "{demand_ratio}x the usual demand][, while answers are {answers_ratio}x their usual][ and {active%} of the "
      "connections are active][; {old%} have been idle for over a minute]."},
     {ReasonCode::kDiagnosisReportLoss, "diagnosis_report_loss",
-     "Reports are lost: {silent} of {nodes} nodes have been silent for more than {silent_after}; that says nothing "
-     "about "
-     "the nodes themselves, and nothing is shrunk on it."},
+     "Reports are lost: {silent} of {nodes} nodes have been silent for more than {silent_after}[, and for the "
+     "balancers "
+     "{up} of these are up]; that says nothing about the nodes themselves, and nothing is shrunk on it."},
     // Evidence against.
     {ReasonCode::kNotSurge, "not_surge", "Not a surge: " HR_FACTS_SURGE},
     {ReasonCode::kNotRetryStorm, "not_retry_storm", "Not a retry storm: " HR_FACTS_RETRY_STORM},

@@ -78,7 +78,7 @@ enum class ReasonCode : uint16_t {
   kAlarmCeiling,             // node, ceiling name, ceiling
   // Diagnosis. Arguments in [] may be absent (an empty string): their clause is left out of the sentence.
   kDiagnosisNone,        // [slots taken], [limit], [errors], [p50]
-  kDiagnosisCannotTell,  // [slots taken], rejections/s, [errors], [p50 ratio], likeliest cause, its score
+  kDiagnosisCannotTell,  // [slots taken], rejections/s, [errors], [p50 ratio], [likeliest cause], [its score]
   kDiagnosisSurge,       // [nodes at limit], nodes, open, limit, waiting, [demand ratio], [new connections ratio],
                          // [answers ratio], [active share], [p50], [usual p50]
   kDiagnosisRetryStorm,  // [attempts per request], [its usual], [new connections ratio], [answers ratio], rejections/s
@@ -86,12 +86,12 @@ enum class ReasonCode : uint16_t {
                          // elsewhere or before]
   kDiagnosisSoftware,    // errors/s while slots free, answers/s, [usual error ratio], slots taken
   kDiagnosisNetwork,     // [retransmit ratio], [its usual], [failed connects/s to nodes with free slots], [slots taken]
-  kDiagnosisSlowDisk,    // [device latency], [its usual], [p50], [usual p50], [io stall], [active share]
+  kDiagnosisSlowDisk,    // [node], [device latency], [its usual], [p50], [usual p50], [io stall], [active share]
   kDiagnosisCpu,         // [cores used], [its usual], [cpu stall], [p50], [usual p50]
   kDiagnosisHotNode,     // node, its demand, median demand, [its p50], [median p50], [its rejections/s]
   kDiagnosisClientLeak,  // [client], [its share], open, limit, [demand ratio], [answers ratio], [active share],
                          // [share idle for over a minute]
-  kDiagnosisReportLoss,  // silent nodes, nodes, silent after
+  kDiagnosisReportLoss,  // silent nodes, nodes, silent after, [up for the balancers]
   // Evidence against a cause: kNot rules it out, kMaybe cannot. Both have the same arguments, in the order of the
   // causes above.
   kNotSurge,       // [slots taken], rejections/s, [demand ratio]

@@ -1,5 +1,7 @@
 // The side of the clients: arrivals, attempts, SYNs, time-outs, retries, and the order of events.
+#include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "controller/base/check.h"
 #include "controller/sim/cluster_model.h"
@@ -148,24 +150,75 @@ void ClusterModel::Arrive() {
   Request& request = requests_[index];
   request = {.serial = request.serial, .begun_nanos = now_};
   request.client = static_cast<int32_t>(Index(random_, static_cast<uint32_t>(settings_.phases[phase_].clients)));
+  const auto client = static_cast<size_t>(request.client);
+  if (client >= clients_.size()) clients_.resize(client + 1);
   Attempt(index);
 }
 
 void ClusterModel::Attempt(uint32_t index) {
   Count(&ClientStatistics::attempts);
+  Route(index);
+}
+
+int32_t ClusterModel::ChooseNode() {
+  const auto count = static_cast<uint32_t>(serving_.size());
+  const uint32_t begin = Index(random_, count);
+  if (settings_.client.spread == Spread::kRequests) return serving_[begin];
+  const auto load = [this](int32_t node) { return At(node).open_count + static_cast<int64_t>(At(node).queue.size()); };
+  int32_t best = serving_[begin];
+  for (uint32_t step = 1; step < count; ++step) {
+    const int32_t node = serving_[(begin + step) % count];
+    if (load(node) < load(best)) best = node;
+  }
+  return best;
+}
+
+void ClusterModel::Route(uint32_t index) {
   Request& request = requests_[index];
   ++request.serial;
   request.syns = 0;
-  request.state = RequestState::kConnecting;
   if (serving_.empty()) return FailAttempt(index);
-  request.node = serving_[Index(random_, static_cast<uint32_t>(serving_.size()))];
-  if (const int32_t kept = ConnectionPool::NewestOf(At(request.node).idle, request.client); kept != Connection::kNone) {
-    connections_.UnlinkIdle(At(request.node).idle, kept);
-    Schedule(kDeadline, index, request.serial, request_timeout_nanos_);
-    return Serve(kept, index);
+  Client& client = clients_[static_cast<size_t>(request.client)];
+  const bool spreads_requests = settings_.client.spread == Spread::kRequests;
+  if (spreads_requests) request.node = ChooseNode();
+  const NewestOfClient& newest = spreads_requests ? At(request.node).newest_of_client : newest_of_client_;
+  const int32_t kept = ConnectionPool::NewestOf(newest, request.client);
+  if (kept != Connection::kNone) return UseConnection(index, kept);
+  if (settings_.client.connections_max > 0 && client.connection_count >= settings_.client.connections_max) {
+    request.state = RequestState::kPooled;
+    client.waiting.push_back({index, request.serial});
+    return Schedule(kDeadline, index, request.serial, request_timeout_nanos_);
   }
+  if (!spreads_requests) request.node = ChooseNode();
+  request.state = RequestState::kConnecting;
+  request.holds_connection = true;
+  ++client.connection_count;
   Schedule(kConnectDeadline, index, request.serial, connect_timeout_nanos_);
   SendSyn(index);
+}
+
+void ClusterModel::UseConnection(uint32_t index, int32_t connection) {
+  Request& request = requests_[index];
+  Node& node = At(connections_[connection].node);
+  request.node = connections_[connection].node;
+  request.holds_connection = true;
+  connections_.UnlinkIdle(node.idle, Newest(node), connection);
+  Schedule(kDeadline, index, request.serial, request_timeout_nanos_);
+  Serve(connection, index);
+}
+
+void ClusterModel::ReleaseConnection(int32_t client) {
+  --clients_[static_cast<size_t>(client)].connection_count;
+  WakeWaiting(client);
+}
+
+void ClusterModel::WakeWaiting(int32_t index) {
+  std::deque<Waiting>& waiting = clients_[static_cast<size_t>(index)].waiting;
+  while (!waiting.empty()) {
+    const Waiting next = waiting.front();
+    waiting.pop_front();
+    if (IsCurrent(next.request, next.serial)) return Route(next.request);
+  }
 }
 
 void ClusterModel::SendSyn(uint32_t index) {
@@ -196,7 +249,18 @@ void ClusterModel::SendSyn(uint32_t index) {
 void ClusterModel::FailAttempt(uint32_t index) {
   Request& request = requests_[index];
   ++request.serial;
-  if (request.retries >= settings_.client.retries_max) return End(index, &ClientStatistics::failed);
+  const bool held_connection = std::exchange(request.holds_connection, false);
+  const int32_t client = request.client;
+  if (request.retries >= settings_.client.retries_max) {
+    End(index, &ClientStatistics::failed);
+  } else {
+    Pause(index);
+  }
+  if (held_connection) ReleaseConnection(client);
+}
+
+void ClusterModel::Pause(uint32_t index) {
+  Request& request = requests_[index];
   const double pause = absl::ToDoubleSeconds(settings_.client.backoff) * std::ldexp(Uniform(random_), request.retries);
   ++request.retries;
   request.state = RequestState::kPausing;

@@ -33,16 +33,25 @@ struct NodeSettings {
   int64_t object_bytes = 16 << 10;
 };
 
-// The programs that call: a connection is kept after a request, a request uses an idle one of its own to the chosen
-// node or opens one. SYNs that find the accept queue full are sent again after 1, 2, 3, 4 s, then doubling.
+// How requests find a node. Either way only nodes that serve and do not drain are chosen.
+enum class Spread : uint8_t {
+  kConnections,  // a balancer below HTTP: each new connection goes to the node with the fewest, requests follow it
+  kRequests,     // clients choose a node at random for each request and keep connections to all of them
+};
+
+// The programs that call. A connection is kept after a request; a request uses an idle one of its client, or opens one,
+// or waits for one where the client has as many as it may: that long at most, too. SYNs that find the accept queue full
+// are sent again after 1, 2, 3, 4 s, then doubling.
 struct ClientSettings {
+  Spread spread = Spread::kConnections;
+  int connections_max = 2;                            // of one client; 0: any number
   absl::Duration connect_timeout = absl::Seconds(3);  // until the handshake
   absl::Duration request_timeout = absl::Seconds(1);  // from then on; an abandoned request keeps its slot until done
   int retries_max = 3;
   absl::Duration backoff = absl::Milliseconds(100);  // doubles with each retry, times a uniform number below 1
 };
 
-// A stretch of traffic: Poisson requests, each of a client drawn from `clients`, to a node drawn from those that serve.
+// A stretch of traffic: Poisson requests, each of a client drawn from `clients`.
 struct Phase {
   absl::Duration duration;
   double requests_per_second = 0;
@@ -126,7 +135,7 @@ class ClusterModel {
 
  private:
   enum class NodeState : uint8_t { kBooting, kServing, kDraining, kGone };
-  enum class RequestState : uint8_t { kFree, kConnecting, kQueued, kServing, kPausing };
+  enum class RequestState : uint8_t { kFree, kPooled, kConnecting, kQueued, kServing, kPausing };
   enum Kind : uint8_t { kArrival, kPhase, kSyn, kFinish, kRetry, kIdleExpiry, kBooted, kConnectDeadline, kDeadline };
   enum Queue : int { kConnectQueue, kRequestQueue };
 
@@ -134,10 +143,15 @@ class ClusterModel {
     uint32_t serial = 0;  // grows with each attempt
     RequestState state = RequestState::kFree;
     int32_t client = 0, node = 0, retries = 0, syns = 0;
+    bool holds_connection = false;  // of its client's, made or in the making
     int64_t begun_nanos = 0;
   };
   struct Waiting {
     uint32_t request = 0, serial = 0;
+  };
+  struct Client {
+    int connection_count = 0;     // as the client counts: idle, busy and in the making
+    std::deque<Waiting> waiting;  // for one of them
   };
   struct Node {
     NodeId id;
@@ -152,6 +166,7 @@ class ClusterModel {
     int64_t open_count = 0, active_count = 0;
     std::deque<Waiting> queue;
     IdleList idle;
+    NewestOfClient newest_of_client;  // where requests are spread
     std::vector<int32_t> open_by_client;
     NodeCounters counters;
     bool is_calm = true;  // nothing urgent since the last report
@@ -171,9 +186,18 @@ class ClusterModel {
   void ScheduleArrival();
   void Arrive();
   void Attempt(uint32_t request);
+  void Route(uint32_t request);
+  void UseConnection(uint32_t request, int32_t connection);
+  int32_t ChooseNode();
+  void ReleaseConnection(int32_t client);
+  void WakeWaiting(int32_t client);
   void SendSyn(uint32_t request);
   void FailAttempt(uint32_t request);
+  void Pause(uint32_t request);
   void End(uint32_t request, int64_t ClientStatistics::*outcome);
+  NewestOfClient& Newest(Node& node) {
+    return settings_.client.spread == Spread::kRequests ? node.newest_of_client : newest_of_client_;
+  }
   bool IsCurrent(uint32_t request, uint32_t serial) const { return requests_[request].serial == serial; }
 
   // Nodes.
@@ -182,6 +206,7 @@ class ClusterModel {
   void Finish(int32_t connection);
   void KeepAlive(int32_t connection);
   void Close(int32_t connection);
+  void CloseServed(int32_t connection);
   void CloseIdle(int32_t connection, int64_t NodeCounters::*counter);
   void ExpireIdle(int32_t node);
   void ArmExpiry(int32_t node);
@@ -203,7 +228,9 @@ class ClusterModel {
   uint32_t phase_serial_ = 0;
   std::vector<Request> requests_;
   std::vector<uint32_t> free_requests_;
+  std::vector<Client> clients_;
   ConnectionPool connections_;
+  NewestOfClient newest_of_client_;           // where connections are spread
   std::vector<std::unique_ptr<Node>> nodes_;  // gone ones stay, empty
   std::map<NodeId, int32_t, std::less<>> node_index_;
   std::vector<int32_t> serving_;  // get new requests

@@ -84,8 +84,9 @@ void ClusterModel::Finish(int32_t index) {
   if (!IsCurrent(connection.request, connection.attempt)) {
     Close(index);  // zombie work: the client had given up
   } else {
+    requests_[connection.request].holds_connection = false;
     End(connection.request, &ClientStatistics::completed);
-    node.state == NodeState::kDraining ? Close(index) : KeepAlive(index);
+    node.state == NodeState::kDraining ? CloseServed(index) : KeepAlive(index);
   }
   Accept(at);
 }
@@ -93,8 +94,10 @@ void ClusterModel::Finish(int32_t index) {
 void ClusterModel::KeepAlive(int32_t index) {
   Connection& connection = connections_[index];
   connection.since_nanos = now_;
-  connections_.LinkIdle(At(connection.node).idle, index);
+  Node& node = At(connection.node);
+  connections_.LinkIdle(node.idle, Newest(node), index);
   ArmExpiry(connection.node);
+  WakeWaiting(connection.client);
 }
 
 void ClusterModel::Close(int32_t index) {
@@ -104,11 +107,19 @@ void ClusterModel::Close(int32_t index) {
   connections_.GiveBack(index);
 }
 
+void ClusterModel::CloseServed(int32_t index) {
+  const int32_t client = connections_[index].client;
+  Close(index);
+  ReleaseConnection(client);
+}
+
 void ClusterModel::CloseIdle(int32_t index, int64_t NodeCounters::*counter) {
   Node& node = At(connections_[index].node);
   ++(node.counters.*counter);
-  connections_.UnlinkIdle(node.idle, index);
+  const int32_t client = connections_[index].client;
+  connections_.UnlinkIdle(node.idle, Newest(node), index);
   Close(index);
+  ReleaseConnection(client);
 }
 
 void ClusterModel::ArmExpiry(int32_t index) {
@@ -182,15 +193,14 @@ void ClusterModel::ResetConnections(int32_t index) {
   for (const Waiting& waiting : queue) {
     if (IsCurrent(waiting.request, waiting.serial)) FailAttempt(waiting.request);
   }
+  while (node.idle.oldest != Connection::kNone) CloseIdle(node.idle.oldest, &NodeCounters::closed_idle);
   for (int32_t connection = 0; connection < connections_.size(); ++connection) {
     const Connection reset = connections_[connection];
     if (reset.node != index) continue;
-    connections_.GiveBack(connection);
-    if (reset.busy && IsCurrent(reset.request, reset.attempt)) FailAttempt(reset.request);
+    Close(connection);
+    if (IsCurrent(reset.request, reset.attempt)) FailAttempt(reset.request);
   }
-  node.idle = {};
-  node.open_count = node.active_count = 0;
-  node.open_by_client.clear();
+  node.active_count = 0;
 }
 
 absl::Status ClusterModel::Terminate(absl::string_view id) {

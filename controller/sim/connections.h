@@ -14,14 +14,15 @@ struct Connection {
   int64_t since_nanos = 0;                             // busy or idle since
   uint32_t request = 0, attempt = 0;                   // whom it serves while busy
   int32_t older = kNone, newer = kNone;                // idle: neighbours in the node's list by idle time
-  int32_t client_older = kNone, client_newer = kNone;  // idle: neighbours in the list of this client at this node
+  int32_t client_older = kNone, client_newer = kNone;  // idle: neighbours among those that this client may use
 };
 
-// Idle connections of one node: all by idle time, and those of each client, newest first out.
+// Idle connections of one node, by idle time.
 struct IdleList {
   int32_t oldest = Connection::kNone, newest = Connection::kNone;
-  std::vector<int32_t> newest_of_client;
 };
+// The most recently used idle connection of each client: where it takes one from.
+using NewestOfClient = std::vector<int32_t>;
 
 // ConnectionPool: all connections of the cluster, by index. Taking, giving back and every list operation are O(1).
 class ConnectionPool {
@@ -32,10 +33,10 @@ class ConnectionPool {
   const Connection& operator[](int32_t index) const { return connections_[static_cast<size_t>(index)]; }
   int32_t size() const { return static_cast<int32_t>(connections_.size()); }
 
-  void LinkIdle(IdleList& list, int32_t index);
-  void UnlinkIdle(IdleList& list, int32_t index);
+  void LinkIdle(IdleList& list, NewestOfClient& newest, int32_t index);
+  void UnlinkIdle(IdleList& list, NewestOfClient& newest, int32_t index);
   // The client's most recently used idle connection, or kNone.
-  static int32_t NewestOf(const IdleList& list, int32_t client);
+  static int32_t NewestOf(const NewestOfClient& newest, int32_t client);
 
  private:
   std::vector<Connection> connections_;

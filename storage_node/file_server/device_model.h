@@ -27,8 +27,20 @@ class DeviceModel {
 
   // When a request that arrives at `now` is done.
   absl::Time Reserve(absl::Time now) {
-    if (options_.parallel <= 0) return now + options_.latency;
     std::lock_guard lock(mutex_);
+    const absl::Time done = DoneAt(now);
+    time_spent_ += done - now;
+    return done;
+  }
+  // Of all requests so far, waiting included.
+  absl::Duration time_spent() const {
+    std::lock_guard lock(mutex_);
+    return time_spent_;
+  }
+
+ private:
+  absl::Time DoneAt(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (options_.parallel <= 0) return now + options_.latency;
     absl::Time start = now;
     if (static_cast<int64_t>(busy_until_.size()) == options_.parallel) {
       start = std::max(now, busy_until_.top());
@@ -38,9 +50,9 @@ class DeviceModel {
     return start + options_.latency;
   }
 
- private:
   const Options options_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
+  absl::Duration time_spent_ ABSL_GUARDED_BY(mutex_);
   // When each place in the device becomes free, earliest first; at most `parallel`.
   std::priority_queue<absl::Time, std::vector<absl::Time>, std::greater<>> busy_until_ ABSL_GUARDED_BY(mutex_);
 };

@@ -211,6 +211,15 @@ absl::StatusOr<AppliedLimit> FileServer::ApplyConnectionLimit(int64_t limit) {
   return parts_->applier->Apply(limit);
 }
 
+LimitApplier& FileServer::limit_applier() {
+  return *parts_->applier;
+}
+
+std::optional<absl::Duration> FileServer::device_time() const {
+  if (!parts_->device.enabled()) return std::nullopt;
+  return parts_->device.time_spent();
+}
+
 void FileServer::Drain() {
   ServerState serving = ServerState::kServing;
   state_.compare_exchange_strong(serving, ServerState::kDraining);

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -62,6 +63,9 @@ class FileServer {
 
   // Raises or lowers the connection limit: descriptors, backlog, gate, read back (LimitApplier).
   absl::StatusOr<AppliedLimit> ApplyConnectionLimit(int64_t limit);
+  LimitApplier& limit_applier();
+  // Time that requests waited for and spent in the declared device since the start. Absent: there is none.
+  std::optional<absl::Duration> device_time() const;
   // No keep-alive and no idle connections any more; new ones are still let in. Drained when gate().open() is 0.
   void Drain();
   void Undrain();

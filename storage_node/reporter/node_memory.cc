@@ -41,7 +41,7 @@ absl::Status WriteDurably(const std::string& path, const std::string& text) {
   const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (file < 0) return Failed("creating", path);
   const bool written = write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && fsync(file) == 0;
-  const absl::Status status = written ? absl::OkStatus() : Failed("writing", path);
+  absl::Status status = written ? absl::OkStatus() : Failed("writing", path);
   close(file);
   return status;
 }

@@ -57,8 +57,7 @@ NodeReporter::NodeReporter(NodeReporterOptions options, ReportedServer server)
       stream_(options_.stream, Handlers()) {
   history_.Recall(memory_.hello().learned());
   if (!memory_.problem().ok())
-    Log(absl::StrCat("event=state_file_problem error=\"", memory_.problem().message(), "\""));
-  server_.gate.OnPressure([this](Pressure pressure) { OnPressure(pressure); });
+    Log({{"event", "state_file_problem"}, {"error", std::string(memory_.problem().message())}});
 }
 
 NodeReporter::~NodeReporter() {
@@ -88,8 +87,8 @@ GrantState NodeReporter::grant_state() const {
   return keeper_.state();
 }
 
-void NodeReporter::Log(absl::string_view line) const {
-  if (server_.log) server_.log(line);
+void NodeReporter::Log(LogFields fields) const {
+  if (server_.log) server_.log(fields);
 }
 
 StreamHandlers NodeReporter::Handlers() {
@@ -98,9 +97,11 @@ StreamHandlers NodeReporter::Handlers() {
   handlers.report = [this](v1::Urgency urgency) { return MakeReport(urgency); };
   handlers.directive = [this](const v1::Directive& directive) { Obey(directive); };
   handlers.link = [this](absl::string_view controller, const absl::Status& status) {
-    Log(status.ok()
-            ? absl::StrCat("event=controller_found controller=", controller)
-            : absl::StrCat("event=controller_lost controller=", controller, " error=\"", status.ToString(), "\""));
+    if (status.ok()) {
+      Log({{"event", "controller_found"}, {"controller", std::string(controller)}});
+    } else {
+      Log({{"event", "controller_lost"}, {"controller", std::string(controller)}, {"error", status.ToString()}});
+    }
   };
   return handlers;
 }
@@ -201,8 +202,9 @@ void NodeReporter::Obey(const v1::Directive& directive) {
     const NodeLimits wanted = keeper_.wanted();
     const absl::Status accepted = keeper_.Accept(directive, MonotonicNow());
     if (!accepted.ok()) {
-      Log(absl::StrCat("event=directive_refused code=", absl::StatusCodeToString(accepted.code()), " reason=\"",
-                       accepted.message(), "\""));
+      Log({{"event", "directive_refused"},
+           {"code", absl::StatusCodeToString(accepted.code())},
+           {"reason", std::string(accepted.message())}});
       return;
     }
     // Before it is acted upon, else a restart could follow an older controller.
@@ -226,7 +228,9 @@ void NodeReporter::ObeyOrders(const v1::Directive& directive) {
   const int64_t shed = server_.gate.ShedIdle(MonotonicNow(), directive.shed().connection_count(),
                                              FromProto(directive.shed().idle_min()));
   shed_count_ += shed;
-  Log(absl::StrCat("event=shed asked=", directive.shed().connection_count(), " closed=", shed));
+  Log({{"event", "shed"},
+       {"asked", absl::StrCat(directive.shed().connection_count())},
+       {"closed", absl::StrCat(shed)}});
 }
 
 // True: something is in force that was not before.
@@ -238,8 +242,9 @@ bool NodeReporter::PutInForce() {
     const absl::StatusOr<AppliedLimit> applied = server_.limits.Apply(wanted.connection_count);
     if (!applied.ok()) {
       bound_by_ = "backlog";
-      Log(absl::StrCat("event=limit_not_applied wanted=", wanted.connection_count, " error=\"",
-                       applied.status().message(), "\""));
+      Log({{"event", "limit_not_applied"},
+           {"wanted", absl::StrCat(wanted.connection_count)},
+           {"error", std::string(applied.status().message())}});
     } else {
       bound_by_ = applied->bound_by == LimitBound::kNone ? "" : Name(applied->bound_by);
     }
@@ -248,15 +253,19 @@ bool NodeReporter::PutInForce() {
   server_.gate.SetIdleTimeout(IdleTimeoutForGate(wanted.idle_timeout));
   in_force_ = server_.gate.limits();
   if (SameLimits(before, in_force_) && bound_before == bound_by_) return false;
-  Log(absl::StrCat("event=limits_in_force connections=", in_force_.connections, " before=", before.connections,
-                   " in_flight=", in_force_.in_flight, " idle_timeout=", absl::FormatDuration(in_force_.idle_timeout),
-                   " by=", GrantStateName(keeper_.state()), " bound_by=", bound_by_.empty() ? "nothing" : bound_by_));
+  Log({{"event", "limits_in_force"},
+       {"connections", absl::StrCat(in_force_.connections)},
+       {"before", absl::StrCat(before.connections)},
+       {"in_flight", absl::StrCat(in_force_.in_flight)},
+       {"idle_timeout", absl::FormatDuration(in_force_.idle_timeout)},
+       {"by", std::string(GrantStateName(keeper_.state()))},
+       {"bound_by", bound_by_.empty() ? "nothing" : bound_by_}});
   return true;
 }
 
 // What is watched.
 
-void NodeReporter::OnPressure(Pressure pressure) {
+void NodeReporter::Note(Pressure pressure) {
   pressed_ = pressure != Pressure::kRelieved;
   if (pressure == Pressure::kRelieved) return;
   stream_.Urgent(pressure == Pressure::kRejecting ? v1::URGENCY_REJECTION : v1::URGENCY_LIMIT_REACHED);
@@ -289,7 +298,8 @@ void NodeReporter::Look(absl::Time now) {
   const GrantState before = keeper_.state();
   const NodeLimits wanted = keeper_.wanted();
   keeper_.Step(inputs, now);
-  if (before != keeper_.state()) Log(absl::StrCat("event=lease_lost state=", GrantStateName(keeper_.state())));
+  if (before != keeper_.state())
+    Log({{"event", "lease_lost"}, {"state", std::string(GrantStateName(keeper_.state()))}});
   if ((!(wanted == keeper_.wanted()) && PutInForce()) || before != keeper_.state()) {
     stream_.Urgent(v1::URGENCY_APPLIED);
   }
@@ -315,7 +325,7 @@ void NodeReporter::RememberSometimes(absl::Time now) {
 
 void NodeReporter::Remember() {
   const absl::Status saved = memory_.Remember(keeper_.term_max_seen(), Learned());
-  if (!saved.ok()) Log(absl::StrCat("event=state_file_problem error=\"", saved.message(), "\""));
+  if (!saved.ok()) Log({{"event", "state_file_problem"}, {"error", std::string(saved.message())}});
 }
 
 }  // namespace headroom

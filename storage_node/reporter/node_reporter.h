@@ -3,9 +3,11 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/string_view.h"
@@ -23,6 +25,9 @@
 
 namespace headroom {
 
+// One line of a log: "event" first.
+using LogFields = std::initializer_list<std::pair<absl::string_view, std::string>>;
+
 struct NodeReporterOptions {
   StreamOptions stream;
   ServerIdentity identity;
@@ -34,21 +39,21 @@ struct NodeReporterOptions {
 };
 
 // The server that is reported on and changed. The functions are called from the reporter's threads and must be quick;
-// unset ones are things that the server cannot do. `log` gets one line, key=value, for each change and each refusal.
+// unset ones are things that the server cannot do. `log` gets the fields of one line for each change and each refusal.
 struct ReportedServer {
   Gate& gate;
   LimitApplier& limits;
   std::function<void(v1::Lifecycle)> lifecycle;  // SERVE or DRAIN
   std::function<v1::ServerState()> state;        // default: serving
   std::function<void(v1::Work&)> work;           // adds what the gate does not know: device time, bytes stored
-  std::function<void(absl::string_view line)> log;
+  std::function<void(LogFields)> log;
 };
 
 // NodeReporter: a storage node's side of the conversation with its controller. It reports load, at once when the gate
 // turns; puts granted limits in force and says what came of it; governs the node by the limit law once a live grant is
 // lost; remembers over restarts what must not be forgotten.
 //
-// Made before the gate gives its first slot, and outlives its last one. Threads: the stream's, and
+// The gate's OnPressure callback belongs to whoever makes the gate, and passes on to Note(). Threads: the stream's, and
 // one that looks at the node each second, five times a second under pressure. Start() and Stop() from the owner, the
 // rest from any thread.
 class NodeReporter {
@@ -61,6 +66,8 @@ class NodeReporter {
   void Start();
   void Stop(v1::Goodbye::Reason reason);
 
+  // The gate has turned. Cheap: takes no lock that is held for long.
+  void Note(Pressure pressure);
   // The server's state has changed; the controller is told at once.
   void StateChanged() { stream_.Urgent(v1::URGENCY_STATE); }
 
@@ -74,7 +81,6 @@ class NodeReporter {
   v1::LoadReport MakeReport(v1::Urgency urgency);
   void Obey(const v1::Directive& directive);
   void ObeyOrders(const v1::Directive& directive) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void OnPressure(Pressure pressure);
 
   void Watch();
   bool WaitForTurn();
@@ -88,7 +94,7 @@ class NodeReporter {
   v1::Ceilings Ceilings() const;
   v1::Learned Learned() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Remember() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Log(absl::string_view line) const;
+  void Log(LogFields fields) const;
 
   const NodeReporterOptions options_;
   const ReportedServer server_;

@@ -277,6 +277,8 @@ struct Outage {
 
 Outage Replay(uint64_t seed, const std::function<void(ClusterModel&, const std::vector<NodeId>&)>& each_second) {
   ClusterSettings settings;
+  settings.client.spread = Spread::kRequests;
+  settings.client.connections_max = 0;
   settings.seed = seed;
   settings.phases = {{.duration = absl::Seconds(60), .requests_per_second = 900, .clients = 100},
                      {.duration = absl::Seconds(30), .requests_per_second = 1800, .clients = 200},

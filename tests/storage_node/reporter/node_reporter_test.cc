@@ -38,6 +38,7 @@ class Node {
     options.zone = "east";
     options.state_file = state_file;
     reporter_ = std::make_unique<NodeReporter>(options, Server());
+    gate_.OnPressure([this](Pressure pressure) { reporter_->Note(pressure); });
     reporter_->Start();
   }
   ~Node() {
@@ -74,9 +75,9 @@ class Node {
             [this] { return lifecycle == v1::LIFECYCLE_DRAIN ? v1::SERVER_STATE_DRAINING : v1::SERVER_STATE_SERVING; },
         .work = [](v1::Work& work) { *work.mutable_device_time() = ToProto(absl::Seconds(3)); },
         .log =
-            [this](absl::string_view line) {
+            [this](LogFields fields) {
               const std::lock_guard lock(log_mutex_);
-              log_.emplace_back(line);
+              for (const auto& field : fields) log_.push_back(field.second);
             }};
   }
 
