@@ -38,7 +38,10 @@ absl::StatusOr<T> Annotate(absl::StatusOr<T> result, absl::string_view context) 
 // HR_ASSIGN_OR_RETURN(auto value, expression): `expression` is an absl::StatusOr.
 #define HR_ASSIGN_OR_RETURN(lhs, expression) \
   HR_ASSIGN_OR_RETURN_IMPL_(HR_CONCAT_(hr_result_, __LINE__), lhs, expression)
+// `lhs` is a declaration and cannot be put in parentheses.
+// NOLINTBEGIN(bugprone-macro-parentheses)
 #define HR_ASSIGN_OR_RETURN_IMPL_(result, lhs, expression) \
   auto result = (expression);                              \
   if (!result.ok()) return result.status();                \
   lhs = *std::move(result)
+// NOLINTEND(bugprone-macro-parentheses)

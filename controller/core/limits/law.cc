@@ -57,7 +57,7 @@ bool RaiseWentBad(const LimitPolicy& policy, const LimitInputs& inputs, const Li
 // Judges a raise that is being watched. True when it must be taken back.
 bool JudgeWatch(const LimitPolicy& policy, const LimitInputs& inputs, LimitMemory& memory, absl::Time now) {
   if (memory.watch_from_count == 0) return false;
-  if (now - memory.watch_since > policy.watch) {
+  if (now - memory.changed_at > policy.watch) {
     memory.watch_from_count = 0;
     return false;
   }
@@ -72,9 +72,9 @@ void BeginWatch(const LimitInputs& inputs, LimitMemory& memory, absl::Time now) 
     memory.watch_from_count = memory.limit_count;
     memory.watch_goodput_per_second = inputs.goodput_per_second;
     memory.watch_latency = inputs.latency_p50.value_or(absl::ZeroDuration());
+    memory.watch_since = now;
+    memory.watch_bad_count = 0;
   }
-  memory.watch_since = now;
-  memory.watch_bad_count = 0;
 }
 
 struct Step {
@@ -108,10 +108,13 @@ Step Cut(const LimitPolicy& policy, const LimitInputs& inputs, int64_t limit) {
 // One step back, by half-life since the last change, in steps of at least 5 % so that a grant is worth sending.
 Step Decay(const LimitPolicy& policy, const LimitInputs& inputs, const LimitMemory& memory, absl::Time now) {
   const int64_t limit = memory.limit_count;
-  const int64_t home = std::max(
-      {inputs.configured_count, SafeLow(policy, inputs), Scaled(inputs.open_peak_count, policy.decay_peak_ratio)});
+  // Home is the configured limit where the recent peak fits into it, else room above that peak.
+  const bool fits = static_cast<double>(inputs.open_peak_count) <=
+                    policy.raise_at_ratio * static_cast<double>(inputs.configured_count);
+  const int64_t room = fits ? inputs.configured_count : Scaled(inputs.open_peak_count, policy.decay_peak_ratio);
+  const int64_t home = std::max({inputs.configured_count, SafeLow(policy, inputs), room});
   if (limit <= home) return {limit, LimitCause::kSteady};
-  const absl::Time since = std::max(memory.changed_at, memory.calm_since);
+  const absl::Time since = std::max(memory.changed_at, memory.calm_since + policy.decay_after);
   const double halvings = absl::FDivDuration(now - since, policy.decay_half_life);
   const int64_t decayed = std::max(home, Scaled(limit, std::exp2(-std::min(halvings, 8.0))));
   const bool worth = limit - decayed >= std::max<int64_t>(4, limit / 20) || decayed == home;
@@ -144,6 +147,7 @@ Step Decide(const LimitPolicy& policy, const LimitInputs& inputs, LimitMemory& m
       return Cut(policy, inputs, limit);
     return {limit, needs_room ? *veto : LimitCause::kSteady};
   }
+  if (needs_room && memory.watch_bad_count > 0) return {limit, LimitCause::kSteady};  // the last raise is on trial
   if (needs_room) return Raise(policy, inputs, limit, ceiling);
   if (limit < inputs.configured_count) {
     return {

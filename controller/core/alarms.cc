@@ -1,0 +1,48 @@
+#include "controller/core/alarms.h"
+
+#include "controller/core/guards.h"
+
+namespace headroom {
+namespace {
+
+void AtMax(const AlarmInput& in, std::vector<Reason>& alarms) {
+  const Bounds bounds = EffectiveBounds(in.state, in.policy, in.now);
+  if (in.wanted > bounds.max) alarms.push_back(MakeReason(ReasonCode::kAlarmAtMax, bounds.max, in.wanted));
+}
+
+void NodesLost(const AlarmInput& in, std::vector<Reason>& alarms) {
+  for (const auto& [id, node] : in.state.fleet.nodes()) {
+    if (node.state == NodeState::kLost)
+      alarms.push_back(MakeReason(ReasonCode::kAlarmNodeLost, id, in.now - node.last_report_at));
+  }
+}
+
+void LongUnknown(const AlarmInput& in, std::vector<Reason>& alarms) {
+  const Demand* unknown = nullptr;
+  for (const Demand& demand : in.demands) {
+    if (!demand.node_count.has_value()) unknown = &demand;
+  }
+  absl::Time& since = in.state.scale.unknown_since;
+  if (unknown == nullptr) {
+    since = absl::InfinitePast();
+    return;
+  }
+  if (since == absl::InfinitePast()) since = in.now;
+  if (in.now - since < in.policy.control.unknown_alarm) return;
+  alarms.push_back(MakeReason(ReasonCode::kAlarmSignalUnknown, unknown->signal, in.now - since));
+}
+
+}  // namespace
+
+void RaiseAlarms(const AlarmInput& in, std::vector<Reason>& alarms) {
+  AtMax(in, alarms);
+  NodesLost(in, alarms);
+  LongUnknown(in, alarms);
+  if (!in.state.journal_error.empty()) alarms.push_back(MakeReason(ReasonCode::kAlarmJournal, in.state.journal_error));
+  const Fleet& fleet = in.state.fleet;
+  if (!fleet.provider_error().empty()) {
+    alarms.push_back(MakeReason(ReasonCode::kAlarmProvider, fleet.provider_operation(), fleet.provider_error()));
+  }
+}
+
+}  // namespace headroom

@@ -1,0 +1,151 @@
+#include "controller/core/autoscaler.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "absl/strings/str_cat.h"
+
+#include "controller/base/check.h"
+#include "controller/core/alarms.h"
+#include "controller/core/fleet_summary.h"
+#include "controller/core/guards.h"
+#include "controller/core/limit_planner.h"
+#include "controller/core/planner.h"
+#include "controller/core/signals/signal.h"
+
+namespace headroom {
+namespace {
+
+constexpr size_t kHoldsMax = 100;
+
+std::vector<Demand> AskSignals(const SignalInput& in) {
+  std::vector<Demand> demands;
+  for (const Signal& signal : kSignals) {
+    if (signal.enabled(in.policy)) demands.push_back(signal.evaluate(in));
+  }
+  return demands;
+}
+
+// The signal that asks for most; nothing where none can tell.
+const Demand* Largest(const std::vector<Demand>& demands) {
+  const Demand* largest = nullptr;
+  for (const Demand& demand : demands) {
+    if (demand.node_count.has_value() && (largest == nullptr || *demand.node_count > *largest->node_count))
+      largest = &demand;
+  }
+  return largest;
+}
+
+void RememberHold(State& state, absl::Time at, const HoldChanged& hold) {
+  if (hold.direction == HoldDirection::kNone) {
+    state.holds.clear();
+    return;
+  }
+  std::erase_if(state.holds,
+                [&](const HoldChanged& old) { return old.until <= at || old.direction == hold.direction; });
+  if (state.holds.size() < kHoldsMax) state.holds.push_back(hold);
+}
+
+// What the number of nodes remembers of this tick's answer.
+void RememberScale(State& state, const FleetSummary& summary, const Decision& decision, const Policy& policy) {
+  ScaleMemory& scale = state.scale;
+  const absl::Time now = decision.at;
+  const bool grows = std::any_of(decision.actions.begin(), decision.actions.end(), [](const Action& action) {
+    return std::holds_alternative<LaunchNode>(action.body) || std::holds_alternative<CancelDrain>(action.body);
+  });
+  const bool shrinks = std::any_of(decision.actions.begin(), decision.actions.end(),
+                                   [](const Action& action) { return std::holds_alternative<DrainNode>(action.body); });
+  if (grows) {
+    if (now - scale.step_began_at >= state.fleet.learned_lead_time().value_or(policy.nodes.lead_time)) {
+      scale.step_began_at = now;
+      scale.step_base = summary.effective;
+    }
+    scale.grown_at = now;
+    scale.grown_ratio =
+        static_cast<double>(decision.desired_count - summary.effective) / std::max(1, summary.effective);
+  }
+  if (shrinks) scale.shrunk_at = now;
+}
+
+void NameActions(Decision& decision, const std::string& cluster) {
+  int index = 0;
+  for (Action& action : decision.actions) {
+    action.id = absl::StrCat(cluster, "-", decision.term, "-", decision.sequence, "-", index++);
+  }
+}
+
+void Append(std::vector<Action>& to, std::vector<Action> from) {
+  std::move(from.begin(), from.end(), std::back_inserter(to));
+}
+
+}  // namespace
+
+Autoscaler Autoscaler::Load(Policy policy, State state) {
+  Autoscaler loaded(std::move(policy));
+  loaded.state_ = std::move(state);
+  return loaded;
+}
+
+void Autoscaler::Observe(absl::Time at, const Event& event) {
+  const bool urgent = state_.fleet.Apply(at, event, policy_);
+  if (const auto* policy = std::get_if<PolicyChanged>(&event)) policy_ = policy->policy;
+  if (const auto* hold = std::get_if<HoldChanged>(&event)) RememberHold(state_, at, *hold);
+  if (const auto* set = std::get_if<OverrideSet>(&event)) state_.override_set = *set;
+  if (const auto* term = std::get_if<TermChanged>(&event)) state_.term = std::max(state_.term, term->term);
+  if (const auto* journal = std::get_if<JournalChanged>(&event)) state_.journal_error = journal->error;
+  if (std::holds_alternative<BalancerJoined>(event)) state_.servers_due = true;
+  const bool command = std::holds_alternative<PolicyChanged>(event) || std::holds_alternative<OverrideSet>(event) ||
+                       std::holds_alternative<HoldChanged>(event);
+  if (urgent || command) state_.urgent_at = std::min(state_.urgent_at, at);
+}
+
+absl::Time Autoscaler::next_tick() const {
+  const absl::Time regular = state_.last_tick_at + policy_.control.tick;
+  if (state_.urgent_at == absl::InfiniteFuture()) return regular;
+  return std::min(regular, std::max(state_.urgent_at, state_.last_tick_at + policy_.control.urgent_tick));
+}
+
+Decision Autoscaler::Tick(absl::Time now) {
+  HR_CHECK(now >= state_.last_tick_at);
+  state_.last_tick_at = now;
+  state_.urgent_at = absl::InfiniteFuture();
+  if (state_.scale.began_at == absl::InfinitePast()) state_.scale.began_at = now;
+  state_.fleet.Advance(now, policy_);
+  const FleetSummary summary = Summarize(state_.fleet, policy_, now);
+
+  Decision decision;
+  decision.sequence = ++state_.sequence;
+  decision.at = now;
+  decision.term = state_.term;
+  decision.mode = policy_.mode;
+  decision.serving_count = summary.serving;
+  decision.effective_count = summary.effective;
+  decision.diagnosis = Diagnose(state_.fleet, summary, policy_, state_.diagnosis, now);
+
+  decision.demands = AskSignals({state_.fleet, summary, policy_, now});
+  const Demand* largest = Largest(decision.demands);
+  const double wanted = largest == nullptr ? summary.effective : *largest->node_count;
+  GuardInput guards{state_, summary, policy_, decision.demands, decision.diagnosis, now};
+  guards.wanted_exact = wanted;
+  guards.wanted = static_cast<int>(std::ceil(std::min(wanted, 1e6) - 1e-9));
+  if (largest != nullptr) state_.scale.wanted.Add(now, policy_.nodes.stabilization, guards.wanted);
+  decision.desired_count = ApplyGuards(guards, decision.verdicts);
+
+  LimitPlan limits = PlanLimits(state_, policy_, now);
+  decision.limits = std::move(limits.decisions);
+  Append(decision.actions, std::move(limits.actions));
+  const NodePlan plan{decision.desired_count, largest == nullptr ? "none" : largest->signal.c_str(), now};
+  Append(decision.actions, PlanNodes(state_, summary, policy_, plan));
+  Append(decision.actions, PlanServers(state_, policy_));
+  Append(decision.actions, PlanRebalance(state_, summary, policy_, now));
+  Append(decision.actions, PlanLook(state_, policy_, now));
+  NameActions(decision, policy_.cluster);
+  RememberScale(state_, summary, decision, policy_);
+
+  decision.alarms = std::move(limits.alarms);
+  RaiseAlarms({state_, summary, policy_, guards.wanted, decision.demands, now}, decision.alarms);
+  decision.next_tick = next_tick();
+  return decision;
+}
+
+}  // namespace headroom

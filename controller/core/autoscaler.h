@@ -1,0 +1,110 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+
+#include "controller/core/decision.h"
+#include "controller/core/diagnosis/diagnosis.h"
+#include "controller/core/event.h"
+#include "controller/core/fleet.h"
+#include "controller/core/policy.h"
+
+namespace headroom {
+
+// What the decisions about the number of nodes remember between ticks.
+struct ScaleMemory {
+  WindowedMax wanted;                          // largest wanted count of the stabilisation window
+  absl::Time began_at = absl::InfinitePast();  // since when the window is being filled
+  absl::Time grown_at = absl::InfinitePast();  // last growth, and how much of the fleet it was
+  double grown_ratio = 0;
+  absl::Time shrunk_at = absl::InfinitePast();
+  absl::Time step_began_at = absl::InfinitePast();  // growth step: base count of the current lead time
+  int step_base = 0;
+  absl::Time unknown_since = absl::InfinitePast();  // a signal has been unknown since
+  absl::Time shed_at = absl::InfinitePast();        // last rebalancing shed
+
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("wanted", self.wanted);
+    visit("began_at", self.began_at);
+    visit("grown_at", self.grown_at);
+    visit("grown_ratio", self.grown_ratio);
+    visit("shrunk_at", self.shrunk_at);
+    visit("step_began_at", self.step_began_at);
+    visit("step_base", self.step_base);
+    visit("unknown_since", self.unknown_since);
+    visit("shed_at", self.shed_at);
+  }
+};
+
+// Everything that outlives a tick. Versioned by its field names (base/fields.h): state written by one release is read
+// by the next and by the one before.
+struct State {
+  int64_t term = 0;
+  uint64_t sequence = 0;        // of the last decision
+  uint64_t grant_sequence = 0;  // of the last grant
+  absl::Time last_tick_at = absl::InfinitePast();
+  absl::Time urgent_at = absl::InfiniteFuture();  // an urgent fact arrived then
+  Fleet fleet;
+  ScaleMemory scale;
+  DiagnosisMemory diagnosis;
+  std::vector<HoldChanged> holds;
+  std::optional<OverrideSet> override_set;
+  std::string journal_error;
+  std::vector<ServerTarget> servers;  // what balancers were last told
+  bool servers_due = false;           // a balancer joined: tell again
+
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("term", self.term);
+    visit("sequence", self.sequence);
+    visit("grant_sequence", self.grant_sequence);
+    visit("last_tick_at", self.last_tick_at);
+    visit("urgent_at", self.urgent_at);
+    visit("fleet", self.fleet);
+    visit("scale", self.scale);
+    visit("diagnosis", self.diagnosis);
+    visit("holds", self.holds);
+    visit("override", self.override_set);
+    visit("journal_error", self.journal_error);
+    visit("servers", self.servers);
+    visit("servers_due", self.servers_due);
+  }
+};
+
+// Autoscaler: the decision core. Deterministic: the same events and the same ticks give the same decisions, byte for
+// byte, from the start and from any saved state. No I/O, no clock, no randomness, no logging. Thread-compatible: one
+// owner (the control loop) calls everything.
+//
+//   Autoscaler core(policy);
+//   core.Observe(now, event);                     // for each fact
+//   if (now >= core.next_tick()) decision = core.Tick(now);
+class Autoscaler {
+ public:
+  explicit Autoscaler(Policy policy) : policy_(std::move(policy)) {}
+  static Autoscaler Load(Policy policy, State state);
+  const State& Save() const { return state_; }
+
+  // Takes a fact in. An urgent one brings next_tick() forward, never closer than control.urgent_tick to the last tick.
+  // ActionStarted must be observed before an action is handed over, so that work in flight counts as done.
+  void Observe(absl::Time at, const Event& event);
+
+  // When to decide is a rule too.
+  absl::Time next_tick() const;
+
+  // Signals -> guards -> planner, and limits beside them. `now` must not go backwards.
+  Decision Tick(absl::Time now);
+
+  const Policy& policy() const { return policy_; }
+  const Fleet& fleet() const { return state_.fleet; }
+
+ private:
+  Policy policy_;
+  State state_;
+};
+
+}  // namespace headroom

@@ -1,0 +1,160 @@
+#include "controller/core/diagnosis/diagnosis.h"
+
+#include <algorithm>
+
+#include "controller/core/diagnosis/evidence.h"
+#include "controller/core/diagnosis/rules.h"
+#include "controller/core/diagnosis/statements.h"
+
+namespace headroom {
+namespace {
+
+constexpr double kMarginMin = 0.15;                        // of a leader over the second
+constexpr absl::Duration kCalmAfter = absl::Seconds(10);   // without symptoms
+constexpr absl::Duration kSwitchAfter = absl::Seconds(3);  // another cause must lead for so long
+constexpr absl::Duration kBlip = absl::Milliseconds(900);  // symptoms that are gone so soon are not worth a word
+
+// The two best causes.
+struct Ranking {
+  Cause best = Cause::kCannotTell;
+  double best_score = 0, second_score = 0;
+  Cause Leader() const {
+    const bool stands_out = best_score >= CauseRule::kScoreNamed && best_score - second_score >= kMarginMin;
+    return stands_out ? best : Cause::kCannotTell;
+  }
+};
+
+Ranking Rank(const CauseScores& scores) {
+  Ranking ranking;
+  for (const CauseRule& rule : CauseRules()) {
+    const double score = ScoreOf(scores, rule.cause);
+    if (score > ranking.best_score) {
+      ranking.second_score = ranking.best_score;
+      ranking.best_score = score;
+      ranking.best = rule.cause;
+    } else {
+      ranking.second_score = std::max(ranking.second_score, score);
+    }
+  }
+  return ranking;
+}
+
+const CauseRule& RuleOf(Cause cause) {
+  return CauseRules()[static_cast<size_t>(cause) - static_cast<size_t>(Cause::kSurge)];
+}
+
+bool IsNamed(Cause cause) {
+  return cause >= Cause::kSurge;
+}
+
+void SeeVariants(const Fleet& fleet, ClusterSeries& series, absl::Time now) {
+  for (const auto& [id, node] : fleet.nodes()) {
+    if (node.Carries()) series.SeeVariant(node.hello, now);
+  }
+  series.ForgetVariants(now);
+}
+
+// What is usual was learned before the onset. When slots have been well used for a whole window and nobody was hurt,
+// that is how it is now.
+void ForgetOldTimes(const Policy& policy, DiagnosisMemory& memory, absl::Time now) {
+  if (now - std::max(memory.trouble.onset, memory.hurt_at) <= policy.control.baseline_window) return;
+  memory.series.ForgetUsual();
+  memory.trouble.onset = now;
+}
+
+void TrackTrouble(const Symptoms& symptoms, const Evidence& evidence, DiagnosisMemory& memory, absl::Time now) {
+  if (symptoms.Any()) {
+    memory.trouble.onset = std::min(memory.trouble.onset, now);
+    memory.ill_at = now;
+    if (!symptoms.IsMild()) memory.hurt_at = now;
+    if (evidence.at_limit > 0) memory.trouble.full_at = std::min(memory.trouble.full_at, now);
+  } else if (now - memory.ill_at >= kCalmAfter) {
+    memory.trouble = {};
+  }
+}
+
+// The cause to name now.
+Cause Choose(const Ranking& ranking, DiagnosisMemory& memory, absl::Time now) {
+  const Cause leader = ranking.Leader();
+  if (leader != memory.leader) {
+    memory.leader = leader;
+    memory.leads_since = now;
+  }
+  const Cause last = memory.last.cause;
+  const absl::Duration led = now - memory.leads_since;
+  if (!IsNamed(leader) || leader == last) return IsNamed(last) ? last : Cause::kCannotTell;
+  if (IsNamed(last)) return led >= kSwitchAfter ? leader : last;
+  return led >= RuleOf(leader).patience ? leader : Cause::kCannotTell;
+}
+
+std::vector<Reason> RuleOut(Cause named, const Evidence& evidence, const CauseScores& scores) {
+  std::vector<Reason> reasons;
+  for (const CauseRule& rule : CauseRules()) {
+    if (rule.cause == named) continue;
+    const bool out = ScoreOf(scores, rule.cause) < CauseRule::kScoreRuledOut && rule.can_tell(evidence);
+    reasons.push_back(StateAgainst(rule.cause, evidence, out ? Standing::kRuledOut : Standing::kOpen));
+  }
+  return reasons;
+}
+
+Diagnosis Healthy(const Evidence& evidence, const Fleet& fleet, const DiagnosisMemory& memory, absl::Time now) {
+  Diagnosis diagnosis;
+  diagnosis.confidence = evidence.usual.has_value() ? 1 : 0.5;
+  diagnosis.since = memory.last.cause == Cause::kNone && memory.last.confidence > 0 ? memory.last.since : now;
+  diagnosis.reason = StateNothing(evidence);
+  diagnosis.remedy = StateRemedy(Cause::kNone, evidence, fleet);
+  return diagnosis;
+}
+
+Diagnosis Ill(Cause cause, const Evidence& evidence, const Fleet& fleet, const DiagnosisMemory& memory,
+              const CauseScores& scores, absl::Time now) {
+  const CauseScores discounted = DiscountSymptoms(scores);
+  Diagnosis diagnosis;
+  diagnosis.cause = cause;
+  diagnosis.since = memory.last.cause == cause ? memory.last.since : now;
+  if (IsNamed(cause)) {
+    const double score = ScoreOf(discounted, cause);
+    double second = 0;
+    for (const CauseRule& rule : CauseRules()) {
+      if (rule.cause != cause) second = std::max(second, ScoreOf(discounted, rule.cause));
+    }
+    diagnosis.confidence = std::clamp(score - 0.5 * second, 0.0, 1.0);
+    diagnosis.reason = StateCause(cause, evidence, fleet);
+  } else {
+    diagnosis.reason = StateCannotTell(evidence, discounted);
+  }
+  diagnosis.ruled_out = RuleOut(cause, evidence, scores);
+  diagnosis.remedy = StateRemedy(cause, evidence, fleet);
+  return diagnosis;
+}
+
+}  // namespace
+
+Diagnosis Diagnose(const Fleet& fleet, const FleetSummary& summary, const Policy& policy, DiagnosisMemory& memory,
+                   absl::Time now) {
+  ClusterSample sample = TakeSample(fleet, summary, policy, now);
+  sample.Set(Metric::kFailedConnects, memory.series.CountFailedConnects(fleet.balancers()));
+  SeeVariants(fleet, memory.series, now);
+  const Evidence evidence = GatherEvidence(fleet, policy, memory.series, sample, memory.trouble);
+
+  const Symptoms symptoms = FindSymptoms(evidence);
+  TrackTrouble(symptoms, evidence, memory, now);
+  const bool trouble = memory.trouble.onset != absl::InfiniteFuture();
+  memory.series.Add(sample, trouble ? ClusterSeries::Weather::kTrouble : ClusterSeries::Weather::kCalm,
+                    policy.control.baseline_window);
+  if (trouble) ForgetOldTimes(policy, memory, now);
+
+  if (!trouble) {
+    memory.leader = Cause::kNone;
+    memory.last = Healthy(evidence, fleet, memory, now);
+  } else if (symptoms.Any()) {
+    const CauseScores scores = ScoreCauses(evidence);
+    const Cause cause = Choose(Rank(DiscountSymptoms(scores)), memory, now);
+    const bool blip =
+        cause == Cause::kCannotTell && memory.last.cause == Cause::kNone && now - memory.trouble.onset < kBlip;
+    memory.last = blip ? Healthy(evidence, fleet, memory, now) : Ill(cause, evidence, fleet, memory, scores, now);
+  }
+  return memory.last;
+}
+
+}  // namespace headroom

@@ -1,0 +1,388 @@
+#include "controller/core/diagnosis/evidence.h"
+
+#include <algorithm>
+#include <set>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+
+namespace headroom {
+namespace {
+
+// Idle ages of a minute and more: the last two.
+constexpr size_t kOldAges = NodeReport::kIdleAges - 2;
+constexpr absl::Duration kOldAge = absl::Minutes(1);
+// Below so many clients a node, the addresses are those of balancers.
+constexpr double kClientsPerNodeMin = 4;
+
+bool IsFresh(const Node& node, const Policy& policy, absl::Time now) {
+  return node.Carries() && now - node.last_report_at <= policy.control.silent_after;
+}
+
+// A sum that knows whether anything was added, and over how many.
+struct Sum {
+  double total = 0;
+  int known = 0;
+  void Add(double value) {
+    total += value;
+    ++known;
+  }
+  void Add(const std::optional<double>& value) {
+    if (value.has_value()) Add(*value);
+  }
+  std::optional<double> Total() const { return known == 0 ? std::nullopt : std::optional<double>(total); }
+  std::optional<double> Mean() const { return known == 0 ? std::nullopt : std::optional<double>(total / known); }
+};
+
+std::optional<double> Quotient(const std::optional<double>& part, const std::optional<double>& whole) {
+  if (!part.has_value() || !whole.has_value() || *whole <= 0) return std::nullopt;
+  return *part / *whole;
+}
+
+double Rejections(const Node& node) {
+  return std::max(node.rates.rejected, std::max(node.rates.overflows.value_or(0), node.rates.drops));
+}
+
+// The cluster being added up. Names as in Metric.
+struct Totals {
+  Sum demand, open, active, limited_demand, limit;
+  Sum arrivals, rejected, answers, errors, errors_slots_free, told_answers, first_attempts;
+  Sum device_time, device_answers, io_full, cores_used, cores, cpu_some, segments, retransmits;
+  Sum clients, largest_client, told_open, old_idle, aged_open;
+
+  void AddGauges(const Node& node);
+  void AddRates(const Node& node);
+};
+
+void Totals::AddGauges(const Node& node) {
+  const NodeReport& report = node.report;
+  const auto node_open = static_cast<double>(node.OpenCount());
+  const auto node_demand = static_cast<double>(node.DemandCount());
+  demand.Add(node_demand);
+  open.Add(node_open);
+  active.Add(static_cast<double>(report.active_count));
+  if (node.LimitCount() > 0 && node.state != NodeState::kDraining) {
+    limited_demand.Add(node_demand);
+    limit.Add(static_cast<double>(node.LimitCount()));
+  }
+  io_full.Add(report.io_full_ratio);
+  cpu_some.Add(report.cpu_some_ratio);
+  if (report.client_count > 0) clients.Add(static_cast<double>(report.client_count));
+  if (!report.top_clients.empty()) {
+    largest_client.Add(static_cast<double>(report.top_clients.front().open_count));
+    told_open.Add(static_cast<double>(report.open_count));
+  }
+  // An idle timeout of a minute or less closes what would be old.
+  if (report.limits.idle_timeout == absl::ZeroDuration() || report.limits.idle_timeout > kOldAge) {
+    double old = 0;
+    for (size_t age = kOldAges; age < report.idle_age_counts.size(); ++age)
+      old += static_cast<double>(report.idle_age_counts[age]);
+    old_idle.Add(old);
+    aged_open.Add(static_cast<double>(report.open_count));
+  }
+}
+
+void Totals::AddRates(const Node& node) {
+  const NodeRates& rates = node.rates;
+  if (rates.seconds <= 0) return;
+  arrivals.Add(rates.accepted + rates.rejected);
+  rejected.Add(Rejections(node));
+  answers.Add(rates.completed);
+  errors.Add(rates.errors);
+  errors_slots_free.Add(rates.errors_slots_free);
+  if (rates.retries.has_value()) {
+    told_answers.Add(rates.completed);
+    first_attempts.Add(std::max(0.0, rates.completed - *rates.retries));
+  }
+  if (rates.device_latency.has_value()) {
+    device_time.Add(absl::ToDoubleSeconds(*rates.device_latency) * rates.completed);
+    device_answers.Add(rates.completed);
+  }
+  if (node.report.cpu_count > 0) {
+    cores_used.Add(rates.cpu_cores);
+    cores.Add(node.report.cpu_count);
+  }
+  if (rates.segments_out.has_value() && rates.retransmits.has_value()) {
+    segments.Add(*rates.segments_out);
+    retransmits.Add(*rates.retransmits);
+  }
+}
+
+ClusterSample SampleOf(const Totals& totals) {
+  ClusterSample sample;
+  sample.Set(Metric::kDemand, totals.demand.Total());
+  sample.Set(Metric::kTaken, Quotient(totals.limited_demand.Total(), totals.limit.Total()));
+  sample.Set(Metric::kActiveShare, Quotient(totals.active.Total(), totals.open.Total()));
+  sample.Set(Metric::kArrivals, totals.arrivals.Total());
+  sample.Set(Metric::kRejected, totals.rejected.Total());
+  sample.Set(Metric::kAnswers, totals.answers.Total());
+  sample.Set(Metric::kErrors, totals.errors.Total());
+  sample.Set(Metric::kErrorsSlotsFree, totals.errors_slots_free.Total());
+  sample.Set(Metric::kFirstAttempts, totals.first_attempts.Total());
+  sample.Set(Metric::kAttempts, Quotient(totals.told_answers.Total(), totals.first_attempts.Total()));
+  sample.Set(Metric::kDevice, Quotient(totals.device_time.Total(), totals.device_answers.Total()));
+  sample.Set(Metric::kIoFull, totals.io_full.Mean());
+  sample.Set(Metric::kCores, Quotient(totals.cores_used.Total(), totals.cores.Total()));
+  sample.Set(Metric::kCpuSome, totals.cpu_some.Mean());
+  sample.Set(Metric::kRetransmits, Quotient(totals.retransmits.Total(), totals.segments.Total()));
+  sample.Set(Metric::kClients, totals.clients.Total());
+  sample.Set(Metric::kLargestClient, Quotient(totals.largest_client.Total(), totals.told_open.Total()));
+  sample.Set(Metric::kOldIdle, Quotient(totals.old_idle.Total(), totals.aged_open.Total()));
+  return sample;
+}
+
+// The lower middle; zero when empty.
+double LowerMedian(std::vector<double>& values) {
+  if (values.empty()) return 0;
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>((values.size() - 1) / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+std::optional<double> Seconds(absl::Duration latency) {
+  if (latency <= absl::ZeroDuration()) return std::nullopt;
+  return absl::ToDoubleSeconds(latency);
+}
+
+// A group of nodes being added up.
+struct GroupTotals {
+  double answers = 0, errors = 0, weighted_p50 = 0, weight = 0;
+  void Add(const Node& node) {
+    answers += node.rates.completed;
+    errors += node.rates.errors_slots_free;
+    if (node.latency_p50 <= absl::ZeroDuration()) return;
+    weighted_p50 += absl::ToDoubleSeconds(node.latency_p50) * node.rates.completed;
+    weight += node.rates.completed;
+  }
+  GroupHealth Health() const {
+    GroupHealth health;
+    if (answers > 0) health.error_ratio = errors / answers;
+    if (weight > 0) health.p50 = weighted_p50 / weight;
+    return health;
+  }
+};
+
+// Versions: who runs the newest, and how it fares there.
+class DeployView {
+ public:
+  explicit DeployView(const ServerVariant* newest) : newest_(newest) {}
+
+  void Add(const Node& node) {
+    ++nodes_;
+    if (node.hello.server_version.empty() && node.hello.config_hash.empty()) return;
+    ++told_;
+    const bool is_newest = newest_ != nullptr && node.hello.server_version == newest_->version &&
+                           node.hello.config_hash == newest_->config;
+    if (is_newest) ++changed_;
+    (is_newest ? there_ : elsewhere_).Add(node);
+  }
+
+  // `watched`: for how long a change would have been seen.
+  DeployEvidence Evidence(absl::Time now, absl::Time onset, absl::Duration window, absl::Duration watched) const {
+    DeployEvidence deploy;
+    if (nodes_ == 0) return deploy;
+    deploy.told_share = static_cast<double>(told_) / nodes_;
+    if (newest_ == nullptr) return deploy;
+    deploy.watched = std::min(window, watched);
+    deploy.version = newest_->config.empty() ? newest_->version
+                                             : absl::StrCat(newest_->version, newest_->version.empty() ? "" : " ",
+                                                            "with configuration ", newest_->config);
+    if (newest_->since != absl::InfinitePast()) deploy.newest_age = now - newest_->since;
+    if (deploy.newest_age.has_value()) deploy.watched = window;
+    deploy.is_recent = deploy.newest_age.has_value() && *deploy.newest_age <= window;
+    deploy.changed_share = static_cast<double>(changed_) / nodes_;
+    deploy.before_onset = std::max(absl::ZeroDuration(), onset - newest_->since);
+    deploy.there = there_.Health();
+    deploy.elsewhere = elsewhere_.Health();
+    return deploy;
+  }
+
+ private:
+  const ServerVariant* newest_;
+  int nodes_ = 0, told_ = 0, changed_ = 0;
+  GroupTotals there_, elsewhere_;
+};
+
+// The nodes beside each other.
+class SpreadView {
+ public:
+  void Add(const Node& node) {
+    const auto demand = static_cast<double>(node.DemandCount());
+    demands_.push_back(demand);
+    if (node.LimitCount() > 0) takens_.push_back(demand / static_cast<double>(node.LimitCount()));
+    if (node.latency_p50 > absl::ZeroDuration()) p50s_.push_back(absl::ToDoubleSeconds(node.latency_p50));
+    if (busiest_ == nullptr || demand > static_cast<double>(busiest_->DemandCount())) busiest_ = &node;
+    rejected_ += Rejections(node);
+    if (!node.rates.device_latency.has_value()) return;
+    devices_.push_back(absl::ToDoubleSeconds(*node.rates.device_latency));
+    if (slowest_ == nullptr || *node.rates.device_latency > *slowest_->rates.device_latency) slowest_ = &node;
+  }
+
+  SpreadEvidence Evidence() && {
+    SpreadEvidence spread;
+    spread.nodes = static_cast<int>(demands_.size());
+    if (busiest_ == nullptr) return spread;
+    spread.busiest = busiest_->id;
+    spread.demand = static_cast<double>(busiest_->DemandCount());
+    const auto busy =
+        std::count_if(demands_.begin(), demands_.end(), [&](double demand) { return 1.5 * demand >= spread.demand; });
+    spread.busy_share = static_cast<double>(busy) / static_cast<double>(demands_.size());
+    spread.median_demand = LowerMedian(demands_);
+    spread.rejected = Rejections(*busiest_);
+    spread.rejected_share = rejected_ > 0 ? spread.rejected / rejected_ : 0;
+    spread.is_full = busiest_->LimitCount() > 0 && busiest_->DemandCount() >= busiest_->LimitCount();
+    spread.median_taken = LowerMedian(takens_);
+    spread.busiest_p50 = Seconds(busiest_->latency_p50);
+    if (!p50s_.empty()) spread.median_p50 = LowerMedian(p50s_);
+    if (slowest_ == nullptr) return spread;
+    spread.slowest_device_node = slowest_->id;
+    spread.slowest_device = absl::ToDoubleSeconds(*slowest_->rates.device_latency);
+    spread.median_device = LowerMedian(devices_);
+    spread.slowest_device_p50 = Seconds(slowest_->latency_p50);
+    return spread;
+  }
+
+ private:
+  std::vector<double> demands_, takens_, p50s_, devices_;
+  double rejected_ = 0;
+  const Node* busiest_ = nullptr;
+  const Node* slowest_ = nullptr;
+};
+
+// Nodes that a balancer, heard lately, holds to be up and sends work to. Nothing: no balancer was heard.
+std::optional<std::set<NodeId>> UpForBalancers(const Fleet& fleet, const Policy& policy, absl::Time now) {
+  std::optional<std::set<NodeId>> up;
+  for (const auto& [id, balancer] : fleet.balancers()) {
+    if (balancer.report.servers.empty() || now - balancer.last_report_at > policy.control.silent_after) continue;
+    if (!up.has_value()) up.emplace();
+    for (const BalancedServer& server : balancer.report.servers) {
+      if (server.up && !server.draining) up->insert(server.node);
+    }
+  }
+  return up;
+}
+
+void CountSilent(const Fleet& fleet, const Policy& policy, absl::Time now, Evidence& evidence) {
+  std::vector<const NodeId*> silent;
+  for (const auto& [id, node] : fleet.nodes()) {
+    if (node.hypothetical) continue;
+    const bool should_speak = node.state == NodeState::kServing || node.state == NodeState::kLost;
+    if (should_speak && now - node.last_report_at > policy.control.silent_after) silent.push_back(&id);
+    const bool settled = node.state == NodeState::kServing || node.shadow_gone;
+    evidence.is_steady = evidence.is_steady && settled;
+  }
+  evidence.silent = static_cast<int>(silent.size());
+  evidence.is_steady = evidence.is_steady && silent.empty();
+  if (silent.empty()) return;
+  const std::optional<std::set<NodeId>> up = UpForBalancers(fleet, policy, now);
+  evidence.heard_balancers = up.has_value();
+  if (!up.has_value()) return;
+  evidence.silent_but_up = static_cast<int>(
+      std::count_if(silent.begin(), silent.end(), [&](const NodeId* id) { return up->count(*id) > 0; }));
+}
+
+// Gauges are what they are now; all that is counted over a stretch is steadied over the last seconds.
+ClusterSample Steady(const ClusterSeries& series, const ClusterSample& latest) {
+  static constexpr Metric kGauges[] = {Metric::kDemand,        Metric::kTaken,   Metric::kActiveShare, Metric::kClients,
+                                       Metric::kLargestClient, Metric::kOldIdle, Metric::kSkew};
+  ClusterSample steady;
+  steady.at = latest.at;
+  for (size_t i = 0; i < kMetrics; ++i) {
+    const auto metric = static_cast<Metric>(i);
+    const bool gauge = std::find(std::begin(kGauges), std::end(kGauges), metric) != std::end(kGauges);
+    steady.Set(metric, gauge ? latest.Get(metric) : series.Smooth(latest, metric));
+  }
+  return steady;
+}
+
+// The least of a metric that a ratio to it means anything.
+double Floor(Metric metric) {
+  switch (metric) {
+    case Metric::kDemand:
+    case Metric::kClients:
+      return 3;
+    case Metric::kArrivals:
+    case Metric::kAnswers:
+    case Metric::kFirstAttempts:
+      return 1;
+    case Metric::kP50:
+    case Metric::kP99:
+    case Metric::kDevice:
+      return 0.0005;
+    case Metric::kRetransmits:
+      return 0.0005;
+    default:
+      return 0.001;
+  }
+}
+
+}  // namespace
+
+std::optional<double> Evidence::Ratio(Metric metric) const {
+  const std::optional<double> value = Now(metric), usually = Usual(metric);
+  if (!value.has_value() || !usually.has_value()) return std::nullopt;
+  return *value / std::max(*usually, Floor(metric));
+}
+
+std::optional<double> Evidence::NowOfAnswers(Metric metric) const {
+  return Quotient(Now(metric), Now(Metric::kAnswers));
+}
+
+std::optional<double> Evidence::UsualOfAnswers(Metric metric) const {
+  return Quotient(Usual(metric), Usual(Metric::kAnswers));
+}
+
+ClusterSample TakeSample(const Fleet& fleet, const FleetSummary& summary, const Policy& policy, absl::Time now) {
+  Totals totals;
+  std::vector<double> demands;
+  for (const auto& [id, node] : fleet.nodes()) {
+    if (!IsFresh(node, policy, now)) continue;
+    totals.AddGauges(node);
+    totals.AddRates(node);
+    if (node.state != NodeState::kDraining) demands.push_back(static_cast<double>(node.DemandCount()));
+  }
+  ClusterSample sample = SampleOf(totals);
+  sample.at = now;
+  sample.Set(Metric::kP50, Seconds(summary.latency.Quantile(0.5)));
+  sample.Set(Metric::kP99, Seconds(summary.latency.Quantile(0.99)));
+  if (demands.size() >= 2) {
+    const double most = *std::max_element(demands.begin(), demands.end());
+    sample.Set(Metric::kSkew, most / std::max(1.0, LowerMedian(demands)));
+  }
+  return sample;
+}
+
+Evidence GatherEvidence(const Fleet& fleet, const Policy& policy, const ClusterSeries& series,
+                        const ClusterSample& latest, const TroubleTimes& trouble) {
+  const absl::Time now = latest.at;
+  Evidence evidence;
+  evidence.now = Steady(series, latest);
+  evidence.usual = series.usual();
+  evidence.silent_after = policy.control.silent_after;
+  DeployView deploy(series.newest_variant());
+  SpreadView spread;
+  for (const auto& [id, node] : fleet.nodes()) {
+    if (!IsFresh(node, policy, now) || node.state == NodeState::kDraining) continue;
+    ++evidence.nodes;
+    evidence.open += node.OpenCount();
+    evidence.waiting += node.WaitingCount();
+    evidence.limit += node.LimitCount();
+    evidence.overflows += std::max(node.rates.overflows.value_or(0), node.rates.drops);
+    if (node.LimitCount() > 0 && node.DemandCount() >= node.LimitCount()) ++evidence.at_limit;
+    deploy.Add(node);
+    spread.Add(node);
+  }
+  if (trouble.full_at <= now)
+    evidence.fill_time = trouble.full_at - trouble.onset;
+  else if (evidence.at_limit > 0)
+    evidence.fill_time = now - std::min(trouble.onset, now);
+  CountSilent(fleet, policy, now, evidence);
+  evidence.clients_told =
+      evidence.Now(Metric::kClients).value_or(0) >= kClientsPerNodeMin * std::max(1, evidence.nodes);
+  evidence.deploy =
+      deploy.Evidence(now, std::min(trouble.onset, now), policy.control.deploy_window, now - series.began_at());
+  evidence.spread = std::move(spread).Evidence();
+  return evidence;
+}
+
+}  // namespace headroom

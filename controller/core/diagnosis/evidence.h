@@ -1,0 +1,98 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "absl/time/time.h"
+
+#include "controller/core/diagnosis/cluster_series.h"
+#include "controller/core/fleet.h"
+#include "controller/core/fleet_summary.h"
+#include "controller/core/policy.h"
+
+namespace headroom {
+
+// A group of nodes in numbers. Absent: no node of the group answered a request.
+struct GroupHealth {
+  std::optional<double> error_ratio;  // server errors while slots were free, of the answers
+  std::optional<double> p50;          // seconds
+};
+
+// Who runs what, and how it fares there.
+struct DeployEvidence {
+  double told_share = 0;  // nodes that tell their version
+  std::string version;    // the newest, with its configuration when that is what changed
+  std::optional<absl::Duration> newest_age;
+  absl::Duration watched;        // for so long, at most control.deploy_window, a change would have been noticed
+  bool is_recent = false;        // within control.deploy_window
+  double changed_share = 0;      // nodes that run the newest
+  absl::Duration before_onset;   // from the change to the onset of trouble; zero when the change came later
+  GroupHealth there, elsewhere;  // nodes that run the newest, and the others
+};
+
+// The nodes beside each other. Medians are of the lower middle, so that one of two can stand out.
+struct SpreadEvidence {
+  int nodes = 0;
+  NodeId busiest;
+  double demand = 0, median_demand = 0;
+  double rejected = 0;                            // at the busiest
+  double rejected_share = 0;                      // of all rejections
+  bool is_full = false;                           // the busiest is at its limit
+  double busy_share = 0;                          // nodes that carry at least 2/3 of what the busiest does
+  double median_taken = 0;                        // demand over limit
+  std::optional<double> busiest_p50, median_p50;  // seconds
+  // The node with the slowest device.
+  NodeId slowest_device_node;
+  std::optional<double> slowest_device, median_device;  // seconds
+  std::optional<double> slowest_device_p50;             // what its clients see
+};
+
+// Evidence: the present in numbers beside what is usual, all that the rules of diagnosis may look at. What no source
+// tells is absent, never zero. Made once per tick in O(nodes); not kept.
+struct Evidence {
+  ClusterSample now;                   // rates and latencies over the last seconds, gauges now
+  std::optional<ClusterSample> usual;  // nothing: too little history
+  int nodes = 0;                       // that carry load and have reported lately
+  int silent = 0;                      // that should have and have not
+  int silent_but_up = 0;               // of them up for a balancer that was heard lately
+  bool heard_balancers = false;
+  int at_limit = 0;
+  int64_t open = 0, waiting = 0, limit = 0;
+  // From well used slots to the first full node; nothing: none has been full.
+  std::optional<absl::Duration> fill_time;
+  double overflows = 0;       // connections a second that full accept queues dropped
+  bool clients_told = false;  // behind a TCP balancer all clients have one address
+  bool is_steady = true;      // no node starts, stops, drains or is silent
+  absl::Duration silent_after;
+  DeployEvidence deploy;
+  SpreadEvidence spread;
+
+  std::optional<double> Now(Metric metric) const { return now.Get(metric); }
+  std::optional<double> Usual(Metric metric) const { return usual.has_value() ? usual->Get(metric) : std::nullopt; }
+  // Now over usual. A usual of next to nothing is taken as the metric's least meaningful value.
+  std::optional<double> Ratio(Metric metric) const;
+  // Share of the answers now, or usually.
+  std::optional<double> NowOfAnswers(Metric metric) const;
+  std::optional<double> UsualOfAnswers(Metric metric) const;
+};
+
+// The cluster this second.
+ClusterSample TakeSample(const Fleet& fleet, const FleetSummary& summary, const Policy& policy, absl::Time now);
+
+// When it began; InfiniteFuture: it has not.
+struct TroubleTimes {
+  absl::Time onset = absl::InfiniteFuture();    // the first symptom
+  absl::Time full_at = absl::InfiniteFuture();  // the first full node since
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("onset", self.onset);
+    visit("full_at", self.full_at);
+  }
+};
+
+// What the rules look at. `latest` is this second's sample.
+Evidence GatherEvidence(const Fleet& fleet, const Policy& policy, const ClusterSeries& series,
+                        const ClusterSample& latest, const TroubleTimes& trouble);
+
+}  // namespace headroom

@@ -1,0 +1,284 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+
+#include "controller/core/event.h"
+#include "controller/core/limits/law.h"
+#include "controller/core/policy.h"
+#include "controller/core/report.h"
+#include "controller/core/windows.h"
+
+namespace headroom {
+
+// The life of a node.
+//
+//   launching -> joining -> serving <-> restarting
+//                              |  ^---- cancel drain
+//                              v  |
+//                           draining -> drained -> terminating -> (gone)
+//   serving -> lost: no report for lost_after; back to serving when it speaks again.
+enum class NodeState : uint8_t {
+  kLaunching,
+  kJoining,
+  kServing,
+  kRestarting,
+  kDraining,
+  kDrained,
+  kTerminating,
+  kLost
+};
+absl::string_view NodeStateName(NodeState state);
+
+// A limit that an operator fixed. No count: none.
+struct FixedLimit {
+  int64_t count = 0;
+  absl::Time until = absl::InfinitePast();
+  std::string reason, actor;
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("count", self.count);
+    visit("until", self.until);
+    visit("reason", self.reason);
+    visit("actor", self.actor);
+  }
+};
+
+// What the balancers together say of one node.
+struct BalancerView {
+  bool holds_slots = false;  // SlotPlace::kBalancer: limit, sessions and queue are the slots
+  int64_t session_count = 0, queue_count = 0;
+  int64_t limit_count = 0;       // sum over balancers; 0: none
+  int64_t configured_count = 0;  // the first limit that was seen: theirs, not ours
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("holds_slots", self.holds_slots);
+    visit("sessions", self.session_count);
+    visit("queue", self.queue_count);
+    visit("limit", self.limit_count);
+    visit("configured", self.configured_count);
+  }
+};
+
+// All that is known of one node.
+struct Node {
+  NodeId id;
+  NodeState state = NodeState::kLaunching;
+  absl::Time state_since = absl::InfinitePast();
+  std::string zone;
+  ActionId launch_id;
+  bool connected = false;  // its stream is open
+  bool ready = false;      // it has reported that it serves, in this boot
+  bool listed = false;     // the provider's last list has it
+  bool pinned = false;
+  bool drained_by_operator = false;
+  std::string drain_reason, drain_actor;  // the operator's
+  bool hypothetical = false;              // exists only in the dry run's shadow fleet
+  bool shadow_gone = false;               // exists, but the dry run would have removed it
+  absl::Time launched_at = absl::InfinitePast();
+  absl::Time last_report_at = absl::InfinitePast();  // receive time, never the node's clock
+  NodeHello hello;
+  NodeReport report;  // the newest
+  CounterWindow counters;
+  NodeRates rates;                          // over the last second or so, computed when a report comes
+  absl::Duration latency_p50, latency_p99;  // of that stretch; zero: no request
+  WindowedMax open_peak;                    // of open + waiting, over limits.peak_window
+  WindowedMax active_peak;                  // over 10 minutes
+  Slope demand_slope;                       // of open + waiting
+  BaselineLatency baseline;
+  WorkCorrelation work;  // of active requests and completions
+  BalancerView behind;   // what balancers say of it
+  // Limits.
+  LimitMemory limit;
+  FixedLimit fixed;
+  uint64_t grant_id = 0;  // of the last grant
+  absl::Time granted_at = absl::InfinitePast();
+  int64_t granted_count = 0;  // what was last granted; 0: nothing yet
+  absl::Duration granted_idle_timeout;
+  absl::Time foreign_since = absl::InfinitePast();
+
+  // Slots are where they run out: at the node, or in a balancer that reuses connections.
+  int64_t OpenCount() const { return behind.holds_slots ? behind.session_count : report.open_count; }
+  int64_t LimitCount() const { return behind.holds_slots ? behind.limit_count : report.limits.connection_count_max; }
+  int64_t ConfiguredCount() const { return behind.holds_slots ? behind.configured_count : hello.configured_count_max; }
+  // Clients outside: accept queue, overflows of the last second, balancers' queues.
+  int64_t WaitingCount() const;
+  int64_t DemandCount() const { return OpenCount() + WaitingCount(); }
+  // Will it serve once all work in flight lands?
+  bool CountsAsCapacity() const {
+    return state == NodeState::kServing || state == NodeState::kLaunching || state == NodeState::kJoining ||
+           state == NodeState::kRestarting;
+  }
+  // Does it carry load really, whatever the shadow says?
+  bool Carries() const {
+    return !hypothetical && (state == NodeState::kServing || state == NodeState::kDraining || shadow_gone);
+  }
+
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("id", self.id);
+    visit("state", self.state);
+    visit("state_since", self.state_since);
+    visit("zone", self.zone);
+    visit("launch_id", self.launch_id);
+    visit("connected", self.connected);
+    visit("ready", self.ready);
+    visit("listed", self.listed);
+    visit("pinned", self.pinned);
+    visit("drained_by_operator", self.drained_by_operator);
+    visit("drain_reason", self.drain_reason);
+    visit("drain_actor", self.drain_actor);
+    visit("hypothetical", self.hypothetical);
+    visit("shadow_gone", self.shadow_gone);
+    visit("launched_at", self.launched_at);
+    visit("rates", self.rates);
+    visit("latency_p50", self.latency_p50);
+    visit("latency_p99", self.latency_p99);
+    visit("last_report_at", self.last_report_at);
+    visit("hello", self.hello);
+    visit("report", self.report);
+    visit("counters", self.counters);
+    visit("open_peak", self.open_peak);
+    visit("active_peak", self.active_peak);
+    visit("demand_slope", self.demand_slope);
+    visit("baseline", self.baseline);
+    visit("work", self.work);
+    visit("behind", self.behind);
+    visit("limit", self.limit);
+    visit("fixed", self.fixed);
+    visit("grant_id", self.grant_id);
+    visit("granted_at", self.granted_at);
+    visit("granted", self.granted_count);
+    visit("granted_idle_timeout", self.granted_idle_timeout);
+    visit("foreign_since", self.foreign_since);
+  }
+};
+
+// A balancer as last heard.
+struct Balancer {
+  BalancerReport report;
+  bool connected = false;
+  absl::Time last_report_at = absl::InfinitePast();
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("report", self.report);
+    visit("connected", self.connected);
+    visit("last_report_at", self.last_report_at);
+  }
+};
+
+// An action whose outcome has not come yet.
+struct ActionInFlight {
+  Action action;
+  absl::Time since;
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("action", self.action);
+    visit("since", self.since);
+  }
+};
+
+// What became of an action that failed; the planner backs off on it.
+struct LaunchFailures {
+  int in_a_row = 0;
+  absl::Time last_at = absl::InfinitePast();
+  std::string last_error;
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("in_a_row", self.in_a_row);
+    visit("last_at", self.last_at);
+    visit("last_error", self.last_error);
+  }
+};
+
+// Fleet: the world as far as we know it. Apply() is the only mutation by facts; it is total (every event is legal in
+// every state) and drops reports with an old (boot_id, sequence). The limit planner writes its memory into the nodes.
+// Thread-compatible; owned by the Autoscaler. Sizes are bounded: nodes by kNodesMax, actions by what the planner asks.
+class Fleet {
+ public:
+  static constexpr size_t kNodesMax = 20'000;
+
+  // Returns whether the event is urgent: the next tick should come as soon as policy.control.urgent_tick allows.
+  bool Apply(absl::Time at, const Event& event, const Policy& policy);
+
+  // Time passes: silent nodes become lost, restarts that did not come back too, actions without outcome age out.
+  void Advance(absl::Time now, const Policy& policy);
+
+  const std::map<NodeId, Node>& nodes() const { return nodes_; }
+  std::map<NodeId, Node>& mutable_nodes() { return nodes_; }
+  const Node* Find(const NodeId& id) const;
+  const std::map<BalancerId, Balancer>& balancers() const { return balancers_; }
+  const std::map<ActionId, ActionInFlight>& in_flight() const { return in_flight_; }
+  const LaunchFailures& launch_failures() const { return launch_failures_; }
+  absl::Time last_listed_at() const { return last_listed_at_; }
+  // The last provider call that failed, and how; empty once the same call succeeded or ten minutes passed.
+  const std::string& provider_operation() const { return provider_operation_; }
+  const std::string& provider_error() const { return provider_error_; }
+  // Launch to serving, p95 of what was seen; nothing yet: policy.nodes.lead_time.
+  std::optional<absl::Duration> learned_lead_time() const;
+  // Drops of reports, by reason: for metrics.
+  int64_t reports_dropped_old() const { return reports_dropped_old_; }
+
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("nodes", self.nodes_);
+    visit("balancers", self.balancers_);
+    visit("in_flight", self.in_flight_);
+    visit("launch_failures", self.launch_failures_);
+    visit("last_listed_at", self.last_listed_at_);
+    visit("provider_operation", self.provider_operation_);
+    visit("provider_error", self.provider_error_);
+    visit("provider_failed_at", self.provider_failed_at_);
+    visit("lead_times", self.lead_times_);
+    visit("reports_dropped_old", self.reports_dropped_old_);
+  }
+
+ private:
+  bool On(absl::Time at, const NodeJoined& event, const Policy& policy);
+  bool On(absl::Time at, const NodeReported& event, const Policy& policy);
+  bool On(absl::Time at, const NodeLeft& event, const Policy& policy);
+  bool On(absl::Time at, const BalancerReported& event, const Policy& policy);
+  bool On(absl::Time at, const BalancerJoined& event, const Policy& policy);
+  bool On(absl::Time at, const BalancerLeft& event, const Policy& policy);
+  bool On(absl::Time at, const MachinesListed& event, const Policy& policy);
+  bool On(absl::Time at, const ActionStarted& event, const Policy& policy);
+  bool On(absl::Time at, const ActionFinished& event, const Policy& policy);
+  bool On(absl::Time at, const NodeLimitFixed& event, const Policy& policy);
+  bool On(absl::Time at, const NodePinned& event, const Policy& policy);
+  bool On(absl::Time at, const DrainRequested& event, const Policy& policy);
+  // Not the fleet's business: policy, holds, overrides, term, journal.
+  template <typename Other>
+  bool On(absl::Time, const Other&, const Policy&) {
+    return false;
+  }
+
+  Node& Adopt(const NodeId& id, const ActionId& launch_id, absl::Time at);
+  void BeginServing(Node& node, absl::Time at);
+  bool TakeLoad(Node& node, absl::Time at, const Policy& policy);
+  void FinishLaunch(absl::Time at, const Action& action, const ActionFinished& outcome);
+  void FinishDrain(absl::Time at, const Action& action, const ActionFinished& outcome);
+  void FinishTerminate(absl::Time at, const Action& action, const ActionFinished& outcome);
+  void AgeNode(Node& node, absl::Time now, const Policy& policy);
+  void AgeActions(absl::Time now, const Policy& policy);
+  void LaunchFailed(absl::Time at, absl::string_view error);
+  void GatherBalancerViews();
+  void NoteProvider(absl::Time at, absl::string_view operation, absl::string_view error);
+
+  std::map<NodeId, Node> nodes_;
+  std::map<BalancerId, Balancer> balancers_;
+  std::map<ActionId, ActionInFlight> in_flight_;
+  LaunchFailures launch_failures_;
+  absl::Time last_listed_at_ = absl::InfinitePast();
+  std::string provider_operation_, provider_error_;
+  absl::Time provider_failed_at_ = absl::InfinitePast();
+  std::vector<absl::Duration> lead_times_;  // the last 20
+  int64_t reports_dropped_old_ = 0;
+};
+
+}  // namespace headroom

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "absl/time/time.h"
+
+#include "controller/base/latency_histogram.h"
+#include "controller/core/fleet.h"
+#include "controller/core/policy.h"
+
+namespace headroom {
+
+// FleetSummary: the fleet in sums, computed once per tick; signals, guards and diagnosis read it. Counts and rates are
+// over serving nodes unless said otherwise; rates are per second over the last second or two.
+struct FleetSummary {
+  int serving = 0, launching = 0, joining = 0, draining = 0, drained = 0, restarting = 0, lost = 0, terminating = 0;
+  int hypothetical = 0;
+  int effective = 0;  // nodes once all work in flight lands: the number every rule reasons about
+  int fresh = 0;      // serving nodes that reported within control.silent_after
+  int at_limit = 0;   // serving nodes whose open + waiting reach their limit
+  int64_t open = 0, active = 0, waiting = 0, limit = 0, configured = 0;
+  // Demand of serving AND draining nodes: what the fleet would carry without the leaving ones.
+  int64_t demand = 0;
+  double completed = 0, errors = 0, errors_slots_free = 0, rejected = 0, accepted = 0, overflows = 0;
+  double sent_bytes = 0, received_bytes = 0;
+  LatencyHistogram latency;  // of the last seconds
+  // The usual number of connections of one node: the median of the configured limits; 0: unknown.
+  int64_t configured_median = 0;
+
+  bool Known(const ControlPolicy& control) const {
+    return serving > 0 && static_cast<double>(fresh) >= control.quorum_ratio * static_cast<double>(serving);
+  }
+};
+
+FleetSummary Summarize(const Fleet& fleet, const Policy& policy, absl::Time now);
+
+}  // namespace headroom

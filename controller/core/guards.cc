@@ -1,0 +1,230 @@
+#include "controller/core/guards.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+namespace headroom {
+namespace {
+
+using Bound = std::optional<Verdict>;
+
+Verdict AtLeast(int nodes, Reason reason) {
+  return {"", nodes, std::nullopt, 0, 0, std::move(reason)};
+}
+Verdict AtMost(int nodes, Reason reason) {
+  return {"", std::nullopt, nodes, 0, 0, std::move(reason)};
+}
+Verdict Exactly(int nodes, Reason reason) {
+  return {"", nodes, nodes, 0, 0, std::move(reason)};
+}
+
+const HoldChanged* ActiveHold(const State& state, absl::Time now, HoldDirection direction) {
+  for (const HoldChanged& hold : state.holds) {
+    if (hold.until > now && (hold.direction == direction || hold.direction == HoldDirection::kBoth)) return &hold;
+  }
+  return nullptr;
+}
+
+Bound Override(const GuardInput& in, int) {
+  const auto& set = in.state.override_set;
+  if (!set.has_value() || set->until <= in.now || set->nodes == 0) return {};
+  return Exactly(set->nodes, MakeReason(ReasonCode::kGuardOverride, set->nodes, set->reason, set->actor));
+}
+
+Bound Hold(const GuardInput& in, int desired) {
+  const bool grows = desired > in.summary.effective;
+  const HoldChanged* hold = ActiveHold(in.state, in.now, grows ? HoldDirection::kUp : HoldDirection::kDown);
+  if (hold == nullptr || desired == in.summary.effective) return {};
+  Reason reason = MakeReason(ReasonCode::kGuardHold, grows ? "up" : "down", hold->reason, hold->actor);
+  return grows ? AtMost(in.summary.effective, reason) : AtLeast(in.summary.effective, reason);
+}
+
+Bound UnknownSignal(const GuardInput& in, int) {
+  for (const Demand& demand : in.demands) {
+    if (!demand.node_count.has_value()) {
+      return AtLeast(in.summary.effective, MakeReason(ReasonCode::kGuardUnknown, demand.signal));
+    }
+  }
+  return {};
+}
+
+// Errors lower the load that is measured; so does whatever the diagnosis has named. Shrinking into either makes it
+// worse.
+Bound Trouble(const GuardInput& in, int) {
+  constexpr double kErrorRatioMax = 0.01;
+  const bool errors = in.summary.errors > kErrorRatioMax * std::max(in.summary.completed, 1.0);
+  const bool ill = in.diagnosis.cause != Cause::kNone;
+  if (!errors && !ill) return {};
+  return AtLeast(in.summary.effective, MakeReason(ReasonCode::kGuardErrors, in.summary.errors, in.summary.completed));
+}
+
+Bound Stabilization(const GuardInput& in, int desired) {
+  const int highest = static_cast<int>(in.state.scale.wanted.Max(in.now, in.policy.nodes.stabilization));
+  if (highest <= desired) return {};
+  // The window only holds a shrink back; it never makes the fleet grow.
+  return AtLeast(std::min(highest, in.summary.effective),
+                 MakeReason(ReasonCode::kGuardStabilization, highest, in.policy.nodes.stabilization));
+}
+
+// The window of a controller that has just started is not full yet, so it cannot vouch for a shrink.
+Bound Warm(const GuardInput& in, int) {
+  const absl::Duration left = in.state.scale.began_at + in.policy.nodes.stabilization - in.now;
+  if (left <= absl::ZeroDuration()) return {};
+  return AtLeast(in.summary.effective, MakeReason(ReasonCode::kGuardWarm, left));
+}
+
+Bound Cooldown(const GuardInput& in, int) {
+  const ScaleMemory& scale = in.state.scale;
+  const absl::Duration after_growth = in.policy.nodes.cooldown * std::clamp(scale.grown_ratio, 0.1, 1.0);
+  const absl::Duration after_shrink = in.policy.nodes.cooldown / std::max(1, in.summary.effective);
+  const absl::Time until = std::max(scale.grown_at + after_growth, scale.shrunk_at + after_shrink);
+  if (until <= in.now) return {};
+  return AtLeast(in.summary.effective, MakeReason(ReasonCode::kGuardCooldown, until - in.now));
+}
+
+// Would the smaller fleet want to grow again at once? Then do not shrink to it: a tenth of slack.
+Bound Projection(const GuardInput& in, int desired) {
+  constexpr double kSlack = 1.1;
+  const int enough = static_cast<int>(std::ceil(in.wanted_exact * kSlack));
+  const int at_least = std::min(enough, in.summary.effective);
+  const double target = in.policy.connections.target_ratio;
+  const double position = in.wanted_exact * target / std::max(1, desired);
+  return AtLeast(at_least, MakeReason(ReasonCode::kGuardProjection, desired, position, target));
+}
+
+Bound Step(const GuardInput& in, int) {
+  const ScaleMemory& scale = in.state.scale;
+  const absl::Duration lead = in.state.fleet.learned_lead_time().value_or(in.policy.nodes.lead_time);
+  const bool running = in.now - scale.step_began_at < lead;
+  const int base = std::max(1, running ? scale.step_base : in.summary.effective);
+  const int most = std::max(base + 1, static_cast<int>(std::ceil(base * in.policy.nodes.growth_ratio_max)));
+  return AtMost(std::max(most, in.summary.effective), MakeReason(ReasonCode::kGuardStep, most, lead));
+}
+
+Bound RemoveStep(const GuardInput& in, int) {
+  const int leaving = in.summary.draining + in.summary.drained + in.summary.terminating;
+  const int may_go = std::max(0, in.policy.nodes.remove_count_max - leaving);
+  return AtLeast(in.summary.effective - may_go,
+                 MakeReason(ReasonCode::kGuardRemoveStep, in.policy.nodes.remove_count_max));
+}
+
+// While servers restart, the others carry their load for a moment; that is no growth, and no time to remove one.
+Bound Restarting(const GuardInput& in, int) {
+  if (in.summary.restarting == 0) return {};
+  Reason reason = MakeReason(ReasonCode::kGuardRestarting, in.summary.restarting);
+  return in.summary.rejected > 0 ? AtLeast(in.summary.effective, reason) : Exactly(in.summary.effective, reason);
+}
+
+// The ratchet breaker: asked for, and nothing arrived.
+Bound Backoff(const GuardInput& in, int) {
+  const LaunchFailures& failures = in.state.fleet.launch_failures();
+  if (failures.in_a_row < in.policy.nodes.launch_failures_max) return {};
+  constexpr int kDoublingsMax = 5;
+  const int doublings = std::min(failures.in_a_row - in.policy.nodes.launch_failures_max, kDoublingsMax);
+  const absl::Duration left = failures.last_at + in.policy.nodes.launch_backoff * (1 << doublings) - in.now;
+  if (left <= absl::ZeroDuration()) return {};
+  return AtMost(in.summary.effective, MakeReason(ReasonCode::kGuardBackoff, failures.in_a_row, left));
+}
+
+Bound JournalFailing(const GuardInput& in, int) {
+  if (in.state.journal_error.empty()) return {};
+  return AtLeast(in.summary.effective, MakeReason(ReasonCode::kGuardJournal, in.state.journal_error));
+}
+
+// Data-bearing nodes leave only through a driver that evacuates; without one, removal is recommended and never done.
+Bound Bearing(const GuardInput& in, int) {
+  if (in.policy.nodes.data != DataPlacement::kBearing) return {};
+  return AtLeast(in.summary.effective, MakeReason(ReasonCode::kGuardBearing));
+}
+
+Bound DataFloor(const GuardInput& in, int) {
+  if (in.policy.nodes.data_floor == 0) return {};
+  return AtLeast(in.policy.nodes.data_floor, MakeReason(ReasonCode::kGuardData, in.policy.nodes.data_floor));
+}
+
+Bound Minimum(const GuardInput& in, int) {
+  const Bounds bounds = EffectiveBounds(in.state, in.policy, in.now);
+  return AtLeast(bounds.min, MakeReason(ReasonCode::kGuardMin, bounds.min));
+}
+
+Bound Maximum(const GuardInput& in, int) {
+  const Bounds bounds = EffectiveBounds(in.state, in.policy, in.now);
+  // Above max on arrival: hold and say so. Somebody put those nodes there.
+  if (in.summary.effective > bounds.max) {
+    return AtMost(in.summary.effective, MakeReason(ReasonCode::kGuardAboveMax, in.summary.effective, bounds.max));
+  }
+  return AtMost(bounds.max, MakeReason(ReasonCode::kGuardMax, bounds.max, in.wanted));
+}
+
+struct Guard {
+  const char* name;
+  Bound (*check)(const GuardInput& in, int desired);
+};
+
+// Order = priority, lowest first. The bounds of safety stand last.
+constexpr std::array<Guard, 17> kGuards = {{
+    {"override", Override},
+    {"projection", Projection},
+    {"stabilization", Stabilization},
+    {"warm", Warm},
+    {"cooldown", Cooldown},
+    {"trouble", Trouble},
+    {"unknown_signal", UnknownSignal},
+    {"remove_step", RemoveStep},
+    {"growth_step", Step},
+    {"restarting", Restarting},
+    {"backoff", Backoff},
+    {"journal", JournalFailing},
+    {"bearing", Bearing},
+    {"hold", Hold},
+    {"data_floor", DataFloor},
+    {"min", Minimum},
+    {"max", Maximum},
+}};
+
+void Walk(const char* name, Bound bound, int& desired, std::vector<Verdict>& verdicts) {
+  if (!bound.has_value()) return;
+  bound->guard = name;
+  bound->before = desired;
+  if (bound->at_least.has_value()) desired = std::max(desired, *bound->at_least);
+  if (bound->at_most.has_value()) desired = std::min(desired, *bound->at_most);
+  bound->after = desired;
+  if (bound->after != bound->before) verdicts.push_back(*std::move(bound));
+}
+
+}  // namespace
+
+Bounds EffectiveBounds(const State& state, const Policy& policy, absl::Time now) {
+  Bounds bounds{policy.nodes.min, policy.nodes.max};
+  const auto& set = state.override_set;
+  if (set.has_value() && set->until > now) {
+    if (set->nodes_min > 0) bounds.min = set->nodes_min;
+    if (set->nodes_max > 0) bounds.max = set->nodes_max;
+  }
+  bounds.min = std::min(bounds.min, bounds.max);
+  return bounds;
+}
+
+int ApplyGuards(const GuardInput& in, std::vector<Verdict>& verdicts) {
+  int desired = in.wanted;
+  const bool pinned_by_operator =
+      in.state.override_set.has_value() && in.state.override_set->until > in.now && in.state.override_set->nodes > 0;
+  for (const Guard& guard : kGuards) {
+    // A number that an operator set is walked only through the guards of safety.
+    const bool advice =
+        guard.check == Projection || guard.check == Stabilization || guard.check == Warm || guard.check == Cooldown;
+    if (pinned_by_operator && advice) continue;
+    Walk(guard.name, guard.check(in, desired), desired, verdicts);
+  }
+  return desired;
+}
+
+bool HeldUp(const State& state, absl::Time now) {
+  return ActiveHold(state, now, HoldDirection::kUp) != nullptr;
+}
+bool HeldDown(const State& state, absl::Time now) {
+  return ActiveHold(state, now, HoldDirection::kDown) != nullptr;
+}
+
+}  // namespace headroom

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <vector>
+
+#include "absl/time/time.h"
+
+#include "controller/core/autoscaler.h"
+#include "controller/core/decision.h"
+#include "controller/core/fleet_summary.h"
+#include "controller/core/policy.h"
+
+namespace headroom {
+
+struct GuardInput {
+  const State& state;
+  const FleetSummary& summary;
+  const Policy& policy;
+  const std::vector<Demand>& demands;
+  const Diagnosis& diagnosis;
+  absl::Time now;
+  int wanted = 0;  // what the signals want, rounded up; the effective count where none can tell
+  double wanted_exact = 0;
+};
+
+// The bounds that override and policy set together.
+struct Bounds {
+  int min = 1, max = 1;
+};
+Bounds EffectiveBounds(const State& state, const Policy& policy, absl::Time now);
+
+// Walks the wanted number through all guards, in the order of the array in guards.cc, safety last so that nothing can
+// override it. Each guard states its direction by the bound it sets. Verdicts of guards that spoke are appended.
+int ApplyGuards(const GuardInput& in, std::vector<Verdict>& verdicts);
+
+// Whether an operator forbids growing or shrinking now.
+bool HeldUp(const State& state, absl::Time now);
+bool HeldDown(const State& state, absl::Time now);
+
+}  // namespace headroom

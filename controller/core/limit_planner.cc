@@ -1,0 +1,254 @@
+#include "controller/core/limit_planner.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "controller/core/guards.h"
+#include "controller/core/limits/budget.h"
+
+namespace headroom {
+namespace {
+
+LimitInputs InputsOf(const Node& node, const Policy& policy, absl::Time now) {
+  LimitInputs in;
+  in.open_count = node.OpenCount();
+  in.active_count = node.report.active_count;
+  in.waiting_count = node.WaitingCount();
+  in.open_slope_per_second = node.demand_slope.PerSecond(now);
+  in.active_peak_count = static_cast<int64_t>(node.active_peak.Max(now, absl::Minutes(10)));
+  in.open_peak_count = static_cast<int64_t>(node.open_peak.Max(now, policy.limits.peak_window));
+  in.configured_count = node.ConfiguredCount();
+  in.configured_idle_timeout = node.hello.configured_idle_timeout;
+  in.fd_count_max = node.hello.fd_count_max;
+  in.memory_count_max = node.hello.memory_count_max;
+  if (node.latency_p50 > absl::ZeroDuration()) in.latency_p50 = node.latency_p50;
+  in.latency_baseline = node.baseline.value();
+  in.memory_full_ratio = node.report.memory_full_ratio;
+  in.io_full_ratio = node.report.io_full_ratio;
+  if (in.waiting_count > 0 || 10 * in.open_count > 9 * node.LimitCount())
+    in.work_throughput_correlation = node.work.Correlation();
+  in.goodput_per_second = std::max(0.0, node.rates.completed - node.rates.errors);
+  return in;
+}
+
+struct LimitStep {
+  int64_t before;
+  const LimitAnswer& answer;
+};
+
+Reason ReasonOf(const Node& node, const LimitInputs& in, const LimitPolicy& law, const LimitStep& step) {
+  const auto& [before, answer] = step;
+  const int64_t demand = in.open_count + in.waiting_count;
+  switch (answer.cause) {
+    case LimitCause::kDemand:
+      return MakeReason(ReasonCode::kLimitDemand, node.id, demand, before, answer.limit_count);
+    case LimitCause::kCeiling:
+      return MakeReason(ReasonCode::kLimitCeiling, node.id, demand, answer.ceiling_count, CeilingName(answer.bound_by));
+    case LimitCause::kVetoLatency:
+      return MakeReason(ReasonCode::kLimitVeto, node.id, demand, "the median latency",
+                        in.latency_p50.value_or(absl::ZeroDuration()),
+                        law.latency_ratio_max * in.latency_baseline.value_or(absl::ZeroDuration()) + law.latency_slack);
+    case LimitCause::kVetoMemory:
+      return MakeReason(ReasonCode::kLimitVeto, node.id, demand, "the memory stall share",
+                        in.memory_full_ratio.value_or(0), law.memory_full_ratio_max);
+    case LimitCause::kVetoIo:
+      return MakeReason(ReasonCode::kLimitVeto, node.id, demand, "the io stall share", in.io_full_ratio.value_or(0),
+                        law.io_full_ratio_max);
+    case LimitCause::kVetoPlateau:
+      return MakeReason(ReasonCode::kLimitVeto, node.id, demand, "the correlation of work and throughput",
+                        in.work_throughput_correlation.value_or(0), 0.0);
+    case LimitCause::kCutUnhealthy:
+      return MakeReason(ReasonCode::kLimitCut, node.id, before, answer.limit_count, "stayed so for several steps");
+    case LimitCause::kRestore:
+      return MakeReason(ReasonCode::kLimitRestore, node.id, before, answer.limit_count);
+    case LimitCause::kDecay:
+      return MakeReason(ReasonCode::kLimitDecay, node.id, before, answer.limit_count);
+    case LimitCause::kRollBack:
+      return MakeReason(ReasonCode::kLimitRollBack, node.id, before, answer.limit_count);
+    case LimitCause::kSteady:
+      break;
+  }
+  return MakeReason(ReasonCode::kLimitRenewed, node.id, answer.limit_count);
+}
+
+struct Proposal {
+  Node* node;
+  int64_t before;
+  LimitAnswer answer;
+  Reason reason;
+};
+
+// Whether limits may fall: an operator's hold and a failing journal both say no.
+bool MayLower(const State& state, absl::Time now) {
+  return !HeldDown(state, now) && state.journal_error.empty();
+}
+
+Proposal Propose(State& state, Node& node, const Policy& policy, absl::Time now) {
+  if (node.limit.limit_count == 0)
+    node.limit.limit_count = node.LimitCount();  // adopt what is in force, never a default
+  const int64_t before = node.limit.limit_count;
+  const LimitInputs in = InputsOf(node, policy, now);
+  const LimitMemory memory = node.limit;
+  LimitAnswer answer = NextLimit(policy.limits.law, in, node.limit, now);
+  Reason reason = ReasonOf(node, in, policy.limits.law, {before, answer});
+  if (node.fixed.count > 0 && node.fixed.until > now) {
+    answer.limit_count = node.fixed.count;
+    reason = MakeReason(ReasonCode::kLimitFixed, node.id, node.fixed.count);
+  } else if ((answer.limit_count > before && HeldUp(state, now)) ||
+             (answer.limit_count < before && !MayLower(state, now))) {
+    node.limit = memory;
+    answer.limit_count = before;
+    reason = MakeReason(ReasonCode::kLimitRenewed, node.id, before);
+  }
+  node.limit.limit_count = answer.limit_count;
+  return {&node, before, answer, std::move(reason)};
+}
+
+// What a node may use already, whatever it was granted: the budget counts it until the node confirms less.
+int64_t Committed(const Node& node) {
+  return std::max({node.granted_count, node.LimitCount(), node.OpenCount()});
+}
+
+// Shrink -> confirm -> grow: nobody grows into room that another still holds. A lost node's share stays reserved until
+// the provider says that its machine is gone.
+void ApplyBudget(const State& state, const Policy& policy, std::vector<Proposal>& proposals, LimitPlan& plan) {
+  const int64_t budget = policy.limits.budget_count;
+  if (budget <= 0) return;
+  int64_t reserved = 0;
+  for (const auto& [id, node] : state.fleet.nodes()) {
+    if (node.state == NodeState::kLost || node.state == NodeState::kRestarting) reserved += Committed(node);
+  }
+  std::vector<BudgetClaim> claims;
+  int64_t floors = 0, committed = 0;
+  for (const Proposal& proposal : proposals) {
+    const int64_t floor =
+        std::min(proposal.answer.limit_count, proposal.node->report.active_count + policy.limits.law.reserve_count);
+    claims.push_back({1.0, floor, proposal.answer.limit_count});
+    floors += floor;
+    committed += Committed(*proposal.node);
+  }
+  const int64_t sharable = std::max<int64_t>(0, budget - reserved);
+  const BudgetShares shares = ShareBudget(sharable, claims);
+  if (!shares.floors_fit) plan.alarms.push_back(MakeReason(ReasonCode::kAlarmFloorsExceedBudget, floors, budget));
+  int64_t free = std::max<int64_t>(0, sharable - committed);
+  for (size_t i = 0; i < proposals.size(); ++i) {
+    Proposal& proposal = proposals[i];
+    const int64_t wanted = proposal.answer.limit_count, held = Committed(*proposal.node);
+    const int64_t grown = std::min(std::max<int64_t>(0, shares.counts[i] - held), free);
+    free -= grown;
+    proposal.answer.limit_count = std::min(shares.counts[i], held + grown);
+    if (proposal.answer.limit_count == wanted) continue;
+    proposal.answer.bound_by = Ceiling::kBudget;
+    proposal.node->limit.limit_count = proposal.answer.limit_count;
+    proposal.reason =
+        MakeReason(ReasonCode::kLimitBudget, proposal.node->id, wanted, proposal.answer.limit_count, budget);
+  }
+}
+
+bool IdleTimeoutMoved(absl::Duration granted, absl::Duration wanted, absl::Duration configured) {
+  if (granted == wanted) return false;
+  const absl::Duration apart = granted > wanted ? granted - wanted : wanted - granted;
+  return wanted == configured || apart > granted / 5;
+}
+
+void Grant(State& state, const Proposal& proposal, const Policy& policy, absl::Time now, LimitPlan& plan) {
+  Node& node = *proposal.node;
+  const LimitAnswer& answer = proposal.answer;
+  const bool first = node.granted_count == 0;
+  const bool limit_moved = answer.limit_count != (first ? node.LimitCount() : node.granted_count);
+  const bool idle_moved = IdleTimeoutMoved(first ? node.hello.configured_idle_timeout : node.granted_idle_timeout,
+                                           answer.idle_timeout, node.hello.configured_idle_timeout);
+  const bool due = first || now - node.granted_at >= policy.limits.lease / 3;
+  if (!limit_moved && !idle_moved && !due) return;
+  if (idle_moved || first) node.granted_idle_timeout = answer.idle_timeout;
+  node.granted_count = answer.limit_count;
+  node.granted_at = now;
+  node.grant_id = ++state.grant_sequence;
+  GrantLimits grant;
+  grant.grant_id = node.grant_id;
+  grant.connection_count_max = answer.limit_count;
+  grant.idle_timeout = node.granted_idle_timeout;
+  grant.lease = policy.limits.lease;
+  grant.floor_count = policy.limits.law.floor_count;
+  // Alone, a node may not take more of a shared budget than it was last granted.
+  grant.ceiling_count =
+      policy.limits.budget_count > 0 ? answer.limit_count : std::max(answer.ceiling_count, answer.limit_count);
+  grant.renewal = !limit_moved && !idle_moved;
+  plan.actions.push_back({"", state.term, node.id, proposal.reason, grant});
+}
+
+void Explain(const Proposal& proposal, LimitPlan& plan) {
+  const bool bound = proposal.answer.cause == LimitCause::kCeiling || proposal.answer.bound_by == Ceiling::kBudget;
+  const bool vetoed =
+      proposal.answer.cause >= LimitCause::kVetoLatency && proposal.answer.cause <= LimitCause::kVetoPlateau;
+  if (proposal.answer.limit_count == proposal.before && !bound && !vetoed) return;
+  plan.decisions.push_back({proposal.node->id, proposal.before, proposal.answer.limit_count,
+                            proposal.answer.idle_timeout, proposal.answer.bound_by, proposal.reason});
+  if (proposal.answer.cause != LimitCause::kCeiling) return;
+  plan.alarms.push_back(MakeReason(ReasonCode::kAlarmCeiling, proposal.node->id, CeilingName(proposal.answer.bound_by),
+                                   proposal.answer.ceiling_count));
+}
+
+// A server that clamped a grant knows a ceiling of its own better than anybody else.
+void LearnClamp(Node& node) {
+  const LimitsInForce& in_force = node.report.limits;
+  const bool clamped = in_force.grant_id == node.grant_id && node.granted_count > 0 && !in_force.bound_by.empty() &&
+                       in_force.connection_count_max < node.granted_count;
+  if (!clamped) return;
+  node.hello.fd_count_max = in_force.connection_count_max;
+  node.limit.limit_count = in_force.connection_count_max;
+}
+
+bool Steerable(const Node& node) {
+  return node.Carries() && node.connected && node.ready && node.LimitCount() > 0;
+}
+
+}  // namespace
+
+LimitPlan PlanLimits(State& state, const Policy& policy, absl::Time now) {
+  LimitPlan plan;
+  if (!policy.limits.enabled) return plan;
+  std::vector<Proposal> proposals;
+  for (auto& [id, node] : state.fleet.mutable_nodes()) {
+    if (!Steerable(node)) continue;
+    LearnClamp(node);
+    proposals.push_back(Propose(state, node, policy, now));
+    if (node.foreign_since != absl::InfinitePast()) {
+      plan.alarms.push_back(
+          MakeReason(ReasonCode::kAlarmForeignWriter, id, node.report.limits.connection_count_max, node.granted_count));
+    }
+  }
+  ApplyBudget(state, policy, proposals, plan);
+  for (const Proposal& proposal : proposals) {
+    Explain(proposal, plan);
+    Grant(state, proposal, policy, now, plan);
+  }
+  return plan;
+}
+
+std::vector<Action> PlanRebalance(State& state, const FleetSummary& summary, const Policy& policy, absl::Time now) {
+  constexpr absl::Duration kPause = absl::Seconds(2), kYoung = absl::Minutes(1), kIdle = absl::Milliseconds(500);
+  constexpr double kPoor = 0.7, kRich = 1.1, kShare = 0.2;
+  std::vector<Action> actions;
+  if (!policy.limits.enabled || summary.serving < 2 || now - state.scale.shed_at < kPause) return actions;
+  const double fair = static_cast<double>(summary.open) / summary.serving;
+  const auto& nodes = state.fleet.nodes();
+  const bool poor = std::any_of(nodes.begin(), nodes.end(), [&](const auto& entry) {
+    const Node& node = entry.second;
+    return Steerable(node) && node.state == NodeState::kServing && now - node.state_since < kYoung &&
+           static_cast<double>(node.OpenCount()) < kPoor * fair;
+  });
+  if (!poor) return actions;
+  for (const auto& [id, node] : nodes) {
+    const auto open = static_cast<double>(node.OpenCount());
+    if (!Steerable(node) || node.state != NodeState::kServing || open <= kRich * fair) continue;
+    const auto count = static_cast<int64_t>(std::min(open - fair, kShare * open));
+    if (count < 1) continue;
+    actions.push_back({"", state.term, id, MakeReason(ReasonCode::kShedRebalance, id, count, node.OpenCount(), fair),
+                       ShedConnections{count, kIdle}});
+  }
+  if (!actions.empty()) state.scale.shed_at = now;
+  return actions;
+}
+
+}  // namespace headroom

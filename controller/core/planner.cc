@@ -1,0 +1,197 @@
+#include "controller/core/planner.h"
+
+#include <algorithm>
+#include <map>
+
+namespace headroom {
+namespace {
+
+template <typename Body>
+Action Make(const State& state, const NodeId& node, Reason reason, Body body) {
+  return {"", state.term, node, std::move(reason), std::move(body)};
+}
+
+bool TerminateInFlight(const State& state, const NodeId& node) {
+  for (const auto& [id, flight] : state.fleet.in_flight()) {
+    if (flight.action.node == node && std::holds_alternative<TerminateNode>(flight.action.body)) return true;
+  }
+  return false;
+}
+
+// The zone with the fewest nodes that will serve, in the policy's order.
+std::string ZoneForLaunch(const Policy& policy, std::map<std::string, int>& counts) {
+  if (policy.nodes.zones.empty()) return "";
+  const auto fewest =
+      std::min_element(policy.nodes.zones.begin(), policy.nodes.zones.end(),
+                       [&](const std::string& a, const std::string& b) { return counts[a] < counts[b]; });
+  ++counts[*fewest];
+  return *fewest;
+}
+
+std::map<std::string, int> NodesByZone(const Fleet& fleet) {
+  std::map<std::string, int> counts;
+  for (const auto& [id, node] : fleet.nodes()) {
+    if (node.CountsAsCapacity()) ++counts[node.zone];
+  }
+  return counts;
+}
+
+void Grow(const State& state, const Policy& policy, const NodePlan& plan, int missing, std::vector<Action>& actions) {
+  // What is leaving is the quickest new capacity; the one that has most connections left comes back first.
+  std::vector<const Node*> leaving;
+  for (const auto& [id, node] : state.fleet.nodes()) {
+    const bool can_return = node.state == NodeState::kDraining || node.state == NodeState::kDrained;
+    if (can_return && !node.drained_by_operator && !node.shadow_gone && !TerminateInFlight(state, id))
+      leaving.push_back(&node);
+  }
+  std::stable_sort(leaving.begin(), leaving.end(),
+                   [](const Node* a, const Node* b) { return a->OpenCount() > b->OpenCount(); });
+  for (const Node* node : leaving) {
+    if (missing == 0) return;
+    actions.push_back(
+        Make(state, node->id, MakeReason(ReasonCode::kCancelDrain, node->id, plan.desired), CancelDrain{}));
+    --missing;
+  }
+  // A fleet that nobody has listed looks empty: what runs already must not be launched again.
+  if (state.fleet.last_listed_at() == absl::InfinitePast()) return;
+  std::map<std::string, int> zones = NodesByZone(state.fleet);
+  for (; missing > 0; --missing) {
+    actions.push_back(Make(state, "", MakeReason(ReasonCode::kLaunchForDemand, plan.desired, plan.signal),
+                           LaunchNode{ZoneForLaunch(policy, zones)}));
+  }
+}
+
+// Victims: of the fullest zone, and never of two zones at once; among them the one with the fewest connections to move.
+std::vector<const Node*> Victims(const State& state, const FleetSummary& summary) {
+  std::string zone_leaving;
+  bool one_zone = false;
+  for (const auto& [id, node] : state.fleet.nodes()) {
+    if (node.state != NodeState::kDraining && node.state != NodeState::kDrained) continue;
+    zone_leaving = node.zone;
+    one_zone = summary.draining + summary.drained > 0;
+  }
+  std::vector<const Node*> victims;
+  for (const auto& [id, node] : state.fleet.nodes()) {
+    if (node.state != NodeState::kServing || node.pinned) continue;
+    if (one_zone && node.zone != zone_leaving) continue;
+    victims.push_back(&node);
+  }
+  const std::map<std::string, int> zones = NodesByZone(state.fleet);
+  std::stable_sort(victims.begin(), victims.end(), [&](const Node* a, const Node* b) {
+    if (a->hypothetical != b->hypothetical) return a->hypothetical;
+    if (zones.at(a->zone) != zones.at(b->zone)) return zones.at(a->zone) > zones.at(b->zone);
+    if ((a->launched_at == absl::InfinitePast()) != (b->launched_at == absl::InfinitePast())) {
+      return b->launched_at == absl::InfinitePast();  // what Headroom launched goes before what was there
+    }
+    return a->OpenCount() < b->OpenCount();
+  });
+  return victims;
+}
+
+void Shrink(const State& state, const FleetSummary& summary, const NodePlan& plan, int surplus,
+            std::vector<Action>& actions) {
+  std::string zone;
+  for (const Node* node : Victims(state, summary)) {
+    if (surplus == 0) return;
+    if (!actions.empty() && node->zone != zone) continue;
+    zone = node->zone;
+    actions.push_back(Make(state, node->id,
+                           MakeReason(ReasonCode::kDrainForDemand, node->id, node->OpenCount(), plan.desired),
+                           DrainNode{}));
+    --surplus;
+  }
+}
+
+// Drains that operators asked for or took back, and drains that a restarted server has forgotten.
+void FollowOperators(const State& state, const NodePlan& plan, std::vector<Action>& actions) {
+  constexpr absl::Duration kForgotten = absl::Seconds(5);
+  for (const auto& [id, node] : state.fleet.nodes()) {
+    if (node.hypothetical || node.shadow_gone) continue;
+    const bool leaving = node.state == NodeState::kDraining || node.state == NodeState::kDrained;
+    if (node.drained_by_operator && node.state == NodeState::kServing) {
+      actions.push_back(Make(
+          state, id, MakeReason(ReasonCode::kDrainByOperator, id, node.drain_reason, node.drain_actor), DrainNode{}));
+    } else if (leaving && node.connected && node.report.state == ServerState::kServing &&
+               plan.now - node.state_since > kForgotten && !TerminateInFlight(state, id) &&
+               node.last_report_at > node.state_since + kForgotten) {
+      actions.push_back(
+          Make(state, id, MakeReason(ReasonCode::kDrainForDemand, id, node.OpenCount(), plan.desired), DrainNode{}));
+    }
+  }
+}
+
+// Drained nodes are terminated, except those that an operator wants empty but there; a drain past its deadline too.
+void Finish(const State& state, const Policy& policy, const NodePlan& plan, std::vector<Action>& actions) {
+  for (const auto& [id, node] : state.fleet.nodes()) {
+    if (node.shadow_gone || node.drained_by_operator || TerminateInFlight(state, id)) continue;
+    const bool overdue = node.state == NodeState::kDraining && plan.now - node.state_since > policy.nodes.drain_timeout;
+    const bool stuck = (node.state == NodeState::kLaunching || node.state == NodeState::kJoining) && !node.connected &&
+                       node.listed && node.launched_at != absl::InfinitePast() &&
+                       plan.now - node.launched_at > policy.nodes.launch_timeout;
+    if (node.state == NodeState::kDrained) {
+      actions.push_back(Make(state, id, MakeReason(ReasonCode::kTerminateDrained, id), TerminateNode{}));
+    } else if (overdue) {
+      actions.push_back(
+          Make(state, id, MakeReason(ReasonCode::kTerminateDeadline, id, node.OpenCount(), policy.nodes.drain_timeout),
+               TerminateNode{}));
+    } else if (stuck) {
+      actions.push_back(Make(state, id, MakeReason(ReasonCode::kTerminateGone, id), TerminateNode{}));
+    }
+  }
+}
+
+bool CanRemove(const State& state, const Policy& policy) {
+  return state.journal_error.empty() && policy.nodes.data == DataPlacement::kGateway;
+}
+
+}  // namespace
+
+std::vector<Action> PlanNodes(const State& state, const FleetSummary& summary, const Policy& policy,
+                              const NodePlan& plan) {
+  std::vector<Action> actions;
+  FollowOperators(state, plan, actions);
+  const size_t asked = actions.size();
+  const int difference = plan.desired - summary.effective;
+  if (difference > 0) Grow(state, policy, plan, difference, actions);
+  if (difference < 0 && asked == 0 && CanRemove(state, policy)) Shrink(state, summary, plan, -difference, actions);
+  // A drain that this very tick takes back must not be finished by it too.
+  const bool cancels = std::any_of(actions.begin(), actions.end(), [](const Action& action) {
+    return std::holds_alternative<CancelDrain>(action.body);
+  });
+  if (!cancels && CanRemove(state, policy)) Finish(state, policy, plan, actions);
+  return actions;
+}
+
+std::vector<Action> PlanServers(State& state, const Policy& policy) {
+  std::vector<ServerTarget> servers;
+  const auto balancers = static_cast<int64_t>(state.fleet.balancers().size());
+  for (const auto& [id, node] : state.fleet.nodes()) {
+    const bool reachable = node.ready && !node.hello.address.empty() && !node.hypothetical;
+    const bool there = node.state == NodeState::kServing || node.state == NodeState::kRestarting ||
+                       node.state == NodeState::kDraining || node.state == NodeState::kDrained || node.shadow_gone;
+    if (!reachable || !there) continue;
+    ServerTarget target{id, node.hello.address, node.hello.admin_address, false, 0};
+    target.draining = node.state == NodeState::kDraining || node.state == NodeState::kDrained;
+    // With several balancers a node's limit is split among them.
+    if (node.behind.holds_slots && node.granted_count > 0)
+      target.session_count_max = std::max<int64_t>(1, node.granted_count / balancers);
+    servers.push_back(std::move(target));
+  }
+  if (balancers == 0 || (servers == state.servers && !state.servers_due) || policy.mode == Mode::kDryRun) return {};
+  state.servers = servers;
+  state.servers_due = false;
+  const auto draining =
+      std::count_if(servers.begin(), servers.end(), [](const ServerTarget& target) { return target.draining; });
+  Reason reason = MakeReason(ReasonCode::kServersChanged, servers.size(), static_cast<int64_t>(draining));
+  return {Action{"", state.term, "", std::move(reason), SetServers{std::move(servers)}}};
+}
+
+std::vector<Action> PlanLook(const State& state, const Policy& policy, absl::Time now) {
+  for (const auto& [id, flight] : state.fleet.in_flight()) {
+    if (std::holds_alternative<ListMachines>(flight.action.body)) return {};
+  }
+  if (now - state.fleet.last_listed_at() < policy.control.list_interval) return {};
+  return {Action{"", state.term, "", MakeReason(ReasonCode::kListDue), ListMachines{}}};
+}
+
+}  // namespace headroom

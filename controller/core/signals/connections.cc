@@ -1,0 +1,23 @@
+#include "controller/core/signals/signal.h"
+
+namespace headroom {
+
+Demand Unknown(absl::string_view signal, const FleetSummary& summary) {
+  if (summary.serving == 0) return {std::string(signal), std::nullopt, MakeReason(ReasonCode::kSignalNoNodes, signal)};
+  return {std::string(signal), std::nullopt,
+          MakeReason(ReasonCode::kSignalUnknown, signal, summary.fresh, summary.serving)};
+}
+
+int64_t ConnectionsPerNode(const Policy& policy, const FleetSummary& summary) {
+  return policy.connections.per_node_count > 0 ? policy.connections.per_node_count : summary.configured_median;
+}
+
+Demand ConnectionDemand(const SignalInput& in) {
+  const int64_t per_node = ConnectionsPerNode(in.policy, in.summary);
+  if (!in.summary.Known(in.policy.control) || per_node <= 0) return Unknown("connections", in.summary);
+  const double target = in.policy.connections.target_ratio;
+  const double nodes = static_cast<double>(in.summary.demand) / (static_cast<double>(per_node) * target);
+  return {"connections", nodes, MakeReason(ReasonCode::kSignalConnections, in.summary.demand, per_node, target, nodes)};
+}
+
+}  // namespace headroom

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <array>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+
+#include "controller/core/decision.h"
+#include "controller/core/fleet.h"
+#include "controller/core/fleet_summary.h"
+#include "controller/core/policy.h"
+
+namespace headroom {
+
+struct SignalInput {
+  const Fleet& fleet;
+  const FleetSummary& summary;
+  const Policy& policy;
+  absl::Time now;
+};
+
+// A signal says how many nodes are needed, or that it cannot tell. Pure: history lives in the fleet. To add one: a file
+// here, a row in the array, a message in policy.proto.
+struct Signal {
+  absl::string_view name;
+  bool (*enabled)(const Policy&);
+  Demand (*evaluate)(const SignalInput&);
+};
+
+Demand ConnectionDemand(const SignalInput& in);  // slots: demand position in mid-range
+Demand ThroughputDemand(const SignalInput& in);  // bytes a second
+Demand LatencyDemand(const SignalInput& in);     // p99 against its objective
+
+inline constexpr std::array<Signal, 3> kSignals = {{
+    {"connections", [](const Policy& policy) { return policy.connections.enabled; }, ConnectionDemand},
+    {"throughput", [](const Policy& policy) { return policy.throughput.bytes_per_second_per_node > 0; },
+     ThroughputDemand},
+    {"latency", [](const Policy& policy) { return policy.latency.objective > absl::ZeroDuration(); }, LatencyDemand},
+}};
+
+// The answer of a signal that cannot tell: too few serving nodes have a fresh report.
+Demand Unknown(absl::string_view signal, const FleetSummary& summary);
+
+// Connections that one node is held against: the policy's number, else the configured limit of the nodes. Never a limit
+// that we granted: that is a peak-hold which lags by design, and steering on it winds up. 0: unknown.
+int64_t ConnectionsPerNode(const Policy& policy, const FleetSummary& summary);
+
+}  // namespace headroom

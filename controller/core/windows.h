@@ -1,0 +1,158 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <vector>
+
+#include "absl/time/time.h"
+
+#include "controller/core/report.h"
+
+// Small memories of fixed size: what happened in the last seconds, the peak of an hour, the usual latency. Values, not
+// thread-safe, saved with the state.
+
+namespace headroom {
+
+// What a node did per second over a stretch of time.
+struct NodeRates {
+  double seconds = 0;  // length of the stretch; 0: nothing is known
+  double completed = 0, errors = 0, errors_slots_free = 0, accepted = 0, rejected = 0, requests_rejected = 0,
+         closed_idle = 0;
+  double received_bytes = 0, sent_bytes = 0, drops = 0, accept_emfile = 0;
+  std::optional<double> overflows, retries, segments_out, retransmits;
+  double cpu_cores = 0;                          // CPU seconds a second
+  std::optional<absl::Duration> device_latency;  // device time per completed request
+  LatencyHistogram latency;                      // of the stretch
+
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("seconds", self.seconds);
+    visit("completed", self.completed);
+    visit("errors", self.errors);
+    visit("errors_slots_free", self.errors_slots_free);
+    visit("accepted", self.accepted);
+    visit("rejected", self.rejected);
+    visit("requests_rejected", self.requests_rejected);
+    visit("closed_idle", self.closed_idle);
+    visit("received_bytes", self.received_bytes);
+    visit("sent_bytes", self.sent_bytes);
+    visit("drops", self.drops);
+    visit("accept_emfile", self.accept_emfile);
+    visit("overflows", self.overflows);
+    visit("retries", self.retries);
+    visit("segments_out", self.segments_out);
+    visit("retransmits", self.retransmits);
+    visit("cpu_cores", self.cpu_cores);
+    visit("device_latency", self.device_latency);
+    visit("latency", self.latency.counts);
+  }
+};
+
+// CounterWindow: the last snapshots of a node's cumulative counters, at least a second apart, so that rates over 1 to 5
+// seconds can be told exactly whatever the pace of the reports. Bounded: kSnapshots. A new boot begins anew.
+class CounterWindow {
+ public:
+  static constexpr int kSnapshots = 6;
+  void Add(const NodeCounters& counters);
+  void Clear() {
+    snapshots_.clear();
+    latest_ = {};
+  }
+  // Rates between the latest counters and the newest snapshot that is at least `over` old, else the oldest there is.
+  NodeRates Rates(absl::Duration over) const;
+
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("snapshots", self.snapshots_);
+    visit("latest", self.latest_);
+  }
+
+ private:
+  std::deque<NodeCounters> snapshots_;  // oldest first
+  NodeCounters latest_;
+};
+
+// WindowedMax: the largest value of the last `window`, in 12 buckets, so an old peak leaves within 1/12 of the window.
+class WindowedMax {
+ public:
+  static constexpr int kBuckets = 12;
+  void Add(absl::Time at, absl::Duration window, double value);
+  // Zero when empty.
+  double Max(absl::Time now, absl::Duration window) const;
+
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("buckets", self.buckets_);
+    visit("maxima", self.maxima_);
+  }
+
+ private:
+  std::array<int64_t, kBuckets> buckets_{};  // number of the bucket since the epoch, plus 1; 0: empty
+  std::array<double, kBuckets> maxima_{};
+};
+
+// Slope: growth per second of a gauge, by least squares over the last points (at most kPoints, at most 4 s old).
+class Slope {
+ public:
+  static constexpr int kPoints = 16;
+  void Add(absl::Time at, double value);
+  double PerSecond(absl::Time now) const;  // 0 with fewer than 3 points or less than 300 ms of them
+
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("times", self.times_);
+    visit("values", self.values_);
+  }
+
+ private:
+  std::deque<absl::Time> times_;
+  std::deque<double> values_;
+};
+
+// BaselineLatency: the usual median latency of a node that is not busy: a low quantile (p10) of the medians of its calm
+// seconds, by a stochastic quantile tracker that adapts over hours and is never raised while the node is unhealthy.
+class BaselineLatency {
+ public:
+  void Add(absl::Duration median, bool calm);
+  void Adopt(absl::Duration learned);           // what the node remembers from before
+  std::optional<absl::Duration> value() const;  // nothing until kSamplesMin
+
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("seconds", self.seconds_);
+    visit("samples", self.samples_);
+  }
+
+ private:
+  static constexpr int kSamplesMin = 5;
+  double seconds_ = 0;
+  int64_t samples_ = 0;
+};
+
+// WorkCorrelation: do more requests in service bring more throughput? Correlation of the two over about the last 40
+// samples, by running moments with a half-life; past the knee it is negative. Nothing while active hardly varies
+// (coefficient of variation below 1 %) or before kSamplesMin. Source: Uber's Cinnamon, failsafe-go.
+class WorkCorrelation {
+ public:
+  void Add(double active, double throughput);
+  std::optional<double> Correlation() const;
+
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("samples", self.samples_);
+    visit("mean_active", self.mean_active_);
+    visit("mean_work", self.mean_work_);
+    visit("var_active", self.var_active_);
+    visit("var_work", self.var_work_);
+    visit("covariance", self.covariance_);
+  }
+
+ private:
+  static constexpr int kSamplesMin = 10;
+  int64_t samples_ = 0;
+  double mean_active_ = 0, mean_work_ = 0, var_active_ = 0, var_work_ = 0, covariance_ = 0;
+};
+
+}  // namespace headroom

@@ -1,0 +1,153 @@
+#include "controller/runtime/control_loop.h"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+namespace headroom {
+namespace {
+
+bool IsRenewal(const Action& action) {
+  const auto* grant = std::get_if<GrantLimits>(&action.body);
+  return grant != nullptr && grant->renewal;
+}
+
+}  // namespace
+
+ControlLoop::ControlLoop(Autoscaler core, Executor& executor, Journal& journal)
+    : core_(std::move(core)),
+      executor_(executor),
+      journal_(journal),
+      last_(core_.Save().last_tick_at),
+      journal_error_(core_.Save().journal_error) {}
+
+absl::Status ControlLoop::Ask(Question question, absl::Duration timeout) {
+  const auto asked = std::make_shared<Asked>(Asked{std::move(question)});
+  {
+    absl::MutexLock lock(&questions_mutex_);
+    if (questions_.size() >= kQuestionsMax) return absl::ResourceExhaustedError("too many questions wait already");
+    questions_.push_back(asked);
+  }
+  Wake();
+  absl::MutexLock lock(&questions_mutex_);
+  questions_mutex_.AwaitWithTimeout(absl::Condition(&asked->answered), timeout);
+  // A question that runs now refers to what its asker owns: the asker stays for the end of it.
+  if (asked->taken) questions_mutex_.Await(absl::Condition(&asked->answered));
+  if (asked->answered) return absl::OkStatus();
+  questions_.erase(std::find(questions_.begin(), questions_.end(), asked));
+  return absl::DeadlineExceededError("the control loop did not answer in time");
+}
+
+void ControlLoop::AnswerQuestions() {
+  std::deque<std::shared_ptr<Asked>> questions;
+  {
+    absl::MutexLock lock(&questions_mutex_);
+    questions.swap(questions_);
+    for (const auto& asked : questions) asked->taken = true;
+  }
+  for (const auto& asked : questions) {
+    asked->question(core_);
+    absl::MutexLock lock(&questions_mutex_);
+    asked->answered = true;
+  }
+}
+
+std::shared_ptr<const Decision> ControlLoop::Latest() const {
+  absl::MutexLock lock(&latest_mutex_);
+  return latest_;
+}
+
+absl::Time ControlLoop::RunOnce(absl::Time wall) {
+  const absl::Time now = CoreTime(wall);
+  batch_ = mailbox_.Drain(std::move(batch_));
+  for (Event& event : batch_) Observe(now, std::move(event));
+  AnswerQuestions();
+  if (now >= core_.next_tick()) Tick(now);
+  if (now >= committed_at_ + kCommitInterval) Commit(now);
+  const absl::Time next =
+      uncommitted_ ? std::min(core_.next_tick(), committed_at_ + kCommitInterval) : core_.next_tick();
+  return next - ahead_;
+}
+
+absl::Time ControlLoop::CoreTime(absl::Time wall) {
+  if (wall + ahead_ < last_) ahead_ = last_ - wall;
+  last_ = wall + ahead_;
+  return last_;
+}
+
+void ControlLoop::Observe(absl::Time now, Event event) {
+  core_.Observe(now, event);
+  journal_.RecordEvent(now, std::move(event));
+  uncommitted_ = true;
+}
+
+void ControlLoop::Tick(absl::Time now) {
+  const auto decision = std::make_shared<const Decision>(core_.Tick(now));
+  journal_.RecordTick(now, decision);
+  uncommitted_ = true;
+  Carry(now, *decision);
+  {
+    absl::MutexLock lock(&latest_mutex_);
+    latest_ = decision;
+  }
+  if (listener_) listener_(decision);
+}
+
+void ControlLoop::Carry(absl::Time now, const Decision& decision) {
+  std::vector<Action> machine_actions;
+  for (const Action& action : decision.actions) {
+    if (ChangesMachines(action)) {
+      machine_actions.push_back(action);
+      continue;
+    }
+    // A renewal starts nothing: it is no fact worth remembering.
+    if (!IsRenewal(action)) Observe(now, ActionStarted{action});
+    executor_.Start(action);
+  }
+  if (!machine_actions.empty()) CarryMachines(now, machine_actions);
+}
+
+void ControlLoop::CarryMachines(absl::Time now, const std::vector<Action>& actions) {
+  for (const Action& action : actions) Observe(now, ActionStarted{action});
+  const absl::Status written = journal_.CommitIntents(now, actions);
+  TellHealth(now, written);
+  for (const Action& action : actions) {
+    if (written.ok() || std::holds_alternative<LaunchNode>(action.body)) {
+      executor_.Start(action);
+    } else {
+      Observe(now, ActionFinished{.id = action.id,
+                                  .code = absl::StatusCode::kUnavailable,
+                                  .message = "not handed over: its intent could not be written to the journal",
+                                  .node = action.node});
+    }
+  }
+}
+
+void ControlLoop::Commit(absl::Time now) {
+  if (now >= snapshot_at_ + kSnapshotInterval) {
+    journal_.RecordSnapshot(now, core_);
+    snapshot_at_ = now;
+    uncommitted_ = true;
+  }
+  if (!uncommitted_) return;
+  committed_at_ = now;
+  uncommitted_ = false;
+  const absl::Status health = journal_.Commit();
+  TellHealth(now, health);
+  uncommitted_ = uncommitted_ || !health.ok();
+}
+
+void ControlLoop::TellHealth(absl::Time now, const absl::Status& health) {
+  std::string error = health.ok() ? "" : std::string(health.message());
+  if (error == journal_error_) return;
+  journal_error_ = error;
+  Observe(now, JournalChanged{std::move(error)});
+}
+
+absl::Status ControlLoop::Finish(absl::Time wall) {
+  const absl::Time now = CoreTime(wall);
+  journal_.RecordSnapshot(now, core_);
+  return journal_.CommitIntents(now, {});
+}
+
+}  // namespace headroom

@@ -1,0 +1,97 @@
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+
+#include "controller/core/autoscaler.h"
+#include "controller/runtime/executor.h"
+#include "controller/runtime/journal.h"
+#include "controller/runtime/mailbox.h"
+
+namespace headroom {
+
+// ControlLoop: the shell that every driver shares. One thread runs it (production: RunOnce, then Wait until its answer
+// or a Post; simulation: jump there); anyone may Post, read Latest or Ask. It holds no rule: when to tick, and what to
+// do, the core says.
+//
+// RunOnce: drain the mailbox into Observe and the journal; answer questions; tick if the core says it is time, and
+// carry the decision out: first all that is no machine action, without any disk, then machine actions, each observed as
+// started, its intent committed, and handed over. An intent that cannot be committed stops a terminate (which is
+// observed as failed, so that the next tick sees the gap) and never a launch. What was observed and decided is
+// committed every kCommitInterval, with a snapshot every kSnapshotInterval; a change of the journal's health becomes
+// JournalChanged.
+//
+// The core's time never goes backwards, over restarts too: where the clock was set back, the core runs ahead of it by
+// as much until the next restart.
+class ControlLoop {
+ public:
+  using Question = std::function<void(const Autoscaler&)>;
+  static constexpr absl::Duration kCommitInterval = absl::Milliseconds(200);
+  static constexpr absl::Duration kSnapshotInterval = absl::Minutes(1);
+  static constexpr size_t kQuestionsMax = 256;
+
+  ControlLoop(Autoscaler core, Executor& executor, Journal& journal);
+
+  // Never blocks on the core. RESOURCE_EXHAUSTED: see Mailbox. Any thread.
+  absl::Status Post(Event event) { return mailbox_.Post(std::move(event)); }
+  // Runs `question` on the loop thread between ticks and waits for it, at most `timeout`. DEADLINE_EXCEEDED: the loop
+  // did not get to it (it will not run later). RESOURCE_EXHAUSTED: kQuestionsMax wait already. Any thread but the
+  // loop's.
+  absl::Status Ask(Question question, absl::Duration timeout);
+  // The newest decision; never null after the first tick. Any thread.
+  std::shared_ptr<const Decision> Latest() const;
+  // Called on the loop thread after each decision, for streams and metrics. Set before the loop runs.
+  void OnDecision(std::function<void(std::shared_ptr<const Decision>)> listener) { listener_ = std::move(listener); }
+
+  // Does what is due at `now`; returns when it wants to run again unless something is posted. Loop thread only.
+  absl::Time RunOnce(absl::Time wall);
+  // Sleeps until `until` or a Post; calm reports gather for Mailbox::kGather. Loop thread only.
+  void Wait(const std::function<absl::Time()>& now, absl::Time until) { mailbox_.Wait(until - now()); }
+  void Wake() { mailbox_.Wake(); }
+  // Writes a last snapshot for a quick start of the next process. Loop thread only, at the end.
+  absl::Status Finish(absl::Time wall);
+
+ private:
+  // One Ask(): runs at most once, and not after its asker has gone.
+  struct Asked {
+    Question question;
+    bool taken = false, answered = false;
+  };
+
+  absl::Time CoreTime(absl::Time wall);
+  void Observe(absl::Time now, Event event);
+  void AnswerQuestions();
+  void Tick(absl::Time now);
+  void Carry(absl::Time now, const Decision& decision);
+  void CarryMachines(absl::Time now, const std::vector<Action>& actions);
+  void Commit(absl::Time now);
+  void TellHealth(absl::Time now, const absl::Status& health);
+
+  Autoscaler core_;
+  Executor& executor_;
+  Journal& journal_;
+  Mailbox mailbox_;
+  std::vector<Event> batch_;  // its memory is used again
+  std::function<void(std::shared_ptr<const Decision>)> listener_;
+  absl::Time last_;  // of the core's time
+  absl::Duration ahead_;
+  absl::Time committed_at_ = absl::InfinitePast();
+  absl::Time snapshot_at_ = absl::InfinitePast();
+  std::string journal_error_;
+  bool uncommitted_ = false;  // something was recorded since the last commit began, or that commit failed
+
+  absl::Mutex questions_mutex_;
+  std::deque<std::shared_ptr<Asked>> questions_ ABSL_GUARDED_BY(questions_mutex_);
+  mutable absl::Mutex latest_mutex_;
+  std::shared_ptr<const Decision> latest_ ABSL_GUARDED_BY(latest_mutex_);
+};
+
+}  // namespace headroom

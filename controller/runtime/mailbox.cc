@@ -1,0 +1,123 @@
+#include "controller/runtime/mailbox.h"
+
+#include <utility>
+#include <variant>
+
+namespace headroom {
+namespace {
+
+// What its sender can send again.
+bool CanBeRefused(const Event& event) {
+  return std::holds_alternative<NodeJoined>(event) || std::holds_alternative<BalancerJoined>(event) ||
+         std::holds_alternative<PolicyChanged>(event) || std::holds_alternative<HoldChanged>(event) ||
+         std::holds_alternative<OverrideSet>(event) || std::holds_alternative<NodeLimitFixed>(event) ||
+         std::holds_alternative<NodePinned>(event) || std::holds_alternative<DrainRequested>(event);
+}
+
+bool IsReport(const Event& event) {
+  return std::holds_alternative<NodeReported>(event) || std::holds_alternative<BalancerReported>(event);
+}
+
+// What hurts clients first comes first; that a directive was applied is news to nobody but the limit's watch.
+int Strength(Urgency urgency) {
+  switch (urgency) {
+    case Urgency::kNone:
+      return 0;
+    case Urgency::kApplied:
+      return 1;
+    case Urgency::kState:
+      return 2;
+    case Urgency::kPressure:
+      return 3;
+    case Urgency::kLimitReached:
+      return 4;
+    case Urgency::kRejection:
+      return 5;
+  }
+  return 0;
+}
+
+void KeepUrgency(const NodeReport& older, NodeReport& newer) {
+  if (Strength(older.urgency) > Strength(newer.urgency)) newer.urgency = older.urgency;
+}
+void KeepUrgency(const BalancerReport&, BalancerReport&) {}
+
+}  // namespace
+
+absl::Status Mailbox::Post(Event event) {
+  absl::MutexLock lock(&mutex_);
+  if (IsReport(event)) {
+    TakeReport(std::move(event));
+    return absl::OkStatus();
+  }
+  if (others_ >= kOthersMax && CanBeRefused(event)) {
+    return absl::ResourceExhaustedError("the controller is behind: try again later");
+  }
+  EndSlot(event);
+  ++others_;
+  pressing_ = true;
+  Append(std::move(event));
+  return absl::OkStatus();
+}
+
+void Mailbox::Append(Event&& event) {
+  events_.push_back(std::move(event));
+}
+
+void Mailbox::TakeReport(Event&& event) {
+  const auto take = [&](auto& reported, Slot& slot) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    if (slot.batch == batch_ && Replaces(slot, reported)) return;
+    slot = {batch_, events_.size()};
+    Append(std::move(event));
+  };
+  if (auto* node = std::get_if<NodeReported>(&event)) {
+    pressing_ = pressing_ || node->report.urgency != Urgency::kNone;
+    take(*node, nodes_[node->node]);
+  } else if (auto* balancer = std::get_if<BalancerReported>(&event)) {
+    take(*balancer, balancers_[balancer->balancer]);
+  }
+}
+
+// Whether nothing is left to append: `newer` took the waiting report's place, or is the older of the two.
+template <typename Reported>
+bool Mailbox::Replaces(Slot& slot, Reported& newer) {
+  auto& waiting = std::get<Reported>(events_[slot.index]).report;
+  if (waiting.boot_id != newer.report.boot_id) return false;
+  if (newer.report.sequence <= waiting.sequence) return true;
+  KeepUrgency(waiting, newer.report);
+  waiting = std::move(newer.report);
+  return true;
+}
+
+void Mailbox::EndSlot(const Event& event) {
+  if (const auto* joined = std::get_if<NodeJoined>(&event)) nodes_.erase(joined->node);
+  if (const auto* left = std::get_if<NodeLeft>(&event)) nodes_.erase(left->node);
+  if (const auto* joined = std::get_if<BalancerJoined>(&event)) balancers_.erase(joined->balancer);
+  if (const auto* left = std::get_if<BalancerLeft>(&event)) balancers_.erase(left->balancer);
+}
+
+std::vector<Event> Mailbox::Drain(std::vector<Event> emptied) {
+  emptied.clear();
+  absl::MutexLock lock(&mutex_);
+  emptied.swap(events_);
+  others_ = 0;
+  pressing_ = false;
+  ++batch_;
+  if (nodes_.size() > kReportersMax) nodes_.clear();
+  if (balancers_.size() > kReportersMax) balancers_.clear();
+  return emptied;
+}
+
+void Mailbox::Wait(absl::Duration longest) {
+  absl::MutexLock lock(&mutex_);
+  const auto something = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return Something(); };
+  if (!mutex_.AwaitWithTimeout(absl::Condition(&something), longest)) return;
+  mutex_.AwaitWithTimeout(absl::Condition(&pressing_), kGather);
+}
+
+void Mailbox::Wake() {
+  absl::MutexLock lock(&mutex_);
+  pressing_ = true;
+}
+
+}  // namespace headroom

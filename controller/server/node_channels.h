@@ -1,0 +1,106 @@
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+
+#include "controller/core/action.h"
+#include "headroom/v1/load.pb.h"
+
+namespace headroom {
+
+// Puts `update` over `pending`, slot by slot: grant, shed, lifecycle, servers and interval are each replaced whole
+// where the update has them, so what waits for a slow stream never grows beyond one directive. The term is the newer
+// one's.
+void MergeDirective(const v1::Directive& update, v1::Directive& pending);
+
+// One open stream, as a sender sees it.
+class DirectiveStream {
+ public:
+  virtual ~DirectiveStream() = default;
+  // Merges the directive into what waits for the stream. Never blocks; nothing happens on an ended stream. Any thread.
+  virtual void Deliver(const v1::Directive& directive) = 0;
+  // A newer stream of the same reporter is there: end with ALREADY_EXISTS. Any thread.
+  virtual void TakeOver() = 0;
+};
+
+// Nodes and balancers have names of their own: a balancer "a" is not the node "a".
+struct ReporterKey {
+  v1::Role role = v1::ROLE_NODE;
+  std::string id;
+  bool operator<(const ReporterKey& other) const { return std::tie(role, id) < std::tie(other.role, other.id); }
+};
+
+// StreamRegistry: the open streams by reporter. The newest stream of a reporter wins. What may be said on a stream is
+// decided by the type below it: NodeChannels can grant, ObserveOnly cannot, so a dry run that touches a node cannot be
+// written. Thread-safe; no call blocks on a peer.
+class StreamRegistry {
+ public:
+  struct Options {
+    size_t reporters_max = 20'000;
+    absl::Duration report_interval = absl::Seconds(1);
+    std::function<int64_t()> term;  // of this controller, now
+  };
+  explicit StreamRegistry(Options options) : options_(std::move(options)), interval_(options_.report_interval) {}
+  virtual ~StreamRegistry() = default;
+
+  // Registers the stream, ends an older one of the same reporter, and greets. RESOURCE_EXHAUSTED: too many reporters.
+  absl::Status Open(const ReporterKey& key, std::shared_ptr<DirectiveStream> stream);
+  // Whether the stream was still the newest one of its reporter; then the reporter is gone.
+  bool Close(const ReporterKey& key, const DirectiveStream* stream);
+  size_t size() const;
+
+  // A new pace or a new term: everybody is told.
+  void SetReportInterval(absl::Duration interval);
+  void Announce();
+
+ protected:
+  // Live or observing.
+  virtual v1::DirectiveMode mode() const = 0;
+  // A directive with mode and term, and nothing else.
+  v1::Directive Blank() const;
+  // NOT_FOUND: its stream is not open.
+  absl::Status Deliver(const ReporterKey& key, const v1::Directive& directive);
+  void DeliverToAll(v1::Role role, const v1::Directive& directive);
+
+ private:
+  v1::Directive Greeting() const;
+  std::vector<std::shared_ptr<DirectiveStream>> Streams(v1::Role role) const;
+
+  const Options options_;
+  mutable absl::Mutex mutex_;
+  absl::Duration interval_ ABSL_GUARDED_BY(mutex_);
+  std::map<ReporterKey, std::shared_ptr<DirectiveStream>> streams_ ABSL_GUARDED_BY(mutex_);
+};
+
+// NodeChannels: the live controller's way to nodes and balancers.
+class NodeChannels final : public StreamRegistry {
+ public:
+  using StreamRegistry::StreamRegistry;
+  // Hands a grant, shed, drain, cancelled drain or server list to the stream it is for. NOT_FOUND: not connected.
+  // Anything else is a bug of the caller.
+  absl::Status Send(const Action& action);
+
+ private:
+  v1::DirectiveMode mode() const override { return v1::DIRECTIVE_MODE_LIVE; }
+};
+
+// ObserveOnly: the dry run's way: OBSERVE and the pace of reports is all it can say.
+class ObserveOnly final : public StreamRegistry {
+ public:
+  using StreamRegistry::StreamRegistry;
+
+ private:
+  v1::DirectiveMode mode() const override { return v1::DIRECTIVE_MODE_OBSERVE; }
+};
+
+}  // namespace headroom

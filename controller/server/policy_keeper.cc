@@ -1,0 +1,144 @@
+#include "controller/server/policy_keeper.h"
+
+#include <cerrno>
+#include <fstream>
+#include <sstream>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/text_format.h>
+#include <google/protobuf/util/message_differencer.h>
+
+#include "controller/base/status.h"
+#include "controller/server/convert.h"
+
+namespace headroom {
+namespace {
+
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
+using google::protobuf::util::MessageDifferencer;
+
+std::string ElementText(const Message& message, const FieldDescriptor* field, int index) {
+  if (field->message_type() == google::protobuf::Duration::descriptor()) {
+    const Message& element = index < 0 ? message.GetReflection()->GetMessage(message, field)
+                                       : message.GetReflection()->GetRepeatedMessage(message, field, index);
+    return absl::FormatDuration(FromWire(static_cast<const google::protobuf::Duration&>(element)));
+  }
+  google::protobuf::TextFormat::Printer printer;
+  printer.SetSingleLineMode(true);
+  std::string text;
+  printer.PrintFieldValueToString(message, field, index, &text);
+  return text;
+}
+
+std::string FieldText(const Message& message, const FieldDescriptor* field) {
+  if (!field->is_repeated()) return ElementText(message, field, -1);
+  std::vector<std::string> elements;
+  for (int i = 0; i < message.GetReflection()->FieldSize(message, field); ++i) {
+    elements.push_back(ElementText(message, field, i));
+  }
+  return absl::StrCat("[", absl::StrJoin(elements, ", "), "]");
+}
+
+bool IsTree(const FieldDescriptor* field) {
+  return !field->is_repeated() && field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE &&
+         field->message_type() != google::protobuf::Duration::descriptor();
+}
+
+// The policy's own depth bounds the recursion.
+void Compare(const Message& before, const Message& after, const std::string& path, std::vector<std::string>& changes) {
+  for (int i = 0; i < before.GetDescriptor()->field_count(); ++i) {
+    const FieldDescriptor* field = before.GetDescriptor()->field(i);
+    const std::string name = absl::StrCat(path, field->name());
+    if (IsTree(field)) {
+      Compare(before.GetReflection()->GetMessage(before, field), after.GetReflection()->GetMessage(after, field),
+              name + ".", changes);
+      continue;
+    }
+    const std::string old_text = FieldText(before, field), new_text = FieldText(after, field);
+    if (old_text != new_text) changes.push_back(absl::StrCat(name, ": ", old_text, " -> ", new_text));
+  }
+}
+
+absl::Status CheckFixed(const v1::Policy& before, const v1::Policy& after) {
+  std::vector<std::string> fixed;
+  if (before.cluster() != after.cluster()) fixed.push_back("cluster");
+  if (before.mode() != after.mode()) fixed.push_back("mode");
+  if (!MessageDifferencer::Equals(before.provider(), after.provider())) fixed.push_back("provider");
+  if (fixed.empty()) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(absl::StrJoin(fixed, " and "),
+                                                    " cannot change while the controller runs; restart headroomd with "
+                                                    "the new policy (nodes keep running meanwhile)"));
+}
+
+}  // namespace
+
+std::vector<std::string> PolicyChanges(const v1::Policy& before, const v1::Policy& after) {
+  std::vector<std::string> changes;
+  Compare(before, after, "", changes);
+  return changes;
+}
+
+PolicyKeeper::PolicyKeeper(Config config, std::string yaml, std::function<void(const Config&)> on_change)
+    : on_change_(std::move(on_change)), config_(std::move(config)), yaml_(std::move(yaml)) {}
+
+absl::StatusOr<PolicyKeeper::Change> PolicyKeeper::Check(absl::string_view yaml, absl::string_view name) const {
+  HR_ASSIGN_OR_RETURN(Config config, ParseConfig(yaml, name));
+  absl::MutexLock lock(&mutex_);
+  HR_RETURN_IF_ERROR(Annotate(CheckFixed(config_.message, config.message), name));
+  std::vector<std::string> changes = PolicyChanges(config_.message, config.message);
+  return Change{std::move(config), std::move(changes)};
+}
+
+absl::StatusOr<PolicyKeeper::Change> PolicyKeeper::Apply(absl::string_view yaml, absl::string_view name) {
+  HR_ASSIGN_OR_RETURN(Change change, Check(yaml, name));
+  {
+    absl::MutexLock lock(&mutex_);
+    config_ = change.config;
+    yaml_ = std::string(yaml);
+    faults_.clear();
+  }
+  on_change_(change.config);
+  return change;
+}
+
+absl::StatusOr<PolicyKeeper::Change> PolicyKeeper::Reload(const std::string& path) {
+  absl::StatusOr<std::string> yaml = ReadFile(path);
+  absl::StatusOr<Change> change = yaml.ok() ? Apply(*yaml, path) : absl::StatusOr<Change>(yaml.status());
+  if (!change.ok()) NoteFaults(change.status());
+  return change;
+}
+
+void PolicyKeeper::NoteFaults(const absl::Status& status) {
+  absl::MutexLock lock(&mutex_);
+  faults_ = absl::StrSplit(status.message(), '\n', absl::SkipEmpty());
+}
+
+Config PolicyKeeper::config() const {
+  absl::MutexLock lock(&mutex_);
+  return config_;
+}
+
+std::string PolicyKeeper::yaml() const {
+  absl::MutexLock lock(&mutex_);
+  return yaml_;
+}
+
+std::vector<std::string> PolicyKeeper::faults() const {
+  absl::MutexLock lock(&mutex_);
+  return faults_;
+}
+
+absl::StatusOr<std::string> ReadFile(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return absl::ErrnoToStatus(errno, absl::StrCat("cannot read ", path));
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+}  // namespace headroom

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <optional>
+
+#include "absl/status/statusor.h"
+
+#include "controller/runtime/journal.h"
+
+namespace headroom {
+
+// TermKeeper: the term of this controller, which only grows. A node that has seen a higher one refuses us, so a hello
+// that names it makes the keeper ask the loop thread (the journal's writer) for a still higher term: on disk before
+// use. Saw() and current() from any thread, Settle() from the loop thread only.
+class TermKeeper {
+ public:
+  TermKeeper(int64_t current, std::function<void()> wake) : current_(current), seen_(0), wake_(std::move(wake)) {}
+
+  int64_t current() const { return current_.load(); }
+
+  // A hello carries this as the highest term its node has seen.
+  void Saw(int64_t term) {
+    if (term <= current()) return;
+    int64_t seen = seen_.load();
+    while (term > seen && !seen_.compare_exchange_weak(seen, term)) {
+    }
+    wake_();
+  }
+
+  // The new term, written, when one is due; nothing when not. An error: it could not be written and is tried again.
+  absl::StatusOr<std::optional<int64_t>> Settle(Journal& journal) {
+    const int64_t seen = seen_.load();
+    if (seen <= current()) return std::optional<int64_t>();
+    const int64_t next = seen + 1;
+    if (absl::Status status = journal.WriteTerm(next); !status.ok()) return status;
+    current_ = next;
+    return std::optional<int64_t>(next);
+  }
+
+ private:
+  std::atomic<int64_t> current_;
+  std::atomic<int64_t> seen_;
+  const std::function<void()> wake_;
+};
+
+}  // namespace headroom

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+
+namespace headroom {
+
+// WorkerPool: a few threads for calls that block, with a bounded queue ordered by time. Submit() from any thread, never
+// blocks. The destructor waits for jobs that run and drops those that wait.
+class WorkerPool {
+ public:
+  struct Options {
+    int threads = 1;
+    size_t queue_max = 1000;
+  };
+  explicit WorkerPool(const Options& options);
+  ~WorkerPool();
+
+  // Runs `job` on one of the threads, not before `delay` has passed. false: the queue is full, the job is dropped.
+  [[nodiscard]] bool Submit(std::function<void()> job, absl::Duration delay = absl::ZeroDuration());
+
+ private:
+  void Work();
+
+  const size_t queue_max_;
+  absl::Mutex mutex_;
+  absl::CondVar changed_;
+  std::multimap<absl::Time, std::function<void()>> queue_ ABSL_GUARDED_BY(mutex_);
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace headroom

@@ -1,0 +1,75 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <utility>
+
+#include "absl/time/time.h"
+
+#include "controller/core/decision.h"
+#include "controller/core/policy.h"
+#include "controller/runtime/control_loop.h"
+#include "controller/runtime/memory_journal.h"
+#include "controller/sim/simulated_cluster.h"
+
+namespace headroom::sim {
+
+// What is run: a policy over a cluster. The policy's mode says whether decisions touch it.
+struct Scenario {
+  Policy policy;
+  SimulatedCluster::Options cluster;
+  absl::Duration provider_latency = absl::Seconds(1);  // from a call to the provider to its answer
+};
+
+// What decisions did, as far as a scenario asks.
+struct RunSummary {
+  int64_t limit_changes = 0;  // grants that were no renewals
+  int64_t launches = 0, terminations = 0;
+  int64_t decisions = 0;
+  std::set<Cause> causes;  // that diagnosis named
+};
+
+// SimRunner: the production control loop, driven through virtual time with a simulated cluster as its world. Nothing of
+// the loop, the core or the journal's rules is replaced; only waiting is. Same scenario, same seed: same run.
+//
+//   SimRunner run(scenario);
+//   run.RunUntil(run.start() + absl::Minutes(10));
+//   run.cluster().model().total().failed_ratio();
+class SimRunner {
+ public:
+  explicit SimRunner(Scenario scenario);
+  ~SimRunner();
+
+  // Everything that happens until then, in order of its time.
+  void RunUntil(absl::Time end);
+
+  absl::Time start() const { return start_; }
+  absl::Time now() const { return now_; }
+  SimulatedCluster& cluster() { return cluster_; }
+  const RunSummary& summary() const { return summary_; }
+  std::shared_ptr<const Decision> Latest() const { return loop_->Latest(); }
+
+ private:
+  class LiveExecutor;
+  class DryRunExecutor;
+
+  // Runs the work after the delay, at the latest before the loop runs again.
+  void After(absl::Duration delay, std::function<void()> work) { due_.emplace(now_ + delay, std::move(work)); }
+  void Post(Event event);
+  void List(const Action& action);
+  void Note(const Decision& decision);
+
+  const Scenario scenario_;
+  const absl::Time start_;
+  absl::Time now_, wake_;
+  SimulatedCluster cluster_;
+  MemoryJournal journal_;
+  std::unique_ptr<Executor> executor_;
+  std::unique_ptr<ControlLoop> loop_;
+  std::multimap<absl::Time, std::function<void()>> due_;
+  RunSummary summary_;
+};
+
+}  // namespace headroom::sim

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <map>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+
+#include "controller/core/action.h"
+#include "controller/core/event.h"
+#include "controller/sim/cluster_model.h"
+
+namespace headroom::sim {
+
+// SimulatedCluster: the model with reporters on its nodes, so that a controller sees what a real cluster would tell it.
+// Each node joins when it serves, reports at the pace and at once when something turns or a grant was applied, and
+// leaves when it stops. Grants are leased and fenced by term. Virtual time, not thread-safe.
+class SimulatedCluster {
+ public:
+  struct Options {
+    ClusterSettings settings;
+    int initial_count = 0;  // nodes that serve from the start
+    absl::Duration boot = absl::Seconds(45);
+    absl::Duration report_interval = absl::Seconds(1);
+  };
+  explicit SimulatedCluster(const Options& options);
+
+  ClusterModel& model() { return model_; }
+  const ClusterModel& model() const { return model_; }
+
+  // Goes to `until`, or stops at the first moment at which reporters have something to say. Returns the time reached.
+  absl::Time AdvanceTo(absl::Time until);
+  // What they said since the last call, in order.
+  std::vector<Event> TakeEvents();
+
+  // The same launch id again is the same node, gone or not.
+  NodeId Launch(const ActionId& launch_id, const std::string& zone);
+  // A grant, shed, drain or cancelled drain; server lists are taken and change nothing, nobody balances here.
+  // UNAVAILABLE: the node does not listen now. FAILED_PRECONDITION: an older term.
+  absl::Status Send(const Action& action);
+
+ private:
+  struct Reporter {
+    absl::Time due;
+    absl::Time lease_until = absl::InfiniteFuture();
+    std::string boot_id;
+  };
+
+  void Take(const NodeChange& change);
+  void Say(const NodeId& node, Urgency urgency);
+  absl::Status Grant(const NodeId& node, const GrantLimits& grant);
+  absl::Time NextDue() const;
+
+  const absl::Duration boot_, report_interval_;
+  ClusterModel model_;
+  std::map<NodeId, Reporter> reporters_;
+  std::map<NodeId, int64_t> terms_;      // highest term that each node has seen
+  std::map<ActionId, NodeId> launches_;  // bounded by the launches of one run
+  std::vector<Event> events_;
+};
+
+}  // namespace headroom::sim

@@ -1,0 +1,205 @@
+"""What the demo measures: the nodes' own counters four times a second, the controller's decisions, the clients' outcomes."""
+
+import datetime
+import json
+import threading
+import time
+
+import cluster
+
+SURGE_CAUSE = "limit_exhausted_by_surge"
+
+
+def cpu_times():
+    with open("/proc/stat") as stat:
+        numbers = [int(word) for word in stat.readline().split()[1:]]
+    return sum(numbers[:8]), numbers[3] + numbers[4]
+
+
+class Watch(threading.Thread):
+    """Samples every node's admin port and the machine's CPU."""
+
+    def __init__(self, demo):
+        super().__init__(daemon=True)
+        self.demo = demo
+        self.samples = []  # {"at", "cpu", "nodes": {id: {open, active, waiting, limit, rejected}}}
+        self.ended = threading.Event()
+        self.admin_ports = {}
+
+    def run(self):
+        last_cpu, listed = cpu_times(), 0.0
+        while not self.ended.wait(0.25):
+            now = time.time()
+            if now - listed > 1:
+                listed = now
+                self.list_nodes()
+            busy = cpu_times()
+            total, idle = busy[0] - last_cpu[0], busy[1] - last_cpu[1]
+            last_cpu = busy
+            self.samples.append({"at": now, "cpu": 1 - idle / total if total else 0, "nodes": self.ask_nodes()})
+
+    def list_nodes(self):
+        for node in self.demo.nodes():
+            if node.get("address") and not node.get("hypothetical"):
+                self.admin_ports[node["node_id"]] = int(node["address"].rsplit(":", 1)[1]) + 1000
+
+    def ask_nodes(self):
+        answers = {}
+        for node, port in list(self.admin_ports.items()):
+            try:
+                status = self.demo.node_status(port)
+            except (OSError, ValueError):
+                self.admin_ports.pop(node, None)
+                continue
+            answers[node] = {key: status[field] for key, field in
+                             {"open": "open", "active": "active", "waiting": "waiting", "limit": "connection_limit",
+                              "rejected": "rejected"}.items()}
+        return answers
+
+    def now(self):
+        if not self.samples:
+            return ""
+        nodes = self.samples[-1]["nodes"].values()
+        return (f"nodes {len(nodes)}  connections {sum(n['open'] for n in nodes)} of {sum(n['limit'] for n in nodes)}"
+                f"  waiting {sum(n['waiting'] for n in nodes)}")
+
+    def stop(self):
+        self.ended.set()
+        self.join(5)
+
+
+def timestamp(text):
+    whole, _, fraction = text.rstrip("Z").partition(".")
+    moment = datetime.datetime.fromisoformat(whole).replace(tzinfo=datetime.timezone.utc)
+    return moment.timestamp() + (float("0." + fraction) if fraction else 0)
+
+
+def decisions_of(demo):
+    """All decisions, oldest first."""
+    found, token = [], ""
+    while True:
+        words = ["decisions", "--limit", "1000"] + (["--page-token", token] if token else [])
+        answer = demo.control(*words)
+        found += answer.get("decisions", [])
+        token = answer.get("next_page_token", "")
+        if not token or len(found) > 20_000:
+            return list(reversed(found))
+
+
+def first(times, begin):
+    return next((round(at - begin, 2) for at in times if at >= begin), None)
+
+
+def evaluate(name, demo, watch, seconds):
+    load = json.loads((demo.work / "load.json").read_text())
+    if load["void"]:
+        raise cluster.DemoError(f"the run is void, the generator itself was late: {'; '.join(load['void_reasons'])}. Try again on a calmer machine")
+    began = load["started_at"]
+    surge = began + seconds["base"]
+    samples = [sample for sample in watch.samples if sample["at"] >= began]
+    decisions = [(timestamp(decision["time"]), decision) for decision in decisions_of(demo)]
+    decisions = [(at, decision) for at, decision in decisions if at >= began]
+    phase = next(item for item in load["phases"] if item["name"] == "surge")
+    in_surge = [sample["cpu"] for sample in samples if surge <= sample["at"] < surge + seconds["surge"]]
+    changes = limit_changes(samples)
+    serving = [(at, decision.get("serving_count", 0)) for at, decision in decisions]
+    counts = [len(sample["nodes"]) for sample in samples]
+    result = {
+        "requests": load["requests"], "failed": load["failed"], "failed_ratio": round(load["failed_ratio"], 6),
+        "surge_failed_ratio": round(phase["failed_ratio"], 6), "p50_ms": load["p50_ms"], "p99_ms": load["p99_ms"],
+        "over_250ms": load["over_250ms"], "seconds_over_objective": load["seconds_over_objective"],
+        "failures": {key: value for key, value in load["failures"].items() if value},
+        "first_rejection_s": first(rejections(samples), surge),
+        "first_limit_change_s": first([at for at, *_ in changes], surge),
+        "first_node_serving_s": first([at for at, count in serving if count > cluster.NODES], surge),
+        "relief_s": load["relief_s"] if load["failed"] else 0,
+        "node_seconds": round(sum(counts) * (samples[-1]["at"] - samples[0]["at"]) / len(samples), 1),
+        "limit_changes": len(changes), "nodes_peak": max(counts), "nodes_end": counts[-1],
+        "limits_end": {node: values["limit"] for node, values in sorted(samples[-1]["nodes"].items())},
+        "limits_begin": {node: values["limit"] for node, values in sorted(samples[0]["nodes"].items())},
+        "cpu_in_surge": round(sum(in_surge) / max(1, len(in_surge)), 3),
+        "generator_lag_max_ms": load["lag_max_ms"], "stale_retries": load["stale_retries"],
+        "diagnosis": diagnosis(decisions, surge),
+    }
+    result["series"] = series(load, samples, decisions, began)
+    return result
+
+
+def rejections(samples):
+    """Times at which a node's count of connections not admitted had grown."""
+    last = {}
+    for sample in samples:
+        for node, values in sample["nodes"].items():
+            if values["rejected"] > last.get(node, values["rejected"]):
+                yield sample["at"]
+            last[node] = values["rejected"]
+
+
+def limit_changes(samples):
+    """Changes of limits in force at the nodes themselves, whoever made them."""
+    last, found = {}, []
+    for sample in samples:
+        for node, values in sample["nodes"].items():
+            if values["limit"] != last.get(node, values["limit"]):
+                found.append((sample["at"], node, values["limit"]))
+            last[node] = values["limit"]
+    return found
+
+
+def diagnosis(decisions, surge):
+    """The first diagnosis that says something, and the first that names the surge."""
+    named = next(((at, d["diagnosis"]) for at, d in decisions if d.get("diagnosis", {}).get("cause") == SURGE_CAUSE), None)
+    if named is None:
+        others = sorted({d.get("diagnosis", {}).get("cause", "none") for _, d in decisions} - {"none"})
+        return {"code": others[0] if others else "none", "sentence": "", "at_s": None, "ruled_out": {}}
+    at, found = named
+    wrong = sorted({d["diagnosis"]["cause"] for _, d in decisions if d.get("diagnosis")} - {SURGE_CAUSE, "none", "cannot_tell"})
+    return {"code": found["cause"], "sentence": found["reason"]["text"], "at_s": round(at - surge, 2),
+            "ruled_out": {reason["code"]: reason["text"] for reason in found.get("ruled_out", [])},
+            "remedy": found.get("remedy", {}).get("text", ""), "other_causes_named": wrong}
+
+
+def series(load, samples, decisions, began):
+    keep = samples[::2]
+    return {
+        "seconds": [row["second"] for row in load["series"]],
+        "offered": [row["offered"] for row in load["series"]],
+        "failed": [row["failed"] for row in load["series"]],
+        "p99_ms": [row["p99_ms"] for row in load["series"]],
+        "at": [round(sample["at"] - began, 2) for sample in keep],
+        "nodes": {node: {key: [sample["nodes"].get(node, {}).get(key) for sample in keep] for key in ("open", "limit", "waiting")}
+                  for node in sorted({node for sample in samples for node in sample["nodes"]})},
+        "decisions": [{"at": round(at - began, 2), "text": action["reason"]["text"], "kind": action["kind"]}
+                      for at, decision in decisions for action in decision.get("actions", [])
+                      if action["kind"] not in ("list", "set_servers") and action["reason"]["code"] != "limit_renewed"],
+    }
+
+
+def check(form, passes):
+    """The demo's own promises; each is said with its numbers."""
+    checks = []
+
+    def expect(text, ok):
+        checks.append({"text": text, "ok": bool(ok)})
+
+    dry, live = passes.get("dry_run"), passes.get("live")
+    if dry:
+        expect(f"dry run: at least 20 % of the surge's requests fail ({100 * dry['surge_failed_ratio']:.1f} %)", dry["surge_failed_ratio"] >= 0.2)
+        expect(f"dry run: the machine is not CPU-bound ({100 * dry['cpu_in_surge']:.0f} % busy in the surge)", dry["cpu_in_surge"] < 0.8)
+        expect(f"dry run: nothing is touched ({dry['limit_changes']} limit changes, {dry['nodes_peak']} nodes at most)",
+               dry["limit_changes"] == 0 and dry["nodes_peak"] == cluster.NODES)
+        named, rejected = dry["diagnosis"]["at_s"], dry["first_rejection_s"]
+        quick = named is not None and rejected is not None and named - rejected <= 5
+        expect(f"dry run: the cause is named within 5 s of the first rejection (rejection {rejected} s, named {named} s)", quick)
+        wanted = {"not_bad_deploy", "not_network", "not_software"}
+        expect(f"dry run: deploy, network and software are ruled out ({', '.join(sorted(dry['diagnosis']['ruled_out']))})",
+               wanted <= set(dry["diagnosis"]["ruled_out"]))
+    if live:
+        bound = 0.01 if form == "short" else 0.001
+        expect(f"live: at most {100 * bound:g} % of all requests fail ({live['failed']} of {live['requests']})", live["failed_ratio"] <= bound)
+    if live and form == "full":
+        expect(f"live: relief within 2 s ({live['relief_s']} s)", live["relief_s"] is not None and live["relief_s"] <= 2)
+        expect(f"live: nodes were added and are back ({live['nodes_peak']} at the peak, {live['nodes_end']} at the end)",
+               live["nodes_peak"] > cluster.NODES and live["nodes_end"] == cluster.NODES)
+        expect(f"live: limits are back where they began ({live['limits_end']})", live["limits_end"] == live["limits_begin"])
+    return checks
