@@ -31,6 +31,7 @@ struct Flags {
   std::string socket_path, backend, frontend;
   std::vector<std::string> controllers;
   std::string balancer_id, cluster;
+  int64_t server_limit = 0;
   double interval_seconds = 0.1;
   std::string log_format = "text";
 };
@@ -112,6 +113,7 @@ void LogTurn(const Log& log, const haproxy::Turn& turn, const Flags& flags) {
     log.Line(turn.haproxy.ok() ? "haproxy_found" : "haproxy_lost",
              {{"socket", flags.socket_path}, {"status", turn.haproxy.ToString()}});
   }
+  for (const std::string& name : turn.strangers) log.Line("server_is_no_node", {{"server", name}});
   for (const haproxy::Outcome& outcome : turn.outcomes) {
     log.Line("haproxy_step", {{"step", std::string(haproxy::Name(outcome.step.kind))},
                               {"server", outcome.step.server.name},
@@ -149,6 +151,7 @@ haproxy::AgentOptions OptionsOf(const Flags& flags) {
   options.cluster = flags.cluster;
   options.boot_id = RandomBootId();
   options.place = {.backend = flags.backend, .frontend = flags.frontend};
+  options.reconcile.session_count_first = flags.server_limit;
   options.interval = absl::Seconds(flags.interval_seconds);
   return options;
 }
@@ -189,7 +192,7 @@ int Run(const Flags& flags) {
 
 // Names end up in commands to HAProxy.
 std::string BadName(const std::string& name) {
-  const absl::Status status = haproxy::CheckServerName(name);
+  const absl::Status status = haproxy::CheckProxyName(name);
   return status.ok() ? "" : std::string(status.message());
 }
 
@@ -207,6 +210,10 @@ int Main(int argc, char** argv) {
   app.add_option("--cluster", flags.cluster, "Cluster it belongs to; default: the controller's only one");
   app.add_option("--interval", flags.interval_seconds, "Seconds between looks at HAProxy")
       ->check(CLI::Range(0.02, 60.0))
+      ->capture_default_str();
+  app.add_option("--server-limit", flags.server_limit,
+                 "Mode http: limit of a server that is added before the controller sets one; 0: none")
+      ->check(CLI::Range(int64_t{0}, haproxy::HaproxyControl::kSessionsMax))
       ->capture_default_str();
   app.add_option("--log-format", flags.log_format, "text or json")->check(CLI::IsMember({"text", "json"}));
   CLI11_PARSE(app, argc, argv);

@@ -66,23 +66,28 @@ void Positive(Faults& faults, absl::string_view path, const google::protobuf::Du
   faults.push_back({std::string(path), "must be longer than nothing"});
 }
 
-void Check(const v1::LocalProvider& local, int nodes_max, Faults& faults) {
+// The default is nodes.min, whose own check is enough.
+void CheckInitial(Faults& faults, absl::string_view path, int count, const NodePolicy& nodes) {
+  if (count != nodes.min) Within(faults, path, count, 0, nodes.max);
+}
+
+void Check(const v1::LocalProvider& local, const NodePolicy& nodes, Faults& faults) {
   if (local.data_dir().empty()) faults.push_back({"provider.local.data_dir", "is required"});
   Within<int64_t>(faults, "provider.local.connection_limit", local.connection_limit(), 1, 1'000'000);
   Within(faults, "provider.local.backlog", local.backlog(), 1, 65'535);
   Positive(faults, "provider.local.idle_timeout", local.idle_timeout());
   // Admin ports are 1000 higher than data ports.
   if (local.first_port() != 0)
-    Within(faults, "provider.local.first_port", local.first_port(), 1024, 64'535 - nodes_max);
+    Within(faults, "provider.local.first_port", local.first_port(), 1024, 64'535 - nodes.max);
   const bool loopback = absl::StartsWith(local.address(), "127.") || local.address() == "::1";
   if (!loopback)
     faults.push_back({"provider.local.address", absl::StrCat("\"", local.address(), "\" is not loopback")});
-  Within(faults, "provider.local.initial_count", local.initial_count(), 0, nodes_max);
+  CheckInitial(faults, "provider.local.initial_count", local.initial_count(), nodes);
 }
 
-void Check(const v1::SimulatedProvider& simulated, int nodes_max, Faults& faults) {
+void Check(const v1::SimulatedProvider& simulated, const NodePolicy& nodes, Faults& faults) {
   Within(faults, "provider.simulated.speed", simulated.speed(), 0.01, 1000.0);
-  Within(faults, "provider.simulated.initial_count", simulated.initial_count(), 0, nodes_max);
+  CheckInitial(faults, "provider.simulated.initial_count", simulated.initial_count(), nodes);
   Within<int64_t>(faults, "provider.simulated.connection_limit", simulated.connection_limit(), 1, 1'000'000);
   Within<int64_t>(faults, "provider.simulated.knee", simulated.knee(), 1, 1'000'000);
   Positive(faults, "provider.simulated.boot", simulated.boot());
@@ -107,10 +112,10 @@ Config Complete(const v1::Policy& message, Faults& faults) {
   const NodePolicy& nodes = config.policy.nodes;
   if (provider.has_local()) {
     FillDefaults(*provider.mutable_local(), nodes.min);
-    Check(provider.local(), nodes.max, faults);
+    Check(provider.local(), nodes, faults);
   } else if (provider.has_simulated()) {
     FillDefaults(*provider.mutable_simulated(), nodes.min);
-    Check(provider.simulated(), nodes.max, faults);
+    Check(provider.simulated(), nodes, faults);
   } else {
     faults.push_back({"provider", "is required: one of local, simulated"});
   }

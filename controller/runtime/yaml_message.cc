@@ -168,7 +168,7 @@ bool YamlReader::ExcludedByOneof(int line, const std::string& path, const FieldD
 
 void YamlReader::ReadField(const YAML::Node& node, const std::string& path, const FieldDescriptor& field,
                            Message& message) {
-  if (node.IsNull()) return Fault(LineOf(node), path, "has no value");
+  if (node.IsNull()) return Fault(reading_.lines[path], path, "has no value");
   if (field.is_repeated()) return ReadList(node, path, field, message);
   if (field.message_type() != nullptr && !IsDuration(field)) {
     return Read(node, path, *message.GetReflection()->MutableMessage(&message, &field));

@@ -353,7 +353,7 @@ ClusterSample TakeSample(const Fleet& fleet, const FleetSummary& summary, const 
 }
 
 Evidence GatherEvidence(const Fleet& fleet, const Policy& policy, const ClusterSeries& series,
-                        const ClusterSample& latest, absl::Time onset) {
+                        const ClusterSample& latest, const TroubleTimes& trouble) {
   const absl::Time now = latest.at;
   Evidence evidence;
   evidence.now = Steady(series, latest);
@@ -367,14 +367,20 @@ Evidence GatherEvidence(const Fleet& fleet, const Policy& policy, const ClusterS
     evidence.open += node.OpenCount();
     evidence.waiting += node.WaitingCount();
     evidence.limit += node.LimitCount();
+    evidence.overflows += std::max(node.rates.overflows.value_or(0), node.rates.drops);
     if (node.LimitCount() > 0 && node.DemandCount() >= node.LimitCount()) ++evidence.at_limit;
     deploy.Add(node);
     spread.Add(node);
   }
+  if (trouble.full_at <= now)
+    evidence.fill_time = trouble.full_at - trouble.onset;
+  else if (evidence.at_limit > 0)
+    evidence.fill_time = now - std::min(trouble.onset, now);
   CountSilent(fleet, policy, now, evidence);
   evidence.clients_told =
       evidence.Now(Metric::kClients).value_or(0) >= kClientsPerNodeMin * std::max(1, evidence.nodes);
-  evidence.deploy = deploy.Evidence(now, onset, policy.control.deploy_window, now - series.began_at());
+  evidence.deploy =
+      deploy.Evidence(now, std::min(trouble.onset, now), policy.control.deploy_window, now - series.began_at());
   evidence.spread = std::move(spread).Evidence();
   return evidence;
 }
