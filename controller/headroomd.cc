@@ -228,6 +228,8 @@ int Run(const Flags& flags) {
 }  // namespace headroom
 
 int main(int argc, char** argv) {
+  // What gRPC has to say is in our own errors, in one sentence.
+  setenv("GRPC_VERBOSITY", "NONE", 0);
   CLI::App app("The Headroom controller: takes load reports, decides, and drives connection limits and nodes.",
                "headroomd");
   headroom::Flags flags;

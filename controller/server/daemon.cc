@@ -22,7 +22,8 @@ constexpr absl::Duration kRoundMax = absl::Seconds(1);
 constexpr absl::Duration kScrapeWait = absl::Milliseconds(300);
 constexpr absl::Duration kHealthyMin = absl::Seconds(3);
 constexpr absl::Duration kTermRetry = absl::Minutes(1);
-constexpr auto kStopWait = std::chrono::seconds(2);
+// Streams have no end of their own.
+constexpr auto kStopWait = std::chrono::milliseconds(100);
 
 // The outcomes that the core waits for; it sees the effect of anything else in the reports.
 bool IsAwaited(const Action& action) {
