@@ -1,12 +1,13 @@
 // headroomd: the controller. The only place that wires it together: flags, signals, the policy file, the provider.
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
-#include <optional>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -21,6 +22,7 @@
 
 #include "controller/base/status.h"
 #include "controller/providers/local.h"
+#include "controller/providers/simulated.h"
 #include "controller/runtime/config.h"
 #include "controller/runtime/sqlite_journal.h"
 #include "controller/server/daemon.h"
@@ -89,13 +91,13 @@ absl::StatusOr<int> ResolvePort(int port) {
   return ntohs(address.sin_port);
 }
 
-struct MadeProvider {
-  std::unique_ptr<Provider> provider;
-  LocalProvider* local = nullptr;  // where it is one
+// Where nodes come from; one of the two, owned by the daemon.
+struct World {
+  LocalProvider* local = nullptr;
+  SimulatedProvider* simulated = nullptr;
 };
 
-absl::StatusOr<MadeProvider> MakeProvider(const v1::Policy& policy, const Flags& flags) {
-  if (!policy.provider().has_local()) return MadeProvider{std::make_unique<NoProvider>()};
+absl::StatusOr<World> OpenLocal(const v1::Policy& policy, const Flags& flags, Daemon::Parts& parts) {
   LocalProviderOptions options;
   options.settings = policy.provider().local();
   options.state_dir = flags.state_dir;
@@ -104,14 +106,32 @@ absl::StatusOr<MadeProvider> MakeProvider(const v1::Policy& policy, const Flags&
   options.controller_address = absl::StrCat(any ? "127.0.0.1" : flags.daemon.listen, ":", flags.daemon.grpc_port);
   HR_ASSIGN_OR_RETURN(std::unique_ptr<LocalProvider> local,
                       Annotate(LocalProvider::Open(std::move(options)), "provider"));
-  LocalProvider* const as_local = local.get();
-  return MadeProvider{std::move(local), as_local};
+  World world{.local = local.get()};
+  parts.provider = std::move(local);
+  return world;
 }
 
-absl::Status EnsureInitialNodes(const v1::Policy& policy, LocalProvider* local) {
-  if (local == nullptr) return absl::OkStatus();
+World OpenSimulated(const v1::Policy& policy, Daemon::Parts& parts) {
+  auto simulated = std::make_unique<SimulatedProvider>(
+      SimulatedProviderOptions{.settings = policy.provider().simulated(),
+                               .report_interval = parts.config.policy.control.report_interval,
+                               .start = SystemClock().Now()});
+  World world{.simulated = simulated.get()};
+  parts.nodes = world.simulated;
+  parts.clock = world.simulated;
+  parts.clock_speed = std::max(0.001, policy.provider().simulated().speed());
+  parts.provider = std::move(simulated);
+  return world;
+}
+
+// The first nodes of a cluster that has none, or the flow of a simulated one's time.
+absl::Status StartWorld(const v1::Policy& policy, const World& world, Daemon& daemon) {
+  if (world.simulated != nullptr) {
+    world.simulated->Start(daemon.poster());
+    return absl::OkStatus();
+  }
   const int asked = policy.provider().local().initial_count();
-  return Annotate(local->EnsureInitial(asked > 0 ? asked : policy.nodes().min()), "start the first nodes");
+  return Annotate(world.local->EnsureInitial(asked > 0 ? asked : policy.nodes().min()), "start the first nodes");
 }
 
 absl::StatusOr<std::unique_ptr<Journal>> OpenJournal(const std::string& state_dir) {
@@ -123,7 +143,27 @@ absl::StatusOr<std::unique_ptr<Journal>> OpenJournal(const std::string& state_di
   return std::unique_ptr<Journal>(std::move(journal));
 }
 
-absl::StatusOr<std::unique_ptr<Daemon>> StartDaemon(Flags flags) {
+void LogStart(const Flags& flags, const v1::Policy& policy, const Daemon& daemon) {
+  LogLine(LogLevel::kInfo, "started")
+      .Add("cluster", policy.cluster())
+      .Add("mode", policy.mode() == v1::MODE_LIVE ? "live" : "dry_run")
+      .Add("listen", flags.daemon.listen)
+      .Add("grpc_port", int64_t{daemon.grpc_port()})
+      .Add("http_port", int64_t{daemon.http_port()})
+      .Add("state_dir", std::filesystem::absolute(flags.state_dir).string())
+      .Add("version", HEADROOM_VERSION);
+}
+
+// A running controller and its world, which stops first.
+struct Running {
+  std::unique_ptr<Daemon> daemon;
+  World world;
+  ~Running() {
+    if (world.simulated != nullptr) world.simulated->Stop();
+  }
+};
+
+absl::StatusOr<std::unique_ptr<Running>> StartDaemon(Flags flags) {
   HR_ASSIGN_OR_RETURN(flags.daemon.grpc_port, ResolvePort(flags.daemon.grpc_port));
   flags.daemon.config_path = flags.config;
   Daemon::Parts parts;
@@ -131,19 +171,16 @@ absl::StatusOr<std::unique_ptr<Daemon>> StartDaemon(Flags flags) {
   HR_ASSIGN_OR_RETURN(parts.yaml, ReadFile(flags.config));
   const v1::Policy policy = parts.config.message;
   HR_ASSIGN_OR_RETURN(parts.journal, OpenJournal(flags.state_dir));
-  HR_ASSIGN_OR_RETURN(MadeProvider made, MakeProvider(policy, flags));
-  parts.provider = std::move(made.provider);
+  World world;
+  if (policy.provider().has_simulated()) {
+    world = OpenSimulated(policy, parts);
+  } else {
+    HR_ASSIGN_OR_RETURN(world, OpenLocal(policy, flags, parts));
+  }
   HR_ASSIGN_OR_RETURN(std::unique_ptr<Daemon> daemon, Daemon::Start(flags.daemon, std::move(parts)));
-  HR_RETURN_IF_ERROR(EnsureInitialNodes(policy, made.local));
-  LogLine(LogLevel::kInfo, "started")
-      .Add("cluster", policy.cluster())
-      .Add("mode", policy.mode() == v1::MODE_LIVE ? "live" : "dry_run")
-      .Add("listen", flags.daemon.listen)
-      .Add("grpc_port", int64_t{daemon->grpc_port()})
-      .Add("http_port", int64_t{daemon->http_port()})
-      .Add("state_dir", std::filesystem::absolute(flags.state_dir).string())
-      .Add("version", HEADROOM_VERSION);
-  return daemon;
+  HR_RETURN_IF_ERROR(StartWorld(policy, world, *daemon));
+  LogStart(flags, policy, *daemon);
+  return std::unique_ptr<Running>(new Running{std::move(daemon), world});
 }
 
 int TakeSignal(int signal_fd) {
@@ -174,15 +211,15 @@ int Run(const Flags& flags) {
   StartLog(flags.log_format == "json" ? LogFormat::kJson : LogFormat::kText);
   const absl::StatusOr<int> signal_fd = TakeSignals();
   absl::StatusOr<FileWatch> watch = FileWatch::Open(flags.config);
-  absl::StatusOr<std::unique_ptr<Daemon>> daemon =
-      signal_fd.ok() ? StartDaemon(flags) : absl::StatusOr<std::unique_ptr<Daemon>>(signal_fd.status());
-  if (!daemon.ok()) {
-    std::cerr << "headroomd: " << daemon.status().message() << '\n';
+  absl::StatusOr<std::unique_ptr<Running>> running =
+      signal_fd.ok() ? StartDaemon(flags) : absl::StatusOr<std::unique_ptr<Running>>(signal_fd.status());
+  if (!running.ok()) {
+    std::cerr << "headroomd: " << running.status().message() << '\n';
     return 1;
   }
   if (!watch.ok()) LogLine(LogLevel::kWarning, "policy_not_watched").Add("error", watch.status().message());
-  Serve(**daemon, *signal_fd, watch.ok() ? &*watch : nullptr);
-  daemon->reset();
+  Serve(*(*running)->daemon, *signal_fd, watch.ok() ? &*watch : nullptr);
+  running->reset();
   LogLine(LogLevel::kInfo, "stopped");
   return 0;
 }
@@ -191,6 +228,8 @@ int Run(const Flags& flags) {
 }  // namespace headroom
 
 int main(int argc, char** argv) {
+  // What gRPC has to say is in our own errors, in one sentence.
+  setenv("GRPC_VERBOSITY", "NONE", 0);
   CLI::App app("The Headroom controller: takes load reports, decides, and drives connection limits and nodes.",
                "headroomd");
   headroom::Flags flags;

@@ -20,9 +20,10 @@ namespace {
 
 constexpr absl::Duration kRoundMax = absl::Seconds(1);
 constexpr absl::Duration kScrapeWait = absl::Milliseconds(300);
-constexpr absl::Duration kHealthyMin = absl::Seconds(1);
+constexpr absl::Duration kHealthyMin = absl::Seconds(3);
 constexpr absl::Duration kTermRetry = absl::Minutes(1);
-constexpr auto kStopWait = std::chrono::seconds(2);
+// Streams have no end of their own.
+constexpr auto kStopWait = std::chrono::milliseconds(100);
 
 // The outcomes that the core waits for; it sees the effect of anything else in the reports.
 bool IsAwaited(const Action& action) {
@@ -51,6 +52,9 @@ void Tune(grpc::ServerBuilder& builder) {
 
 Daemon::Daemon(Options options, Parts parts)
     : options_(std::move(options)),
+      clock_(parts.clock != nullptr ? *parts.clock : system_clock_),
+      clock_speed_(parts.clock_speed),
+      nodes_(parts.nodes),
       provider_(std::move(parts.provider)),
       journal_(std::move(parts.journal)),
       policy_(std::move(parts.config), std::move(parts.yaml), [this](const Config& config) { OnPolicy(config); }),
@@ -94,16 +98,17 @@ void Daemon::MakeExecutor() {
   const Policy policy = policy_.config().policy;
   const StreamRegistry::Options streams{.report_interval = policy.control.report_interval,
                                         .term = [this] { return term_->current(); }};
-  const auto post = [this](Event event) { return loop_->Post(std::move(event)); };
+  const Post post = poster();
   const auto finish = [this](const Action& action, ActionFinished outcome) { OnFinished(action, std::move(outcome)); };
   if (policy.mode == Mode::kLive) {
     auto channels = std::make_unique<NodeChannels>(streams);
-    executor_ = std::make_unique<LiveExecutor>(LiveExecutor::Ports{*channels, *provider_, post, finish});
+    NodeControl& nodes = nodes_ != nullptr ? *nodes_ : *channels;
+    executor_ = std::make_unique<LiveExecutor>(LiveExecutor::Ports{nodes, *provider_, post, finish});
     registry_ = std::move(channels);
   } else {
     registry_ = std::make_unique<ObserveOnly>(streams);
     auto dry_run = std::make_unique<DryRunExecutor>(DryRunExecutor::Ports{MachineLister(*provider_), post, finish},
-                                                    policy.nodes.lead_time);
+                                                    policy.nodes.lead_time / clock_speed_);
     dry_run_ = dry_run.get();
     executor_ = std::move(dry_run);
   }
@@ -128,9 +133,8 @@ void Daemon::ResumeInFlight(const Autoscaler& core) {
 absl::Status Daemon::ServeGrpc() {
   const std::string cluster = policy_.config().policy.cluster;
   load_ = std::make_unique<LoadService>(
-      LoadService::Options{.cluster = cluster,
-                           .post = [this](Event event) { return loop_->Post(std::move(event)); },
-                           .saw_term = [this](int64_t term) { term_->Saw(term); }},
+      LoadService::Options{
+          .cluster = cluster, .post = poster(), .saw_term = [this](int64_t term) { term_->Saw(term); }},
       *registry_);
   admin_ =
       std::make_unique<AdminService>(AdminService::Ports{*loop_, *journal_, policy_, feed_, clock_, options_.version});
@@ -193,11 +197,12 @@ HttpAnswer Daemon::Page(absl::string_view path) {
 void Daemon::RunLoop() {
   while (!stopping_) {
     SettleTerm();
-    const absl::Time began = clock_.Now();
-    const absl::Time next = loop_->RunOnce(began);
-    const absl::Time ended = clock_.Now();
+    const absl::Time began = system_clock_.Now();
+    const absl::Time next = loop_->RunOnce(clock_.Now());
+    const absl::Time ended = system_clock_.Now();
     metrics_.Loop(ended, ended - began);
-    loop_->Wait([this] { return clock_.Now(); }, std::min(next, ended + kRoundMax));
+    const absl::Duration pause = std::clamp((next - clock_.Now()) / clock_speed_, absl::ZeroDuration(), kRoundMax);
+    loop_->Wait([ended] { return ended; }, ended + pause);
   }
   const absl::Status finished = loop_->Finish(clock_.Now());
   if (!finished.ok()) LogLine(LogLevel::kError, "last_commit_failed").Add("error", finished.message());
@@ -218,7 +223,7 @@ void Daemon::SettleTerm() {
 }
 
 void Daemon::OnDecision(const std::shared_ptr<const Decision>& decision) {
-  decided_at_nanos_ = absl::ToUnixNanos(clock_.Now());
+  decided_at_nanos_ = absl::ToUnixNanos(system_clock_.Now());
   metrics_.Decided(*decision);
   LogDecision(feed_.Publish(decision));
 }
@@ -231,7 +236,7 @@ void Daemon::OnFinished(const Action& action, ActionFinished outcome) {
 
 void Daemon::OnPolicy(const Config& config) {
   registry_->SetReportInterval(config.policy.control.report_interval);
-  if (dry_run_ != nullptr) dry_run_->set_lead_time(config.policy.nodes.lead_time);
+  if (dry_run_ != nullptr) dry_run_->set_lead_time(config.policy.nodes.lead_time / clock_speed_);
   const absl::Status posted = loop_->Post(PolicyChanged{config.policy});
   if (!posted.ok()) LogLine(LogLevel::kError, "policy_not_taken").Add("error", posted.message());
 }
@@ -253,7 +258,7 @@ void Daemon::ReloadPolicy() {
 absl::Status Daemon::Health() const {
   const int64_t nanos = decided_at_nanos_;
   if (nanos == 0) return absl::UnavailableError("no decision was made yet");
-  const absl::Duration age = clock_.Now() - absl::FromUnixNanos(nanos);
+  const absl::Duration age = system_clock_.Now() - absl::FromUnixNanos(nanos);
   const absl::Duration allowed = std::max(kHealthyMin, 3 * policy_.config().policy.control.tick);
   if (age <= allowed) return absl::OkStatus();
   return absl::UnavailableError(absl::StrCat("the last decision is ", absl::FormatDuration(age), " old, at most ",

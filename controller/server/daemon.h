@@ -42,16 +42,23 @@ class Daemon {
     int http_port = 0;
     std::string version;
   };
-  // What the caller has opened. The provider and the clock outlive the daemon's threads, which it joins.
+  // What the caller has opened.
   struct Parts {
     Config config;
     std::string yaml;  // the text of `config`
     std::unique_ptr<Journal> journal;
     std::unique_ptr<Provider> provider;
+    NodeControl* nodes = nullptr;  // the way to the nodes; null: their streams
+    const Clock* clock = nullptr;  // of the cluster; null: the system's
+    double clock_speed = 1;        // its seconds per real second
   };
   static absl::StatusOr<std::unique_ptr<Daemon>> Start(Options options, Parts parts);
   ~Daemon();
 
+  // Into the loop, for a provider whose nodes live in this process. Not after the daemon's end.
+  Post poster() {
+    return [this](Event event) { return loop_->Post(std::move(event)); };
+  }
   int grpc_port() const { return grpc_port_; }
   int http_port() const { return http_ == nullptr ? 0 : http_->port(); }
 
@@ -77,7 +84,10 @@ class Daemon {
   absl::Status Health() const;
 
   const Options options_;
-  const SystemClock clock_;
+  const SystemClock system_clock_;
+  const Clock& clock_;  // of the cluster
+  const double clock_speed_;
+  NodeControl* const nodes_;
   std::unique_ptr<Provider> provider_;
   std::unique_ptr<Journal> journal_;
   PolicyKeeper policy_;
@@ -93,7 +103,7 @@ class Daemon {
   std::unique_ptr<grpc::Server> server_;
   int grpc_port_ = 0;
   std::unique_ptr<HttpServer> http_;
-  std::atomic<int64_t> decided_at_nanos_{0};         // 0: not yet
+  std::atomic<int64_t> decided_at_nanos_{0};         // by the system clock; 0: not yet
   absl::Time term_retry_at_ = absl::InfinitePast();  // of the loop thread
   std::atomic<bool> stopping_{false};
   std::thread loop_thread_;
