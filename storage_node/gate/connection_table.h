@@ -98,7 +98,7 @@ class ConnectionTable {
 
   ConnectionCensus Census(absl::Time now, int top_clients) const;
   int64_t idle() const;
-  int64_t closing() const;
+  int64_t live() const;  // tracked, and not chosen to be closed
 
  private:
   friend class TrackedConnection;

@@ -72,18 +72,18 @@ void NodeReporter::Start() {
 void NodeReporter::Stop(v1::Goodbye::Reason reason) {
   if (!watch_.joinable()) return;
   {
-    absl::MutexLock lock(&watch_mutex_);
+    const std::lock_guard lock(watch_mutex_);
     stopping_ = true;
-    watch_wake_.SignalAll();
+    watch_wake_.notify_all();
   }
   watch_.join();
   stream_.Stop(reason);
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   Remember();
 }
 
 GrantState NodeReporter::grant_state() const {
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   return keeper_.state();
 }
 
@@ -109,7 +109,7 @@ StreamHandlers NodeReporter::Handlers() {
 // What is said.
 
 v1::Hello NodeReporter::MakeHello() {
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   v1::Hello hello = memory_.hello();
   hello.set_protocol_version(kProtocolVersion);
   hello.set_cluster(options_.cluster);
@@ -137,7 +137,7 @@ v1::LoadReport NodeReporter::MakeReport(v1::Urgency urgency) {
   v1::NodeLoad& load = *report.mutable_node();
   load.set_urgency(urgency);
   load.set_state(server_.state ? server_.state() : v1::SERVER_STATE_SERVING);
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   const NodeSample sample = TakeSample(now);
   const NodeView view{.gate = sample.gate,
                       .census = server_.gate.connections().Census(now, kTopClients),
@@ -197,7 +197,7 @@ v1::Learned NodeReporter::Learned() const {
 void NodeReporter::Obey(const v1::Directive& directive) {
   bool is_changed = false;
   {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     const GrantState before = keeper_.state();
     const NodeLimits wanted = keeper_.wanted();
     const absl::Status accepted = keeper_.Accept(directive, MonotonicNow());
@@ -269,9 +269,9 @@ void NodeReporter::Note(Pressure pressure) {
   pressed_ = pressure != Pressure::kRelieved;
   if (pressure == Pressure::kRelieved) return;
   stream_.Urgent(pressure == Pressure::kRejecting ? v1::URGENCY_REJECTION : v1::URGENCY_LIMIT_REACHED);
-  absl::MutexLock lock(&watch_mutex_);
+  const std::lock_guard lock(watch_mutex_);
   woken_ = true;
-  watch_wake_.SignalAll();
+  watch_wake_.notify_all();
 }
 
 void NodeReporter::Watch() {
@@ -279,17 +279,17 @@ void NodeReporter::Watch() {
 }
 
 bool NodeReporter::WaitForTurn() {
-  absl::MutexLock lock(&watch_mutex_);
+  std::unique_lock lock(watch_mutex_);
   const absl::Time deadline = MonotonicNow() + (pressed_ ? kPressedInterval : kCalmInterval);
   while (!stopping_ && !woken_ && MonotonicNow() < deadline) {
-    watch_wake_.WaitWithTimeout(&watch_mutex_, deadline - MonotonicNow());
+    watch_wake_.wait_for(lock, absl::ToChronoNanoseconds(deadline - MonotonicNow()));
   }
   woken_ = false;
   return !stopping_;
 }
 
 void NodeReporter::Look(absl::Time now) {
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   const NodeSample sample = TakeSample(now);
   history_.Add(sample, now);
   TellPressure(sample);
