@@ -21,6 +21,7 @@
 
 #include "controller/base/status.h"
 #include "controller/providers/local.h"
+#include "controller/providers/simulated.h"
 #include "controller/runtime/config.h"
 #include "controller/runtime/sqlite_journal.h"
 #include "controller/server/daemon.h"
@@ -89,13 +90,7 @@ absl::StatusOr<int> ResolvePort(int port) {
   return ntohs(address.sin_port);
 }
 
-struct MadeProvider {
-  std::unique_ptr<Provider> provider;
-  LocalProvider* local = nullptr;  // where it is one
-};
-
-absl::StatusOr<MadeProvider> MakeProvider(const v1::Policy& policy, const Flags& flags) {
-  if (!policy.provider().has_local()) return MadeProvider{std::make_unique<NoProvider>()};
+absl::StatusOr<std::unique_ptr<Provider>> MakeLocal(const v1::Policy& policy, const Flags& flags) {
   LocalProviderOptions options;
   options.settings = policy.provider().local();
   options.state_dir = flags.state_dir;
@@ -104,14 +99,24 @@ absl::StatusOr<MadeProvider> MakeProvider(const v1::Policy& policy, const Flags&
   options.controller_address = absl::StrCat(any ? "127.0.0.1" : flags.daemon.listen, ":", flags.daemon.grpc_port);
   HR_ASSIGN_OR_RETURN(std::unique_ptr<LocalProvider> local,
                       Annotate(LocalProvider::Open(std::move(options)), "provider"));
-  LocalProvider* const as_local = local.get();
-  return MadeProvider{std::move(local), as_local};
+  // Before the loop looks: what it finds must not be launched a second time.
+  const int asked = policy.provider().local().initial_count();
+  HR_RETURN_IF_ERROR(Annotate(local->EnsureInitial(asked > 0 ? asked : policy.nodes().min()), "start the first nodes"));
+  return local;
 }
 
-absl::Status EnsureInitialNodes(const v1::Policy& policy, LocalProvider* local) {
-  if (local == nullptr) return absl::OkStatus();
-  const int asked = policy.provider().local().initial_count();
-  return Annotate(local->EnsureInitial(asked > 0 ? asked : policy.nodes().min()), "start the first nodes");
+absl::Status MakeProvider(const v1::Policy& policy, const Flags& flags, Daemon::Parts& parts) {
+  if (policy.provider().has_local()) {
+    HR_ASSIGN_OR_RETURN(parts.provider, MakeLocal(policy, flags));
+  } else {
+    auto simulated = std::make_unique<SimulatedProvider>(
+        SimulatedProviderOptions{.settings = policy.provider().simulated(),
+                                 .report_interval = parts.config.policy.control.report_interval,
+                                 .start = SystemClock().Now()});
+    parts.simulated = simulated.get();
+    parts.provider = std::move(simulated);
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::unique_ptr<Journal>> OpenJournal(const std::string& state_dir) {
@@ -131,10 +136,8 @@ absl::StatusOr<std::unique_ptr<Daemon>> StartDaemon(Flags flags) {
   HR_ASSIGN_OR_RETURN(parts.yaml, ReadFile(flags.config));
   const v1::Policy policy = parts.config.message;
   HR_ASSIGN_OR_RETURN(parts.journal, OpenJournal(flags.state_dir));
-  HR_ASSIGN_OR_RETURN(MadeProvider made, MakeProvider(policy, flags));
-  parts.provider = std::move(made.provider);
+  HR_RETURN_IF_ERROR(MakeProvider(policy, flags, parts));
   HR_ASSIGN_OR_RETURN(std::unique_ptr<Daemon> daemon, Daemon::Start(flags.daemon, std::move(parts)));
-  HR_RETURN_IF_ERROR(EnsureInitialNodes(policy, made.local));
   LogLine(LogLevel::kInfo, "started")
       .Add("cluster", policy.cluster())
       .Add("mode", policy.mode() == v1::MODE_LIVE ? "live" : "dry_run")

@@ -14,6 +14,7 @@
 
 #include "controller/base/clock.h"
 #include "controller/providers/provider.h"
+#include "controller/providers/simulated.h"
 #include "controller/runtime/config.h"
 #include "controller/runtime/control_loop.h"
 #include "controller/runtime/journal.h"
@@ -48,6 +49,7 @@ class Daemon {
     std::string yaml;  // the text of `config`
     std::unique_ptr<Journal> journal;
     std::unique_ptr<Provider> provider;
+    SimulatedProvider* simulated = nullptr;  // the provider, where it is one: nodes and time are its own
   };
   static absl::StatusOr<std::unique_ptr<Daemon>> Start(Options options, Parts parts);
   ~Daemon();
@@ -77,8 +79,10 @@ class Daemon {
   absl::Status Health() const;
 
   const Options options_;
-  const SystemClock clock_;
+  const SystemClock system_clock_;
   std::unique_ptr<Provider> provider_;
+  SimulatedProvider* const simulated_;
+  const Clock& clock_;
   std::unique_ptr<Journal> journal_;
   PolicyKeeper policy_;
   Metrics metrics_;

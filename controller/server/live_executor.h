@@ -30,7 +30,7 @@ struct ProviderDeadlines {
 class LiveExecutor final : public Executor {
  public:
   struct Ports {
-    NodeChannels& channels;
+    NodeControl& nodes;
     Provider& provider;
     Post post;
     Finish finish;
