@@ -53,6 +53,7 @@ NodeReporter::NodeReporter(NodeReporterOptions options, ReportedServer server)
       keeper_({.configured = ConfiguredLimits(server_.gate),
                .policy = options_.policy,
                .term_max_seen = memory_.hello().term_max_seen()}),
+      configured_(ConfiguredLimits(server_.gate)),
       in_force_(server_.gate.limits()),
       stream_(options_.stream, Handlers()) {
   history_.Recall(memory_.hello().learned());
@@ -120,6 +121,8 @@ v1::Hello NodeReporter::MakeHello() {
     hello.add_capabilities(capability);
   if (server_.lifecycle) hello.add_capabilities("drain");
   *hello.mutable_limits() = LimitsInForce();
+  hello.set_configured_connection_count_max(configured_.connection_count);
+  *hello.mutable_configured_idle_timeout() = ToProto(configured_.idle_timeout);
   hello.set_term_max_seen(keeper_.term_max_seen());
   *hello.mutable_learned() = Learned();
   hello.set_address(options_.address);
