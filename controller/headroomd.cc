@@ -91,7 +91,6 @@ absl::StatusOr<int> ResolvePort(int port) {
   return ntohs(address.sin_port);
 }
 
-<<<<<<< HEAD
 // Where nodes come from; one of the two, owned by the daemon.
 struct World {
   LocalProvider* local = nullptr;
@@ -99,9 +98,6 @@ struct World {
 };
 
 absl::StatusOr<World> OpenLocal(const v1::Policy& policy, const Flags& flags, Daemon::Parts& parts) {
-=======
-absl::StatusOr<std::unique_ptr<Provider>> MakeLocal(const v1::Policy& policy, const Flags& flags) {
->>>>>>> providers
   LocalProviderOptions options;
   options.settings = policy.provider().local();
   options.state_dir = flags.state_dir;
@@ -110,7 +106,6 @@ absl::StatusOr<std::unique_ptr<Provider>> MakeLocal(const v1::Policy& policy, co
   options.controller_address = absl::StrCat(any ? "127.0.0.1" : flags.daemon.listen, ":", flags.daemon.grpc_port);
   HR_ASSIGN_OR_RETURN(std::unique_ptr<LocalProvider> local,
                       Annotate(LocalProvider::Open(std::move(options)), "provider"));
-<<<<<<< HEAD
   World world{.local = local.get()};
   parts.provider = std::move(local);
   return world;
@@ -137,26 +132,6 @@ absl::Status StartWorld(const v1::Policy& policy, const World& world, Daemon& da
   }
   const int asked = policy.provider().local().initial_count();
   return Annotate(world.local->EnsureInitial(asked > 0 ? asked : policy.nodes().min()), "start the first nodes");
-=======
-  // Before the loop looks: what it finds must not be launched a second time.
-  const int asked = policy.provider().local().initial_count();
-  HR_RETURN_IF_ERROR(Annotate(local->EnsureInitial(asked > 0 ? asked : policy.nodes().min()), "start the first nodes"));
-  return local;
-}
-
-absl::Status MakeProvider(const v1::Policy& policy, const Flags& flags, Daemon::Parts& parts) {
-  if (policy.provider().has_local()) {
-    HR_ASSIGN_OR_RETURN(parts.provider, MakeLocal(policy, flags));
-  } else {
-    auto simulated = std::make_unique<SimulatedProvider>(
-        SimulatedProviderOptions{.settings = policy.provider().simulated(),
-                                 .report_interval = parts.config.policy.control.report_interval,
-                                 .start = SystemClock().Now()});
-    parts.simulated = simulated.get();
-    parts.provider = std::move(simulated);
-  }
-  return absl::OkStatus();
->>>>>>> providers
 }
 
 absl::StatusOr<std::unique_ptr<Journal>> OpenJournal(const std::string& state_dir) {
@@ -196,7 +171,6 @@ absl::StatusOr<std::unique_ptr<Running>> StartDaemon(Flags flags) {
   HR_ASSIGN_OR_RETURN(parts.yaml, ReadFile(flags.config));
   const v1::Policy policy = parts.config.message;
   HR_ASSIGN_OR_RETURN(parts.journal, OpenJournal(flags.state_dir));
-<<<<<<< HEAD
   World world;
   if (policy.provider().has_simulated()) {
     world = OpenSimulated(policy, parts);
@@ -207,19 +181,6 @@ absl::StatusOr<std::unique_ptr<Running>> StartDaemon(Flags flags) {
   HR_RETURN_IF_ERROR(StartWorld(policy, world, *daemon));
   LogStart(flags, policy, *daemon);
   return std::unique_ptr<Running>(new Running{std::move(daemon), world});
-=======
-  HR_RETURN_IF_ERROR(MakeProvider(policy, flags, parts));
-  HR_ASSIGN_OR_RETURN(std::unique_ptr<Daemon> daemon, Daemon::Start(flags.daemon, std::move(parts)));
-  LogLine(LogLevel::kInfo, "started")
-      .Add("cluster", policy.cluster())
-      .Add("mode", policy.mode() == v1::MODE_LIVE ? "live" : "dry_run")
-      .Add("listen", flags.daemon.listen)
-      .Add("grpc_port", int64_t{daemon->grpc_port()})
-      .Add("http_port", int64_t{daemon->http_port()})
-      .Add("state_dir", std::filesystem::absolute(flags.state_dir).string())
-      .Add("version", HEADROOM_VERSION);
-  return daemon;
->>>>>>> providers
 }
 
 int TakeSignal(int signal_fd) {

@@ -56,8 +56,6 @@ Daemon::Daemon(Options options, Parts parts)
       clock_speed_(parts.clock_speed),
       nodes_(parts.nodes),
       provider_(std::move(parts.provider)),
-      simulated_(parts.simulated),
-      clock_(simulated_ == nullptr ? static_cast<const Clock&>(system_clock_) : *simulated_),
       journal_(std::move(parts.journal)),
       policy_(std::move(parts.config), std::move(parts.yaml), [this](const Config& config) { OnPolicy(config); }),
       metrics_(options_.version) {}
@@ -67,16 +65,12 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(Options options, Parts par
   HR_RETURN_IF_ERROR(daemon->Recover());
   HR_RETURN_IF_ERROR(daemon->ServeGrpc());
   HR_RETURN_IF_ERROR(daemon->ServeHttp());
-  if (daemon->simulated_ != nullptr) {
-    daemon->simulated_->Start([d = daemon.get()](Event event) { return d->loop_->Post(std::move(event)); });
-  }
   daemon->loop_thread_ = std::thread([d = daemon.get()] { d->RunLoop(); });
   return daemon;
 }
 
 Daemon::~Daemon() {
   stopping_ = true;
-  if (simulated_ != nullptr) simulated_->Stop();  // its thread posts to the loop
   if (loop_thread_.joinable()) {
     loop_->Wake();
     loop_thread_.join();
@@ -108,11 +102,7 @@ void Daemon::MakeExecutor() {
   const auto finish = [this](const Action& action, ActionFinished outcome) { OnFinished(action, std::move(outcome)); };
   if (policy.mode == Mode::kLive) {
     auto channels = std::make_unique<NodeChannels>(streams);
-<<<<<<< HEAD
     NodeControl& nodes = nodes_ != nullptr ? *nodes_ : *channels;
-=======
-    NodeControl& nodes = simulated_ == nullptr ? static_cast<NodeControl&>(*channels) : *simulated_;
->>>>>>> providers
     executor_ = std::make_unique<LiveExecutor>(LiveExecutor::Ports{nodes, *provider_, post, finish});
     registry_ = std::move(channels);
   } else {

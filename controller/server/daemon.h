@@ -14,7 +14,6 @@
 
 #include "controller/base/clock.h"
 #include "controller/providers/provider.h"
-#include "controller/providers/simulated.h"
 #include "controller/runtime/config.h"
 #include "controller/runtime/control_loop.h"
 #include "controller/runtime/journal.h"
@@ -49,13 +48,9 @@ class Daemon {
     std::string yaml;  // the text of `config`
     std::unique_ptr<Journal> journal;
     std::unique_ptr<Provider> provider;
-<<<<<<< HEAD
     NodeControl* nodes = nullptr;  // the way to the nodes; null: their streams
     const Clock* clock = nullptr;  // of the cluster; null: the system's
     double clock_speed = 1;        // its seconds per real second
-=======
-    SimulatedProvider* simulated = nullptr;  // the provider, where it is one: nodes and time are its own
->>>>>>> providers
   };
   static absl::StatusOr<std::unique_ptr<Daemon>> Start(Options options, Parts parts);
   ~Daemon();
@@ -90,15 +85,10 @@ class Daemon {
 
   const Options options_;
   const SystemClock system_clock_;
-<<<<<<< HEAD
   const Clock& clock_;  // of the cluster
   const double clock_speed_;
   NodeControl* const nodes_;
-=======
->>>>>>> providers
   std::unique_ptr<Provider> provider_;
-  SimulatedProvider* const simulated_;
-  const Clock& clock_;
   std::unique_ptr<Journal> journal_;
   PolicyKeeper policy_;
   Metrics metrics_;
