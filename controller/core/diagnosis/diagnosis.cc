@@ -67,6 +67,7 @@ void TrackTrouble(const Symptoms& symptoms, const Evidence& evidence, DiagnosisM
     memory.trouble.onset = std::min(memory.trouble.onset, now);
     memory.ill_at = now;
     if (!symptoms.IsMild()) memory.hurt_at = now;
+    memory.trouble.demand_peak = evidence.demand_peak;
     if (evidence.at_limit > 0) memory.trouble.full_at = std::min(memory.trouble.full_at, now);
   } else if (now - memory.ill_at >= kCalmAfter) {
     memory.trouble = {};

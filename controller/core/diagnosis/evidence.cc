@@ -45,6 +45,12 @@ double Rejections(const Node& node) {
   return std::max(node.rates.rejected, std::max(node.rates.overflows.value_or(0), node.rates.drops));
 }
 
+// The limit before anyone raised it; 0: none.
+double OwnLimit(const Node& node) {
+  if (node.ConfiguredCount() <= 0 || node.LimitCount() <= 0) return static_cast<double>(node.LimitCount());
+  return static_cast<double>(std::min(node.ConfiguredCount(), node.LimitCount()));
+}
+
 // The cluster being added up. Names as in Metric.
 struct Totals {
   Sum demand, open, active, limited_demand, limit;
@@ -211,7 +217,7 @@ class SpreadView {
   void Add(const Node& node) {
     const auto demand = static_cast<double>(node.DemandCount());
     demands_.push_back(demand);
-    if (node.LimitCount() > 0) takens_.push_back(demand / static_cast<double>(node.LimitCount()));
+    if (node.LimitCount() > 0) takens_.push_back(demand / OwnLimit(node));
     if (node.latency_p50 > absl::ZeroDuration()) p50s_.push_back(absl::ToDoubleSeconds(node.latency_p50));
     if (busiest_ == nullptr || demand > static_cast<double>(busiest_->DemandCount())) busiest_ = &node;
     rejected_ += Rejections(node);
@@ -363,17 +369,22 @@ Evidence GatherEvidence(const Fleet& fleet, const Policy& policy, const ClusterS
   evidence.silent_after = policy.control.silent_after;
   DeployView deploy(series.newest_variant());
   SpreadView spread;
+  double own_demand = 0, own_limit = 0;
   for (const auto& [id, node] : fleet.nodes()) {
     if (!IsFresh(node, policy, now) || node.state == NodeState::kDraining) continue;
     ++evidence.nodes;
     evidence.open += node.OpenCount();
     evidence.waiting += node.WaitingCount();
     evidence.limit += node.LimitCount();
+    own_limit += OwnLimit(node);
+    if (OwnLimit(node) > 0) own_demand += static_cast<double>(node.DemandCount());
     evidence.overflows += std::max(node.rates.overflows.value_or(0), node.rates.drops);
     if (node.LimitCount() > 0 && node.DemandCount() >= node.LimitCount()) ++evidence.at_limit;
     deploy.Add(node);
     spread.Add(node);
   }
+  if (own_limit > 0) evidence.own_taken = own_demand / own_limit;
+  evidence.demand_peak = std::max(trouble.demand_peak, evidence.now.Or(Metric::kDemand, 0));
   if (trouble.full_at <= now)
     evidence.fill_time = trouble.full_at - trouble.onset;
   else if (evidence.at_limit > 0)

@@ -59,6 +59,9 @@ struct Evidence {
   bool heard_balancers = false;
   int at_limit = 0;
   int64_t open = 0, waiting = 0, limit = 0;
+  // Demand over the limits that the servers had before anyone raised them. Absent: they have none.
+  std::optional<double> own_taken;
+  double demand_peak = 0;  // the largest demand since the onset
   // From well used slots to the first full node; nothing: none has been full.
   std::optional<absl::Duration> fill_time;
   double overflows = 0;       // connections a second that full accept queues dropped
@@ -84,10 +87,12 @@ ClusterSample TakeSample(const Fleet& fleet, const FleetSummary& summary, const 
 struct TroubleTimes {
   absl::Time onset = absl::InfiniteFuture();    // the first symptom
   absl::Time full_at = absl::InfiniteFuture();  // the first full node since
+  double demand_peak = 0;                       // the largest demand since
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {
     visit("onset", self.onset);
     visit("full_at", self.full_at);
+    visit("demand_peak", self.demand_peak);
   }
 };
 
