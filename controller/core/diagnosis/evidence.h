@@ -51,6 +51,7 @@ struct SpreadEvidence {
 // Evidence: the present in numbers beside what is usual, all that the rules of diagnosis may look at. What no source
 // tells is absent, never zero. Made once per tick in O(nodes); not kept.
 struct Evidence {
+  ClusterSample latest;                // this second as it is
   ClusterSample now;                   // rates and latencies over the last seconds, gauges now
   std::optional<ClusterSample> usual;  // nothing: too little history
   int nodes = 0;                       // that carry load and have reported lately
@@ -80,9 +81,6 @@ struct Evidence {
   std::optional<double> UsualOfAnswers(Metric metric) const;
 };
 
-// The cluster this second.
-ClusterSample TakeSample(const Fleet& fleet, const FleetSummary& summary, const Policy& policy, absl::Time now);
-
 // When it began; InfiniteFuture: it has not.
 struct TroubleTimes {
   absl::Time onset = absl::InfiniteFuture();    // the first symptom
@@ -96,8 +94,16 @@ struct TroubleTimes {
   }
 };
 
-// What the rules look at. `latest` is this second's sample.
-Evidence GatherEvidence(const Fleet& fleet, const Policy& policy, const ClusterSeries& series,
-                        const ClusterSample& latest, const TroubleTimes& trouble);
+// What evidence is gathered from.
+struct EvidenceInput {
+  const Fleet& fleet;
+  const FleetSummary& summary;
+  const Policy& policy;
+  absl::Time now;
+};
+
+// What the rules look at, in one pass over the nodes. The series takes note of the versions and of the balancers'
+// counters; the sample is the caller's to add.
+Evidence GatherEvidence(const EvidenceInput& in, const TroubleTimes& trouble, ClusterSeries& series);
 
 }  // namespace headroom
