@@ -46,12 +46,29 @@ std::optional<Shape> TakeShape(absl::string_view& text, int depth) {
   text.remove_prefix(1);
   bool good = false;
   switch (shape.kind) {
-    case 'u': case 'i': case 'd': case 's': case 't': case 'p': good = true; break;
-    case '?': case '[': good = TakeParts(text, depth, 1, shape); break;
-    case '<': good = TakeParts(text, depth, 2, shape); break;
-    case '{': good = TakeNamedParts(text, depth, '}', shape); break;
-    case '(': good = TakeNamedParts(text, depth, ')', shape); break;
-    default: break;
+    case 'u':
+    case 'i':
+    case 'd':
+    case 's':
+    case 't':
+    case 'p':
+      good = true;
+      break;
+    case '?':
+    case '[':
+      good = TakeParts(text, depth, 1, shape);
+      break;
+    case '<':
+      good = TakeParts(text, depth, 2, shape);
+      break;
+    case '{':
+      good = TakeNamedParts(text, depth, '}', shape);
+      break;
+    case '(':
+      good = TakeNamedParts(text, depth, ')', shape);
+      break;
+    default:
+      break;
   }
   if (!good) return std::nullopt;
   return shape;
@@ -157,14 +174,25 @@ uint64_t Reader::GetCount(size_t size) {
 void Reader::Skip(const Shape& shape) {
   if (failed_) return;
   switch (shape.kind) {
-    case 'u': case 'i': GetVarint(); return;
-    case 'd': GetBytes(8); return;
-    case 's': GetBytes(GetVarint()); return;
-    case 't': case 'p': GetDuration(); return;
+    case 'u':
+    case 'i':
+      GetVarint();
+      return;
+    case 'd':
+      GetBytes(8);
+      return;
+    case 's':
+      GetBytes(GetVarint());
+      return;
+    case 't':
+    case 'p':
+      GetDuration();
+      return;
     case '?':
       if (GetByte() != 0) Skip(shape.parts[0]);
       return;
-    case '[': return SkipList(shape.parts[0]);
+    case '[':
+      return SkipList(shape.parts[0]);
     case '<':
       for (uint64_t left = GetCount(1); left > 0 && !failed_; --left) Skip(shape.parts[0]), Skip(shape.parts[1]);
       return;

@@ -65,7 +65,9 @@ struct AnyVisitor {
 };
 
 template <typename T>
-concept Struct = requires(T& value, AnyVisitor visitor) { T::Fields(value, visitor); };
+concept Struct = requires(T& value, AnyVisitor visitor) {
+  T::Fields(value, visitor);
+};
 template <typename T>
 concept Whole = std::integral<T> || std::is_enum_v<T>;
 template <typename T>
@@ -165,9 +167,12 @@ constexpr int64_t UnZigZag(uint64_t value) {
 
 template <Whole T>
 constexpr uint64_t ToWire(T value) {
-  if constexpr (std::is_enum_v<T>) return static_cast<uint64_t>(value);
-  else if constexpr (std::is_signed_v<T>) return ZigZag(value);
-  else return static_cast<uint64_t>(value);
+  if constexpr (std::is_enum_v<T>)
+    return static_cast<uint64_t>(value);
+  else if constexpr (std::is_signed_v<T>)
+    return ZigZag(value);
+  else
+    return static_cast<uint64_t>(value);
 }
 
 // A whole number that fits T, else nothing.
@@ -272,8 +277,10 @@ class Reader {
     if constexpr (Struct<T>) {
       GetStruct(value, shape);
     } else if constexpr (Whole<T>) {
-      if (const auto whole = FromWire<T>(GetVarint())) value = *whole;
-      else Fail();
+      if (const auto whole = FromWire<T>(GetVarint()))
+        value = *whole;
+      else
+        Fail();
     } else if constexpr (std::is_same_v<T, double>) {
       value = GetDouble();
     } else if constexpr (std::is_same_v<T, std::string>) {
@@ -354,8 +361,10 @@ class Reader {
   }
   template <typename T>
   static void Take(T& list, uint64_t index, typename T::value_type&& element) {
-    if constexpr (Growing<T>) list.push_back(std::move(element));
-    else if (index < list.size()) list[static_cast<size_t>(index)] = std::move(element);
+    if constexpr (Growing<T>)
+      list.push_back(std::move(element));
+    else if (index < list.size())
+      list[static_cast<size_t>(index)] = std::move(element);
   }
 
   template <typename T>

@@ -17,19 +17,16 @@ struct Config {
   Policy policy;
 };
 
-// One fault of a policy file.
-struct ConfigFault {
-  int line = 0;      // 0: the file as a whole
-  std::string path;  // "nodes.min"
-  std::string text;  // "9 exceeds nodes.max 6"
-};
-
-// Reads YAML into Config. All faults are reported at once in INVALID_ARGUMENT, a line each:
+// Reads YAML into Config. All faults are reported at once in INVALID_ARGUMENT, a line each, in the order of the text:
 //   policy.yaml:4: nodes.min: 9 exceeds nodes.max 6
-// `name` is what the faults call the text. Unknown fields are faults, with the nearest known name suggested.
+// A fault of something that is missing has the line of the group where it belongs, or none. `name` is what the faults
+// call the text. Unknown fields are faults, with the nearest known name suggested. A fault of syntax (tabs, several
+// documents, an empty or huge file, endless nesting) stands alone.
 absl::StatusOr<Config> ParseConfig(absl::string_view yaml, absl::string_view name);
 // NOT_FOUND / PERMISSION_DENIED with the path, else as above.
 absl::StatusOr<Config> LoadConfig(const std::string& path);
+// The same from a message, as an operator sends it; faults have no lines.
+absl::StatusOr<Config> ConfigFromMessage(const v1::Policy& message);
 // The message as YAML, every field with its value.
 std::string ConfigToYaml(const v1::Policy& message);
 

@@ -15,7 +15,11 @@ bool IsRenewal(const Action& action) {
 }  // namespace
 
 ControlLoop::ControlLoop(Autoscaler core, Executor& executor, Journal& journal)
-    : core_(std::move(core)), executor_(executor), journal_(journal), last_(core_.Save().last_tick_at), journal_error_(core_.Save().journal_error) {}
+    : core_(std::move(core)),
+      executor_(executor),
+      journal_(journal),
+      last_(core_.Save().last_tick_at),
+      journal_error_(core_.Save().journal_error) {}
 
 absl::Status ControlLoop::Ask(Question question, absl::Duration timeout) {
   const auto asked = std::make_shared<Asked>(Asked{std::move(question)});
@@ -60,7 +64,8 @@ absl::Time ControlLoop::RunOnce(absl::Time wall) {
   AnswerQuestions();
   if (now >= core_.next_tick()) Tick(now);
   if (now >= committed_at_ + kCommitInterval) Commit(now);
-  const absl::Time next = uncommitted_ ? std::min(core_.next_tick(), committed_at_ + kCommitInterval) : core_.next_tick();
+  const absl::Time next =
+      uncommitted_ ? std::min(core_.next_tick(), committed_at_ + kCommitInterval) : core_.next_tick();
   return next - ahead_;
 }
 

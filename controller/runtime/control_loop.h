@@ -22,15 +22,15 @@ namespace headroom {
 // or a Post; simulation: jump there); anyone may Post, read Latest or Ask. It holds no rule: when to tick, and what to
 // do, the core says.
 //
-// RunOnce: drain the mailbox into Observe and the journal; answer questions; tick if the core says it is time, and carry
-// the decision out: first all that is no machine action, without any disk, then machine actions, each observed as
+// RunOnce: drain the mailbox into Observe and the journal; answer questions; tick if the core says it is time, and
+// carry the decision out: first all that is no machine action, without any disk, then machine actions, each observed as
 // started, its intent committed, and handed over. An intent that cannot be committed stops a terminate (which is
-// observed as failed, so that the next tick sees the gap) and never a launch. What was observed and decided is committed
-// every kCommitInterval, with a snapshot every kSnapshotInterval; a change of the journal's health becomes
+// observed as failed, so that the next tick sees the gap) and never a launch. What was observed and decided is
+// committed every kCommitInterval, with a snapshot every kSnapshotInterval; a change of the journal's health becomes
 // JournalChanged.
 //
-// The core's time never goes backwards, over restarts too: where the clock was set back, the core runs ahead of it by as
-// much until the next restart.
+// The core's time never goes backwards, over restarts too: where the clock was set back, the core runs ahead of it by
+// as much until the next restart.
 class ControlLoop {
  public:
   using Question = std::function<void(const Autoscaler&)>;
@@ -43,7 +43,8 @@ class ControlLoop {
   // Never blocks on the core. RESOURCE_EXHAUSTED: see Mailbox. Any thread.
   absl::Status Post(Event event) { return mailbox_.Post(std::move(event)); }
   // Runs `question` on the loop thread between ticks and waits for it, at most `timeout`. DEADLINE_EXCEEDED: the loop
-  // did not get to it (it will not run later). RESOURCE_EXHAUSTED: kQuestionsMax wait already. Any thread but the loop's.
+  // did not get to it (it will not run later). RESOURCE_EXHAUSTED: kQuestionsMax wait already. Any thread but the
+  // loop's.
   absl::Status Ask(Question question, absl::Duration timeout);
   // The newest decision; never null after the first tick. Any thread.
   std::shared_ptr<const Decision> Latest() const;

@@ -1,10 +1,5 @@
 #include "controller/runtime/journal_store.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
@@ -12,8 +7,11 @@
 #include <system_error>
 #include <utility>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "controller/base/status.h"
 #include "controller/runtime/records.h"
@@ -132,7 +130,8 @@ absl::Status JournalStore::Prepare(const Bounds& bounds) {
       "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA journal_size_limit=16777216"));
   HR_RETURN_IF_ERROR(Migrate());
   if (bounds.file_bytes_max > 0) {
-    HR_RETURN_IF_ERROR(connection_->Execute(absl::StrCat("PRAGMA max_page_count=", bounds.file_bytes_max / kPageBytes)));
+    HR_RETURN_IF_ERROR(
+        connection_->Execute(absl::StrCat("PRAGMA max_page_count=", bounds.file_bytes_max / kPageBytes)));
   }
   HR_ASSIGN_OR_RETURN(events_bytes_, connection_->Number("SELECT SUM(LENGTH(body)) FROM events"));
   HR_ASSIGN_OR_RETURN(decisions_bytes_, connection_->Number("SELECT SUM(LENGTH(body)) FROM decisions"));
@@ -154,7 +153,8 @@ absl::Status JournalStore::Migrate() {
   HR_ASSIGN_OR_RETURN(SqliteStatement check, connection_->Prepare("PRAGMA quick_check(1)"));
   HR_RETURN_IF_ERROR(check.Step().status());
   if (check.Bytes(0) == "ok") return absl::OkStatus();
-  return absl::DataLossError(absl::StrCat("is broken (", check.Bytes(0), "): restore it, or move it away to start without "
+  return absl::DataLossError(absl::StrCat("is broken (", check.Bytes(0),
+                                          "): restore it, or move it away to start without "
                                           "memory; limits and terms are then learned from the nodes"));
 }
 
@@ -203,7 +203,8 @@ absl::Status JournalStore::WriteBatch(const RecordBatch& batch) {
 }
 
 absl::Status JournalStore::WriteSnapshot(const EncodedSnapshot& snapshot) {
-  HR_ASSIGN_OR_RETURN(const int64_t event_id, connection_->Number("SELECT seq FROM sqlite_sequence WHERE name='events'"));
+  HR_ASSIGN_OR_RETURN(const int64_t event_id,
+                      connection_->Number("SELECT seq FROM sqlite_sequence WHERE name='events'"));
   HR_ASSIGN_OR_RETURN(SqliteStatement insert,
                       connection_->Prepare("INSERT INTO snapshots(at_nanos, event_id, policy, state, checksum) "
                                            "VALUES(?1, ?2, ?3, ?4, ?5)"));
@@ -264,8 +265,9 @@ absl::Status JournalStore::Trim() {
 
 absl::Status JournalStore::TrimEvents() {
   for (int i = 0; i < kTrimMax && events_bytes_ > bounds_.events_bytes_max; ++i) {
-    HR_ASSIGN_OR_RETURN(SqliteStatement oldest,
-                        connection_->Prepare("DELETE FROM events WHERE id=(SELECT MIN(id) FROM events) RETURNING LENGTH(body)"));
+    HR_ASSIGN_OR_RETURN(
+        SqliteStatement oldest,
+        connection_->Prepare("DELETE FROM events WHERE id=(SELECT MIN(id) FROM events) RETURNING LENGTH(body)"));
     HR_ASSIGN_OR_RETURN(const bool found, oldest.Step());
     if (!found) break;
     events_bytes_ -= oldest.Whole(0);
@@ -276,9 +278,10 @@ absl::Status JournalStore::TrimEvents() {
 
 absl::Status JournalStore::TrimDecisions() {
   for (int i = 0; i < kTrimMax && decisions_bytes_ > bounds_.decisions_bytes_max; ++i) {
-    HR_ASSIGN_OR_RETURN(SqliteStatement oldest,
-                        connection_->Prepare("DELETE FROM decisions WHERE sequence=(SELECT sequence FROM decisions ORDER BY "
-                                             "acting, sequence LIMIT 1) RETURNING LENGTH(body), sequence"));
+    HR_ASSIGN_OR_RETURN(
+        SqliteStatement oldest,
+        connection_->Prepare("DELETE FROM decisions WHERE sequence=(SELECT sequence FROM decisions ORDER BY "
+                             "acting, sequence LIMIT 1) RETURNING LENGTH(body), sequence"));
     HR_ASSIGN_OR_RETURN(const bool found, oldest.Step());
     if (!found) break;
     decisions_bytes_ -= oldest.Whole(0);
@@ -317,13 +320,15 @@ absl::StatusOr<int64_t> JournalStore::RecoverSnapshot(Recovered& recovered) {
       recovered.snapshot = Snapshot{absl::FromUnixNanos(rows.Whole(1)), *std::move(policy), *std::move(state)};
       return rows.Whole(2);
     }
-    recovered.notes.push_back(absl::StrCat(path_, ": snapshot ", rows.Whole(0), " is damaged: the one before it is used"));
+    recovered.notes.push_back(
+        absl::StrCat(path_, ": snapshot ", rows.Whole(0), " is damaged: the one before it is used"));
   }
 }
 
 absl::Status JournalStore::RecoverEvents(int64_t after_id, Recovered& recovered) {
-  HR_ASSIGN_OR_RETURN(SqliteStatement rows,
-                      connection_->Prepare("SELECT id, complete, body, checksum FROM events WHERE id > ?1 ORDER BY id"));
+  HR_ASSIGN_OR_RETURN(
+      SqliteStatement rows,
+      connection_->Prepare("SELECT id, complete, body, checksum FROM events WHERE id > ?1 ORDER BY id"));
   rows.Bind(1, after_id);
   for (int64_t expected = after_id + 1;; ++expected) {
     HR_ASSIGN_OR_RETURN(const bool row, rows.Step());
@@ -353,7 +358,8 @@ absl::Status JournalStore::RecoverIntents(Recovered& recovered) {
     if (rows.Whole(3) == Checksum(Hash(rows.Bytes(2)), {rows.Whole(1)}) && action.ok()) {
       recovered.open_intents.push_back(*std::move(action));
     } else {
-      recovered.notes.push_back(absl::StrCat(path_, ": intent ", rows.Bytes(0), " is damaged: only a look at the machines "
+      recovered.notes.push_back(absl::StrCat(path_, ": intent ", rows.Bytes(0),
+                                             " is damaged: only a look at the machines "
                                              "tells what became of it"));
     }
   }
@@ -397,8 +403,9 @@ absl::StatusOr<std::vector<JournalEntry>> JournalReader::Decisions(const Journal
 }
 
 absl::StatusOr<JournalEntry> JournalReader::Find(uint64_t sequence) {
-  HR_ASSIGN_OR_RETURN(SqliteStatement rows,
-                      connection_->Prepare(absl::StrCat(kDecisionColumns, "WHERE sequence <= ?1 ORDER BY sequence DESC LIMIT 1")));
+  HR_ASSIGN_OR_RETURN(
+      SqliteStatement rows,
+      connection_->Prepare(absl::StrCat(kDecisionColumns, "WHERE sequence <= ?1 ORDER BY sequence DESC LIMIT 1")));
   rows.Bind(1, static_cast<int64_t>(std::min<uint64_t>(sequence, INT64_MAX)));
   HR_ASSIGN_OR_RETURN(const bool row, rows.Step());
   if (!row || static_cast<uint64_t>(rows.Whole(1)) < sequence) {

@@ -48,9 +48,9 @@ struct JournalWrite {
 };
 
 // JournalStore: the file journal.db of a state directory: its schema, its one writing connection, and what a restart
-// reads. Every row carries a checksum, so that one torn by a bad disk is noticed, left out and reported. The file's rows
-// are bounded: events and decisions in bytes (the oldest go first, decisions that did nothing before those that acted),
-// two snapshots, kIntentsMax ended intents. One thread at a time.
+// reads. Every row carries a checksum, so that one torn by a bad disk is noticed, left out and reported. The file's
+// rows are bounded: events and decisions in bytes (the oldest go first, decisions that did nothing before those that
+// acted), two snapshots, kIntentsMax ended intents. One thread at a time.
 class JournalStore {
  public:
   struct Bounds {

@@ -9,8 +9,8 @@
 #include "controller/runtime/archive.h"
 
 // JSON of everything that lists its Fields: for dumps and tests, written only. Times are RFC 3339 in UTC, durations
-// "1m30s", numbers that JSON lacks are strings, a variant is {"Name": value}, an absent optional is null, enumerators are
-// numbers. Any thread.
+// "1m30s", numbers that JSON lacks are strings, a variant is {"Name": value}, an absent optional is null, enumerators
+// are numbers. Any thread.
 
 namespace headroom {
 
@@ -57,8 +57,10 @@ void PutJson(std::string& out, const T& value) {
   } else if constexpr (std::is_same_v<T, absl::Duration>) {
     PutJsonString(out, absl::FormatDuration(value));
   } else if constexpr (kIs<T, std::optional>) {
-    if (value) PutJson(out, *value);
-    else out += "null";
+    if (value)
+      PutJson(out, *value);
+    else
+      out += "null";
   } else if constexpr (List<T>) {
     char separator = '[';
     for (const auto& element : value) out += separator, separator = ',', PutJson(out, element);

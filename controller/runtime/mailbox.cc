@@ -21,12 +21,18 @@ bool IsReport(const Event& event) {
 // What hurts clients first comes first; that a directive was applied is news to nobody but the limit's watch.
 int Strength(Urgency urgency) {
   switch (urgency) {
-    case Urgency::kNone: return 0;
-    case Urgency::kApplied: return 1;
-    case Urgency::kState: return 2;
-    case Urgency::kPressure: return 3;
-    case Urgency::kLimitReached: return 4;
-    case Urgency::kRejection: return 5;
+    case Urgency::kNone:
+      return 0;
+    case Urgency::kApplied:
+      return 1;
+    case Urgency::kState:
+      return 2;
+    case Urgency::kPressure:
+      return 3;
+    case Urgency::kLimitReached:
+      return 4;
+    case Urgency::kRejection:
+      return 5;
   }
   return 0;
 }

@@ -57,7 +57,7 @@ class Mailbox {
 
   absl::Mutex mutex_;
   std::vector<Event> events_ ABSL_GUARDED_BY(mutex_);
-  size_t others_ ABSL_GUARDED_BY(mutex_) = 0;     // events that are no reports
+  size_t others_ ABSL_GUARDED_BY(mutex_) = 0;      // events that are no reports
   bool pressing_ ABSL_GUARDED_BY(mutex_) = false;  // the loop should not gather
   uint64_t batch_ ABSL_GUARDED_BY(mutex_) = 1;
   absl::flat_hash_map<std::string, Slot> nodes_ ABSL_GUARDED_BY(mutex_), balancers_ ABSL_GUARDED_BY(mutex_);

@@ -11,11 +11,14 @@ namespace {
 
 // Returns the time of the last thing that the core was given.
 absl::Time GiveAgain(const Recovered& recovered, Autoscaler& core) {
-  absl::Time last = std::max(recovered.snapshot ? recovered.snapshot->at : absl::InfinitePast(), core.Save().last_tick_at);
+  absl::Time last =
+      std::max(recovered.snapshot ? recovered.snapshot->at : absl::InfinitePast(), core.Save().last_tick_at);
   for (const Recorded& record : recovered.since) {
     last = std::max(last, record.at);
-    if (record.event) core.Observe(record.at, *record.event);
-    else if (recovered.complete) core.Tick(record.at);
+    if (record.event)
+      core.Observe(record.at, *record.event);
+    else if (recovered.complete)
+      core.Tick(record.at);
   }
   return last;
 }
@@ -46,11 +49,19 @@ void ForgiveSilence(absl::Duration absence, State& state) {
   }
 }
 
+int64_t TermMaxSeen(const Recovered& recovered) {
+  int64_t term = recovered.term_max;
+  if (!recovered.snapshot) return term;
+  for (const auto& [id, node] : recovered.snapshot->state.fleet.nodes())
+    term = std::max(term, node.hello.term_max_seen);
+  return term;
+}
+
 }  // namespace
 
 absl::StatusOr<Autoscaler> Recover(Journal& journal, Policy policy, absl::Time now) {
   HR_ASSIGN_OR_RETURN(Recovered recovered, Annotate(journal.Recover(), "recovery"));
-  const int64_t term = recovered.term_max + 1;
+  const int64_t term = TermMaxSeen(recovered) + 1;
   HR_RETURN_IF_ERROR(Annotate(journal.WriteTerm(term), "recovery: writing the term"));
 
   Autoscaler core(policy);

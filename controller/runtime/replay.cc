@@ -9,8 +9,10 @@ namespace headroom {
 std::string Replay(const std::vector<Recorded>& records, Autoscaler& core) {
   std::string bytes;
   for (const Recorded& record : records) {
-    if (record.event) core.Observe(record.at, *record.event);
-    else bytes += CanonicalBytes(core.Tick(record.at));
+    if (record.event)
+      core.Observe(record.at, *record.event);
+    else
+      bytes += CanonicalBytes(core.Tick(record.at));
   }
   return bytes;
 }

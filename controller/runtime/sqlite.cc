@@ -1,11 +1,10 @@
 #include "controller/runtime/sqlite.h"
 
-#include <sqlite3.h>
-
 #include <cerrno>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include <sqlite3.h>
 
 #include "controller/base/status.h"
 
@@ -17,12 +16,22 @@ constexpr int kBusyMillis = 5000;
 absl::StatusCode CodeOf(int result, int system_error) {
   if (system_error == ENOSPC || system_error == EDQUOT) return absl::StatusCode::kResourceExhausted;
   switch (result & 0xff) {
-    case SQLITE_FULL: return absl::StatusCode::kResourceExhausted;
-    case SQLITE_IOERR: case SQLITE_BUSY: case SQLITE_LOCKED: return absl::StatusCode::kUnavailable;
-    case SQLITE_READONLY: case SQLITE_CANTOPEN: case SQLITE_PERM: case SQLITE_AUTH:
+    case SQLITE_FULL:
+      return absl::StatusCode::kResourceExhausted;
+    case SQLITE_IOERR:
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+      return absl::StatusCode::kUnavailable;
+    case SQLITE_READONLY:
+    case SQLITE_CANTOPEN:
+    case SQLITE_PERM:
+    case SQLITE_AUTH:
       return absl::StatusCode::kPermissionDenied;
-    case SQLITE_CORRUPT: case SQLITE_NOTADB: return absl::StatusCode::kDataLoss;
-    default: return absl::StatusCode::kInternal;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      return absl::StatusCode::kDataLoss;
+    default:
+      return absl::StatusCode::kInternal;
   }
 }
 
@@ -76,7 +85,8 @@ int64_t SqliteStatement::Whole(int column) const {
 absl::string_view SqliteStatement::Bytes(int column) const {
   const void* bytes = sqlite3_column_blob(statement_, column);
   const int size = sqlite3_column_bytes(statement_, column);
-  return bytes == nullptr ? absl::string_view() : absl::string_view(static_cast<const char*>(bytes), static_cast<size_t>(size));
+  return bytes == nullptr ? absl::string_view()
+                          : absl::string_view(static_cast<const char*>(bytes), static_cast<size_t>(size));
 }
 
 absl::StatusOr<std::unique_ptr<SqliteConnection>> SqliteConnection::Open(const std::string& path, Access access) {

@@ -70,8 +70,12 @@ absl::StatusOr<std::unique_ptr<SqliteJournal>> SqliteJournal::Open(Options optio
   return std::unique_ptr<SqliteJournal>(new SqliteJournal(std::move(options), std::move(store), std::move(reader)));
 }
 
-SqliteJournal::SqliteJournal(Options options, std::unique_ptr<JournalStore> store, std::unique_ptr<JournalReader> reader)
-    : options_(std::move(options)), store_(std::move(store)), reader_(std::move(reader)), writer_([this] { Write(); }) {}
+SqliteJournal::SqliteJournal(Options options, std::unique_ptr<JournalStore> store,
+                             std::unique_ptr<JournalReader> reader)
+    : options_(std::move(options)),
+      store_(std::move(store)),
+      reader_(std::move(reader)),
+      writer_([this] { Write(); }) {}
 
 SqliteJournal::~SqliteJournal() {
   {
@@ -139,8 +143,10 @@ void SqliteJournal::RecordSnapshot(absl::Time at, const Autoscaler& core) {
   EncodedSnapshot snapshot{at, EncodePolicy(core.policy()), EncodeState(core.Save())};
   absl::MutexLock lock(&mutex_);
   // While nothing can be written, the events before a snapshot need not wait for the disk: it includes them.
-  if (health_.ok()) Append(queued_.before, std::exchange(queued_.after, {}));
-  else queued_.before = queued_.after = {};
+  if (health_.ok())
+    Append(queued_.before, std::exchange(queued_.after, {}));
+  else
+    queued_.before = queued_.after = {};
   queued_.snapshot = std::move(snapshot);
 }
 

@@ -19,11 +19,11 @@
 
 namespace headroom {
 
-// SqliteJournal: the journal in a state directory, written by a thread of its own, so that a slow disk costs the control
-// loop nothing but the wait for intents (kIntentWaitMax). A commit that fails (disk full, I/O error) keeps what it could
-// not write and is tried again by the next; what is kept is bounded: a newer snapshot makes older events needless, and
-// beyond kRecordsMax reports and ticks are left out, beyond kDecisionsMax and kIntentsMax
-// the oldest decisions and intents.
+// SqliteJournal: the journal in a state directory, written by a thread of its own, so that a slow disk costs the
+// control loop nothing but the wait for intents (kIntentWaitMax). A commit that fails (disk full, I/O error) keeps what
+// it could not write and is tried again by the next; what is kept is bounded: a newer snapshot makes older events
+// needless, and beyond kRecordsMax reports and ticks are left out, beyond kDecisionsMax and kIntentsMax the oldest
+// decisions and intents.
 //
 // Reports are recorded while they stay below report_bytes_per_second_max. Above it they are left out, which is said
 // once, until the rate has halved: a restart then continues from the last snapshot and the other facts.
@@ -33,8 +33,8 @@ class SqliteJournal final : public Journal {
     std::string state_dir;
     JournalStore::Bounds bounds;
     int64_t report_bytes_per_second_max = 1'000'000;
-    std::function<void(absl::string_view)> say;   // one line for the log; any thread
-    std::function<void()> before_write;           // a slow disk, in tests
+    std::function<void(absl::string_view)> say;  // one line for the log; any thread
+    std::function<void()> before_write;          // a slow disk, in tests
   };
   static constexpr absl::Duration kIntentWaitMax = absl::Milliseconds(500);
   static constexpr absl::Duration kTermWaitMax = absl::Seconds(10);
@@ -77,7 +77,9 @@ class SqliteJournal final : public Journal {
 
   SqliteJournal(Options options, std::unique_ptr<JournalStore> store, std::unique_ptr<JournalReader> reader);
   void Record(absl::Time at, std::optional<Event> event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  RecordBatch& Open() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return queued_.snapshot ? queued_.after : queued_.before; }
+  RecordBatch& Open() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return queued_.snapshot ? queued_.after : queued_.before;
+  }
   int64_t Request() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status WaitFor(int64_t ticket, absl::Duration longest);
   bool Stuck() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

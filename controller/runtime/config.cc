@@ -1,0 +1,193 @@
+#include "controller/runtime/config.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <set>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+
+#include "controller/core/policy_parse.h"
+#include "controller/runtime/yaml_message.h"
+
+namespace headroom {
+namespace {
+
+void SetSeconds(google::protobuf::Duration& duration, int64_t seconds) {
+  duration.set_seconds(seconds);
+}
+
+// The defaults of providers stand here, once.
+void FillDefaults(v1::LocalProvider& local, int nodes_min) {
+  if (!local.has_connection_limit()) local.set_connection_limit(1000);
+  if (!local.has_backlog()) local.set_backlog(128);
+  if (!local.has_idle_timeout()) SetSeconds(*local.mutable_idle_timeout(), 60);
+  if (local.address().empty()) local.set_address("127.0.0.1");
+  if (!local.has_initial_count()) local.set_initial_count(nodes_min);
+  if (!local.has_restart()) local.set_restart(true);
+}
+
+void AddPhase(v1::SimulatedProvider& simulated, int64_t seconds, double requests_per_second, int64_t clients) {
+  v1::SimulatedPhase& phase = *simulated.add_phases();
+  SetSeconds(*phase.mutable_duration(), seconds);
+  phase.set_requests_per_second(requests_per_second);
+  phase.set_clients(clients);
+}
+
+void FillDefaults(v1::SimulatedProvider& simulated, int nodes_min) {
+  if (!simulated.has_speed()) simulated.set_speed(1);
+  if (!simulated.has_seed()) simulated.set_seed(1);
+  if (!simulated.has_initial_count()) simulated.set_initial_count(nodes_min);
+  if (!simulated.has_connection_limit()) simulated.set_connection_limit(200);
+  if (!simulated.has_boot()) SetSeconds(*simulated.mutable_boot(), 45);
+  if (!simulated.has_service_time()) simulated.mutable_service_time()->set_nanos(20'000'000);
+  if (!simulated.has_knee()) simulated.set_knee(300);
+  if (!simulated.has_idle_timeout()) SetSeconds(*simulated.mutable_idle_timeout(), 30);
+  if (simulated.phases_size() > 0) return;
+  AddPhase(simulated, 20 * 60, 450, 250);
+  AddPhase(simulated, 10 * 60, 1350, 750);
+}
+
+using Faults = std::vector<PolicyFault>;
+
+template <typename T>
+void Within(Faults& faults, absl::string_view path, T value, T low, T high) {
+  if (value >= low && value <= high) return;
+  faults.push_back({std::string(path), absl::StrCat(value, " is outside ", low, " to ", high)});
+}
+
+void Positive(Faults& faults, absl::string_view path, const google::protobuf::Duration& duration) {
+  if (duration.seconds() > 0 || (duration.seconds() == 0 && duration.nanos() > 0)) return;
+  faults.push_back({std::string(path), "must be longer than nothing"});
+}
+
+// The default is nodes.min, whose own check is enough.
+void CheckInitial(Faults& faults, absl::string_view path, int count, const NodePolicy& nodes) {
+  if (count != nodes.min) Within(faults, path, count, 0, nodes.max);
+}
+
+void Check(const v1::LocalProvider& local, const NodePolicy& nodes, Faults& faults) {
+  if (local.data_dir().empty()) faults.push_back({"provider.local.data_dir", "is required"});
+  Within<int64_t>(faults, "provider.local.connection_limit", local.connection_limit(), 1, 1'000'000);
+  Within(faults, "provider.local.backlog", local.backlog(), 1, 65'535);
+  Positive(faults, "provider.local.idle_timeout", local.idle_timeout());
+  // Admin ports are 1000 higher than data ports.
+  if (local.first_port() != 0)
+    Within(faults, "provider.local.first_port", local.first_port(), 1024, 64'535 - nodes.max);
+  const bool loopback = absl::StartsWith(local.address(), "127.") || local.address() == "::1";
+  if (!loopback)
+    faults.push_back({"provider.local.address", absl::StrCat("\"", local.address(), "\" is not loopback")});
+  CheckInitial(faults, "provider.local.initial_count", local.initial_count(), nodes);
+}
+
+void Check(const v1::SimulatedProvider& simulated, const NodePolicy& nodes, Faults& faults) {
+  Within(faults, "provider.simulated.speed", simulated.speed(), 0.01, 1000.0);
+  CheckInitial(faults, "provider.simulated.initial_count", simulated.initial_count(), nodes);
+  Within<int64_t>(faults, "provider.simulated.connection_limit", simulated.connection_limit(), 1, 1'000'000);
+  Within<int64_t>(faults, "provider.simulated.knee", simulated.knee(), 1, 1'000'000);
+  Positive(faults, "provider.simulated.boot", simulated.boot());
+  Positive(faults, "provider.simulated.service_time", simulated.service_time());
+  Positive(faults, "provider.simulated.idle_timeout", simulated.idle_timeout());
+  for (int i = 0; i < simulated.phases_size(); ++i) {
+    const v1::SimulatedPhase& phase = simulated.phases(i);
+    const std::string path = absl::StrCat("provider.simulated.phases[", i, "]");
+    Positive(faults, path + ".duration", phase.duration());
+    Within(faults, path + ".requests_per_second", phase.requests_per_second(), 0.0, 1e7);
+    Within<int64_t>(faults, path + ".clients", phase.clients(), 0, 10'000'000);
+  }
+}
+
+// Takes `message` over into a Config with every default; the faults say whether it is good.
+Config Complete(const v1::Policy& message, Faults& faults) {
+  PolicyReading reading = ReadPolicy(message);
+  faults = std::move(reading.faults);
+  Config config{PolicyToMessage(reading.policy), std::move(reading.policy)};
+  v1::Provider& provider = *config.message.mutable_provider();
+  provider = message.provider();
+  const NodePolicy& nodes = config.policy.nodes;
+  if (provider.has_local()) {
+    FillDefaults(*provider.mutable_local(), nodes.min);
+    Check(provider.local(), nodes, faults);
+  } else if (provider.has_simulated()) {
+    FillDefaults(*provider.mutable_simulated(), nodes.min);
+    Check(provider.simulated(), nodes, faults);
+  } else {
+    faults.push_back({"provider", "is required: one of local, simulated"});
+  }
+  return config;
+}
+
+// The line of `path`, or of the group around it.
+int LineOf(const YamlReading& reading, std::string path) {
+  while (true) {
+    if (const auto found = reading.lines.find(path); found != reading.lines.end()) return found->second;
+    const size_t dot = path.find_last_of(".[");
+    if (dot == std::string::npos) return 0;
+    path.resize(dot);
+  }
+}
+
+std::string Render(absl::string_view name, const YamlFault& fault) {
+  return absl::StrCat(name, fault.line > 0 ? absl::StrCat(":", fault.line) : "", ": ", fault.path,
+                      fault.path.empty() ? "" : ": ", fault.text);
+}
+
+// A value that could not be read is no missing or wrong value besides.
+void Add(const Faults& faults, YamlReading& reading) {
+  std::set<std::string> told;
+  for (const YamlFault& fault : reading.faults) told.insert(fault.path);
+  for (const PolicyFault& fault : faults) {
+    const bool around = std::any_of(told.begin(), told.end(), [&](const std::string& path) {
+      return !path.empty() && absl::StartsWith(fault.path, path);
+    });
+    if (!around) reading.faults.push_back({LineOf(reading, fault.path), fault.path, fault.text});
+  }
+  std::stable_sort(reading.faults.begin(), reading.faults.end(),
+                   [](const YamlFault& a, const YamlFault& b) { return a.line < b.line; });
+}
+
+}  // namespace
+
+absl::StatusOr<Config> ParseConfig(absl::string_view yaml, absl::string_view name) {
+  v1::Policy message;
+  YamlReading reading = ReadYaml(yaml, message);
+  const bool readable = reading.faults.empty() || !reading.faults[0].path.empty();
+  Faults faults;
+  Config config = Complete(message, faults);
+  if (readable) Add(faults, reading);
+  config.policy.source = std::string(yaml);
+  if (reading.faults.empty()) return config;
+  return absl::InvalidArgumentError(absl::StrJoin(reading.faults, "\n", [&](std::string* out, const YamlFault& fault) {
+    absl::StrAppend(out, Render(name, fault));
+  }));
+}
+
+absl::StatusOr<Config> LoadConfig(const std::string& path) {
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "re"), &std::fclose);
+  if (file == nullptr) return absl::ErrnoToStatus(errno, absl::StrCat("cannot read the policy ", path));
+  std::string yaml(kYamlBytesMax + 1, '\0');
+  yaml.resize(std::fread(yaml.data(), 1, yaml.size(), file.get()));
+  if (std::ferror(file.get()) != 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot read the policy ", path));
+  return ParseConfig(yaml, std::filesystem::path(path).filename().string());
+}
+
+absl::StatusOr<Config> ConfigFromMessage(const v1::Policy& message) {
+  Faults faults;
+  Config config = Complete(message, faults);
+  config.policy.source = ConfigToYaml(config.message);
+  if (faults.empty()) return config;
+  return absl::InvalidArgumentError(absl::StrJoin(faults, "\n", [](std::string* out, const PolicyFault& fault) {
+    absl::StrAppend(out, fault.path, ": ", fault.text);
+  }));
+}
+
+std::string ConfigToYaml(const v1::Policy& message) {
+  return WriteYaml(message);
+}
+
+}  // namespace headroom

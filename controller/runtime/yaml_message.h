@@ -1,0 +1,36 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include <google/protobuf/message.h>
+
+// YAML of any protobuf message: fields by name, durations as "1h30m", sizes as "64Mi" where the name says bytes,
+// enumerators in lower case without their prefix. Any thread.
+
+namespace headroom {
+
+// One fault of a file.
+struct YamlFault {
+  int line = 0;      // 0: the file as a whole
+  std::string path;  // "nodes.min"; empty: the file as a whole
+  std::string text;
+};
+
+// What a text said.
+struct YamlReading {
+  std::vector<YamlFault> faults;     // in the order of the text
+  std::map<std::string, int> lines;  // of each path that was given
+};
+
+inline constexpr size_t kYamlBytesMax = size_t{1} << 20;
+
+// Fills `message`. All faults are collected; a fault of syntax ends the reading.
+YamlReading ReadYaml(absl::string_view yaml, google::protobuf::Message& message);
+
+// Every field with its value, messages and `oneof` fields that are not set left out. ReadYaml gives the message back.
+std::string WriteYaml(const google::protobuf::Message& message);
+
+}  // namespace headroom
