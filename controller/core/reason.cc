@@ -151,8 +151,8 @@ constexpr Row kRows[] = {
      "a second are rejected[, {errors%} of the answers are server errors][, p50 is {p50_ratio}x its usual][; the "
      "likeliest cause is {likeliest}, with {score%} of what would prove it]."},
     {ReasonCode::kDiagnosisSurge, "diagnosis_surge",
-     "[Connection limits are exhausted by a surge: {at_limit} of {nodes} nodes are at their limit|A surge is about to "
-     "exhaust the connection limits of {nodes} nodes], {open} of {limit} connections are taken and {waiting} more "
+     "[Connection limits are exhausted by a surge: {at_limit} of {nodes} nodes are at their limit|A surge presses "
+     "on the connection limits of {nodes} nodes], {open} of {limit} connections are taken and {waiting} more "
      "wait[; demand is {demand_ratio}x its usual][, new connections are {arrivals_ratio}x][, answers "
      "{answers_ratio}x][, while only {active%} of the connections are active][ and half of the admitted requests are "
      "answered within {p50}][ (usual {usual_p50})]."},

@@ -123,21 +123,24 @@ std::optional<double> ClusterSeries::Smooth(const ClusterSample& latest, Metric 
   return known == 0 ? std::nullopt : std::optional<double>(sum / known);
 }
 
-void ClusterSeries::SeeVariant(const NodeHello& hello, absl::Time now) {
-  if (hello.server_version.empty() && hello.config_hash.empty()) return;
+std::optional<size_t> ClusterSeries::SeeVariant(const NodeHello& hello, absl::Time now) {
+  if (hello.server_version.empty() && hello.config_hash.empty()) return std::nullopt;
   for (ServerVariant& variant : variants_) {
     if (variant.version != hello.server_version || variant.config != hello.config_hash) continue;
     variant.seen_at = now;
-    return;
-  }
-  if (variants_.size() >= kVariantsMax) {
-    const auto before = [](const ServerVariant& a, const ServerVariant& b) { return a.since < b.since; };
-    variants_.erase(std::min_element(variants_.begin(), variants_.end(), before));
+    return static_cast<size_t>(&variant - variants_.data());
   }
   const bool first_look = now - began_at_ < kFirstLook;
   const absl::Time otherwise = first_look ? absl::InfinitePast() : now;
   const absl::Time since = std::min(ToldSince(hello).value_or(otherwise), now);
-  variants_.push_back({hello.server_version, hello.config_hash, since, now});
+  if (variants_.size() < kVariantsMax) {
+    variants_.push_back({hello.server_version, hello.config_hash, since, now});
+    return variants_.size() - 1;
+  }
+  const auto before = [](const ServerVariant& a, const ServerVariant& b) { return a.since < b.since; };
+  const auto oldest = std::min_element(variants_.begin(), variants_.end(), before);
+  *oldest = {hello.server_version, hello.config_hash, since, now};
+  return static_cast<size_t>(oldest - variants_.begin());
 }
 
 void ClusterSeries::ForgetVariants(absl::Time now) {

@@ -113,7 +113,7 @@ class ClusterSeries {
   static constexpr size_t kStep = 10;           // calm seconds in a step
   static constexpr size_t kCalmSteps = 180;     // half an hour
   static constexpr size_t kCalmSecondsMin = 8;  // less is too little history to speak of what is usual
-  static constexpr size_t kVariantsMax = 16;    // the oldest are forgotten
+  static constexpr size_t kVariantsMax = 16;    // beyond them the oldest gives way
   static constexpr size_t kBalancersMax = 64;   // further ones are not counted
 
   absl::Time sampled_at() const { return recent_.empty() ? absl::InfinitePast() : recent_.back().at; }
@@ -132,9 +132,12 @@ class ClusterSeries {
   // The mean of `latest` and of the samples of the 2.5 s before it, where known.
   std::optional<double> Smooth(const ClusterSample& latest, Metric metric) const;
 
-  // Notes that a node runs a variant now; one that no node has run for a minute is forgotten by ForgetVariants().
-  void SeeVariant(const NodeHello& hello, absl::Time now);
+  // Drops variants that no node has run for a minute.
   void ForgetVariants(absl::Time now);
+  // Notes that a node runs a variant now. Returns its index, below kVariantsMax and good until ForgetVariants();
+  // nothing where the node tells none.
+  std::optional<size_t> SeeVariant(const NodeHello& hello, absl::Time now);
+  const std::vector<ServerVariant>& variants() const { return variants_; }
   // The variant that came last; null when no node tells its version.
   const ServerVariant* newest_variant() const;
 

@@ -47,13 +47,6 @@ bool IsNamed(Cause cause) {
   return cause >= Cause::kSurge;
 }
 
-void SeeVariants(const Fleet& fleet, ClusterSeries& series, absl::Time now) {
-  for (const auto& [id, node] : fleet.nodes()) {
-    if (node.Carries()) series.SeeVariant(node.hello, now);
-  }
-  series.ForgetVariants(now);
-}
-
 // What is usual was learned before the onset. When slots have been well used for a whole window and nobody was hurt,
 // that is how it is now.
 void ForgetOldTimes(const Policy& policy, DiagnosisMemory& memory, absl::Time now) {
@@ -67,6 +60,7 @@ void TrackTrouble(const Symptoms& symptoms, const Evidence& evidence, DiagnosisM
     memory.trouble.onset = std::min(memory.trouble.onset, now);
     memory.ill_at = now;
     if (!symptoms.IsMild()) memory.hurt_at = now;
+    memory.trouble.demand_peak = evidence.demand_peak;
     if (evidence.at_limit > 0) memory.trouble.full_at = std::min(memory.trouble.full_at, now);
   } else if (now - memory.ill_at >= kCalmAfter) {
     memory.trouble = {};
@@ -132,17 +126,13 @@ Diagnosis Ill(Cause cause, const Evidence& evidence, const Fleet& fleet, const D
 
 Diagnosis Diagnose(const Fleet& fleet, const FleetSummary& summary, const Policy& policy, DiagnosisMemory& memory,
                    absl::Time now) {
-  ClusterSample sample = TakeSample(fleet, summary, policy, now);
-  sample.Set(Metric::kFailedConnects, memory.series.CountFailedConnects(fleet.balancers()));
-  SeeVariants(fleet, memory.series, now);
-  const Evidence evidence = GatherEvidence(fleet, policy, memory.series, sample, memory.trouble);
-
+  const Evidence evidence = GatherEvidence({fleet, summary, policy, now}, memory.trouble, memory.series);
   const Symptoms symptoms = FindSymptoms(evidence);
   TrackTrouble(symptoms, evidence, memory, now);
   const bool trouble = memory.trouble.onset != absl::InfiniteFuture();
   // Where nothing is known yet, slots that are well used but hurt nobody are what is usual.
   const bool calm = !trouble || (!evidence.usual.has_value() && symptoms.IsMild());
-  memory.series.Add(sample, calm ? ClusterSeries::Weather::kCalm : ClusterSeries::Weather::kTrouble,
+  memory.series.Add(evidence.latest, calm ? ClusterSeries::Weather::kCalm : ClusterSeries::Weather::kTrouble,
                     policy.control.baseline_window);
   if (trouble) ForgetOldTimes(policy, memory, now);
 

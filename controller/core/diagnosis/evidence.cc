@@ -1,6 +1,7 @@
 #include "controller/core/diagnosis/evidence.h"
 
 #include <algorithm>
+#include <array>
 #include <set>
 #include <vector>
 
@@ -43,6 +44,12 @@ std::optional<double> Quotient(const std::optional<double>& part, const std::opt
 
 double Rejections(const Node& node) {
   return std::max(node.rates.rejected, std::max(node.rates.overflows.value_or(0), node.rates.drops));
+}
+
+// The limit before anyone raised it; 0: none.
+double OwnLimit(const Node& node) {
+  if (node.ConfiguredCount() <= 0 || node.LimitCount() <= 0) return static_cast<double>(node.LimitCount());
+  return static_cast<double>(std::min(node.ConfiguredCount(), node.LimitCount()));
 }
 
 // The cluster being added up. Names as in Metric.
@@ -156,6 +163,13 @@ struct GroupTotals {
     weighted_p50 += absl::ToDoubleSeconds(node.latency_p50) * node.rates.completed;
     weight += node.rates.completed;
   }
+  GroupTotals& operator+=(const GroupTotals& other) {
+    answers += other.answers;
+    errors += other.errors;
+    weighted_p50 += other.weighted_p50;
+    weight += other.weight;
+    return *this;
+  }
   GroupHealth Health() const {
     GroupHealth health;
     if (answers > 0) health.error_ratio = errors / answers;
@@ -165,45 +179,49 @@ struct GroupTotals {
 };
 
 // Versions: who runs the newest, and how it fares there.
-class DeployView {
- public:
-  explicit DeployView(const ServerVariant* newest) : newest_(newest) {}
+struct DeployView {
+  std::array<GroupTotals, ClusterSeries::kVariantsMax> groups;  // by variant
+  std::array<int, ClusterSeries::kVariantsMax> runs{};          // nodes, by variant
+  int nodes = 0, told = 0;
 
-  void Add(const Node& node) {
-    ++nodes_;
-    if (node.hello.server_version.empty() && node.hello.config_hash.empty()) return;
-    ++told_;
-    const bool is_newest = newest_ != nullptr && node.hello.server_version == newest_->version &&
-                           node.hello.config_hash == newest_->config;
-    if (is_newest) ++changed_;
-    (is_newest ? there_ : elsewhere_).Add(node);
+  void Add(const Node& node, const std::optional<size_t>& variant) {
+    ++nodes;
+    if (!variant.has_value()) return;
+    ++told;
+    ++runs[*variant];
+    groups[*variant].Add(node);
   }
-
-  // `watched`: for how long a change would have been seen.
-  DeployEvidence Evidence(absl::Time now, absl::Time onset, absl::Duration window, absl::Duration watched) const {
-    DeployEvidence deploy;
-    if (nodes_ == 0) return deploy;
-    deploy.told_share = static_cast<double>(told_) / nodes_;
-    if (newest_ == nullptr) return deploy;
-    deploy.watched = std::min(window, watched);
-    deploy.version = newest_->config.empty() ? newest_->version
-                                             : absl::StrCat(newest_->version, newest_->version.empty() ? "" : " ",
-                                                            "with configuration ", newest_->config);
-    if (newest_->since != absl::InfinitePast()) deploy.newest_age = now - newest_->since;
-    if (deploy.newest_age.has_value()) deploy.watched = window;
-    deploy.is_recent = deploy.newest_age.has_value() && *deploy.newest_age <= window;
-    deploy.changed_share = static_cast<double>(changed_) / nodes_;
-    deploy.before_onset = std::max(absl::ZeroDuration(), onset - newest_->since);
-    deploy.there = there_.Health();
-    deploy.elsewhere = elsewhere_.Health();
-    return deploy;
-  }
-
- private:
-  const ServerVariant* newest_;
-  int nodes_ = 0, told_ = 0, changed_ = 0;
-  GroupTotals there_, elsewhere_;
+  DeployEvidence Evidence(const ClusterSeries& series, absl::Time now, absl::Time onset, absl::Duration window) const;
 };
+
+DeployEvidence DeployView::Evidence(const ClusterSeries& series, absl::Time now, absl::Time onset,
+                                    absl::Duration window) const {
+  DeployEvidence deploy;
+  const ServerVariant* newest = series.newest_variant();
+  if (nodes == 0) return deploy;
+  deploy.told_share = static_cast<double>(told) / nodes;
+  if (newest == nullptr) return deploy;
+  deploy.version = newest->config.empty() ? newest->version
+                                          : absl::StrCat(newest->version, newest->version.empty() ? "" : " ",
+                                                         "with configuration ", newest->config);
+  // Where nodes tell no times, a change can only have been noticed since the series began.
+  deploy.watched = std::min(window, now - series.began_at());
+  if (newest->since != absl::InfinitePast()) {
+    deploy.newest_age = now - newest->since;
+    deploy.watched = window;
+  }
+  deploy.is_recent = deploy.newest_age.has_value() && *deploy.newest_age <= window;
+  deploy.before_onset = std::max(absl::ZeroDuration(), onset - newest->since);
+  const auto newest_index = static_cast<size_t>(newest - series.variants().data());
+  GroupTotals elsewhere;
+  for (size_t i = 0; i < groups.size(); ++i) {
+    if (i != newest_index) elsewhere += groups[i];
+  }
+  deploy.changed_share = static_cast<double>(runs[newest_index]) / nodes;
+  deploy.there = groups[newest_index].Health();
+  deploy.elsewhere = elsewhere.Health();
+  return deploy;
+}
 
 // The nodes beside each other.
 class SpreadView {
@@ -211,7 +229,7 @@ class SpreadView {
   void Add(const Node& node) {
     const auto demand = static_cast<double>(node.DemandCount());
     demands_.push_back(demand);
-    if (node.LimitCount() > 0) takens_.push_back(demand / static_cast<double>(node.LimitCount()));
+    if (node.LimitCount() > 0) takens_.push_back(demand / OwnLimit(node));
     if (node.latency_p50 > absl::ZeroDuration()) p50s_.push_back(absl::ToDoubleSeconds(node.latency_p50));
     if (busiest_ == nullptr || demand > static_cast<double>(busiest_->DemandCount())) busiest_ = &node;
     rejected_ += Rejections(node);
@@ -264,23 +282,45 @@ std::optional<std::set<NodeId>> UpForBalancers(const Fleet& fleet, const Policy&
   return up;
 }
 
-void CountSilent(const Fleet& fleet, const Policy& policy, absl::Time now, Evidence& evidence) {
+// What one pass over the nodes finds.
+struct Survey {
+  Totals totals;
+  SpreadView spread;
+  DeployView deploy;
   std::vector<const NodeId*> silent;
-  for (const auto& [id, node] : fleet.nodes()) {
-    if (node.hypothetical) continue;
-    const bool should_speak = node.state == NodeState::kServing || node.state == NodeState::kLost;
-    if (should_speak && now - node.last_report_at > policy.control.silent_after) silent.push_back(&id);
-    const bool settled = (node.state == NodeState::kServing && now - node.state_since > kSettled) || node.shadow_gone;
-    evidence.is_steady = evidence.is_steady && settled;
-  }
-  evidence.silent = static_cast<int>(silent.size());
-  evidence.is_steady = evidence.is_steady && silent.empty();
-  if (silent.empty()) return;
-  const std::optional<std::set<NodeId>> up = UpForBalancers(fleet, policy, now);
-  evidence.heard_balancers = up.has_value();
-  if (!up.has_value()) return;
-  evidence.silent_but_up = static_cast<int>(
-      std::count_if(silent.begin(), silent.end(), [&](const NodeId* id) { return up->count(*id) > 0; }));
+  bool is_steady = true;
+  int nodes = 0, at_limit = 0;
+  int64_t open = 0, waiting = 0, limit = 0;
+  double own_demand = 0, own_limit = 0, overflows = 0;
+
+  void Add(const Node& node, const Policy& policy, absl::Time now);
+  void AddServing(const Node& node);
+};
+
+void Survey::Add(const Node& node, const Policy& policy, absl::Time now) {
+  if (node.hypothetical) return;
+  const bool settled = (node.state == NodeState::kServing && now - node.state_since > kSettled) || node.shadow_gone;
+  const bool should_speak = node.state == NodeState::kServing || node.state == NodeState::kLost;
+  if (should_speak && now - node.last_report_at > policy.control.silent_after) silent.push_back(&node.id);
+  is_steady = is_steady && settled;
+  if (!IsFresh(node, policy, now)) return;
+  totals.AddGauges(node);
+  totals.AddRates(node);
+  if (node.state != NodeState::kDraining) AddServing(node);
+}
+
+void Survey::AddServing(const Node& node) {
+  const int64_t demand = node.DemandCount(), node_limit = node.LimitCount();
+  ++nodes;
+  open += node.OpenCount();
+  waiting += node.WaitingCount();
+  limit += node_limit;
+  overflows += std::max(node.rates.overflows.value_or(0), node.rates.drops);
+  spread.Add(node);
+  if (node_limit <= 0) return;
+  own_limit += OwnLimit(node);
+  own_demand += static_cast<double>(demand);
+  if (demand >= node_limit) ++at_limit;
 }
 
 // Gauges are what they are now; all that is counted over a stretch is steadied over the last seconds.
@@ -334,56 +374,51 @@ std::optional<double> Evidence::UsualOfAnswers(Metric metric) const {
   return Quotient(Usual(metric), Usual(Metric::kAnswers));
 }
 
-ClusterSample TakeSample(const Fleet& fleet, const FleetSummary& summary, const Policy& policy, absl::Time now) {
-  Totals totals;
-  std::vector<double> demands;
-  for (const auto& [id, node] : fleet.nodes()) {
-    if (!IsFresh(node, policy, now)) continue;
-    totals.AddGauges(node);
-    totals.AddRates(node);
-    if (node.state != NodeState::kDraining) demands.push_back(static_cast<double>(node.DemandCount()));
+Evidence GatherEvidence(const EvidenceInput& in, const TroubleTimes& trouble, ClusterSeries& series) {
+  Survey survey;
+  series.ForgetVariants(in.now);
+  for (const auto& [id, node] : in.fleet.nodes()) {
+    survey.Add(node, in.policy, in.now);
+    if (!IsFresh(node, in.policy, in.now) || node.state == NodeState::kDraining) continue;
+    survey.deploy.Add(node, series.SeeVariant(node.hello, in.now));
   }
-  ClusterSample sample = SampleOf(totals);
-  sample.at = now;
-  sample.Set(Metric::kP50, Seconds(summary.latency.Quantile(0.5)));
-  sample.Set(Metric::kP99, Seconds(summary.latency.Quantile(0.99)));
-  if (demands.size() >= 2) {
-    const double most = *std::max_element(demands.begin(), demands.end());
-    sample.Set(Metric::kSkew, most / std::max(1.0, LowerMedian(demands)));
-  }
-  return sample;
-}
 
-Evidence GatherEvidence(const Fleet& fleet, const Policy& policy, const ClusterSeries& series,
-                        const ClusterSample& latest, const TroubleTimes& trouble) {
-  const absl::Time now = latest.at;
   Evidence evidence;
-  evidence.now = Steady(series, latest);
-  evidence.usual = series.usual();
-  evidence.silent_after = policy.control.silent_after;
-  DeployView deploy(series.newest_variant());
-  SpreadView spread;
-  for (const auto& [id, node] : fleet.nodes()) {
-    if (!IsFresh(node, policy, now) || node.state == NodeState::kDraining) continue;
-    ++evidence.nodes;
-    evidence.open += node.OpenCount();
-    evidence.waiting += node.WaitingCount();
-    evidence.limit += node.LimitCount();
-    evidence.overflows += std::max(node.rates.overflows.value_or(0), node.rates.drops);
-    if (node.LimitCount() > 0 && node.DemandCount() >= node.LimitCount()) ++evidence.at_limit;
-    deploy.Add(node);
-    spread.Add(node);
+  evidence.nodes = survey.nodes;
+  evidence.at_limit = survey.at_limit;
+  evidence.open = survey.open;
+  evidence.waiting = survey.waiting;
+  evidence.limit = survey.limit;
+  evidence.overflows = survey.overflows;
+  if (survey.own_limit > 0) evidence.own_taken = survey.own_demand / survey.own_limit;
+  evidence.spread = std::move(survey.spread).Evidence();
+  evidence.silent_after = in.policy.control.silent_after;
+  evidence.silent = static_cast<int>(survey.silent.size());
+  evidence.is_steady = survey.is_steady && survey.silent.empty();
+  if (!survey.silent.empty()) {
+    const std::optional<std::set<NodeId>> up = UpForBalancers(in.fleet, in.policy, in.now);
+    evidence.heard_balancers = up.has_value();
+    for (const NodeId* id : survey.silent) evidence.silent_but_up += up.has_value() && up->count(*id) > 0 ? 1 : 0;
   }
-  if (trouble.full_at <= now)
-    evidence.fill_time = trouble.full_at - trouble.onset;
-  else if (evidence.at_limit > 0)
-    evidence.fill_time = now - std::min(trouble.onset, now);
-  CountSilent(fleet, policy, now, evidence);
+
+  evidence.latest = SampleOf(survey.totals);
+  evidence.latest.at = in.now;
+  evidence.latest.Set(Metric::kP50, Seconds(in.summary.latency.Quantile(0.5)));
+  evidence.latest.Set(Metric::kP99, Seconds(in.summary.latency.Quantile(0.99)));
+  evidence.latest.Set(Metric::kFailedConnects, series.CountFailedConnects(in.fleet.balancers()));
+  if (survey.nodes >= 2)
+    evidence.latest.Set(Metric::kSkew, evidence.spread.demand / std::max(1.0, evidence.spread.median_demand));
+  evidence.now = Steady(series, evidence.latest);
+  evidence.usual = series.usual();
   evidence.clients_told =
       evidence.Now(Metric::kClients).value_or(0) >= kClientsPerNodeMin * std::max(1, evidence.nodes);
   evidence.deploy =
-      deploy.Evidence(now, std::min(trouble.onset, now), policy.control.deploy_window, now - series.began_at());
-  evidence.spread = std::move(spread).Evidence();
+      survey.deploy.Evidence(series, in.now, std::min(trouble.onset, in.now), in.policy.control.deploy_window);
+  evidence.demand_peak = std::max(trouble.demand_peak, evidence.now.Or(Metric::kDemand, 0));
+  if (trouble.full_at <= in.now)
+    evidence.fill_time = trouble.full_at - trouble.onset;
+  else if (evidence.at_limit > 0)
+    evidence.fill_time = in.now - std::min(trouble.onset, in.now);
   return evidence;
 }
 

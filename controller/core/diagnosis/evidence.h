@@ -51,6 +51,7 @@ struct SpreadEvidence {
 // Evidence: the present in numbers beside what is usual, all that the rules of diagnosis may look at. What no source
 // tells is absent, never zero. Made once per tick in O(nodes); not kept.
 struct Evidence {
+  ClusterSample latest;                // this second as it is
   ClusterSample now;                   // rates and latencies over the last seconds, gauges now
   std::optional<ClusterSample> usual;  // nothing: too little history
   int nodes = 0;                       // that carry load and have reported lately
@@ -59,6 +60,9 @@ struct Evidence {
   bool heard_balancers = false;
   int at_limit = 0;
   int64_t open = 0, waiting = 0, limit = 0;
+  // Demand over the limits that the servers had before anyone raised them. Absent: they have none.
+  std::optional<double> own_taken;
+  double demand_peak = 0;  // the largest demand since the onset
   // From well used slots to the first full node; nothing: none has been full.
   std::optional<absl::Duration> fill_time;
   double overflows = 0;       // connections a second that full accept queues dropped
@@ -77,22 +81,29 @@ struct Evidence {
   std::optional<double> UsualOfAnswers(Metric metric) const;
 };
 
-// The cluster this second.
-ClusterSample TakeSample(const Fleet& fleet, const FleetSummary& summary, const Policy& policy, absl::Time now);
-
 // When it began; InfiniteFuture: it has not.
 struct TroubleTimes {
   absl::Time onset = absl::InfiniteFuture();    // the first symptom
   absl::Time full_at = absl::InfiniteFuture();  // the first full node since
+  double demand_peak = 0;                       // the largest demand since
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {
     visit("onset", self.onset);
     visit("full_at", self.full_at);
+    visit("demand_peak", self.demand_peak);
   }
 };
 
-// What the rules look at. `latest` is this second's sample.
-Evidence GatherEvidence(const Fleet& fleet, const Policy& policy, const ClusterSeries& series,
-                        const ClusterSample& latest, const TroubleTimes& trouble);
+// What evidence is gathered from.
+struct EvidenceInput {
+  const Fleet& fleet;
+  const FleetSummary& summary;
+  const Policy& policy;
+  absl::Time now;
+};
+
+// What the rules look at, in one pass over the nodes. The series takes note of the versions and of the balancers'
+// counters; the sample is the caller's to add.
+Evidence GatherEvidence(const EvidenceInput& in, const TroubleTimes& trouble, ClusterSeries& series);
 
 }  // namespace headroom

@@ -41,7 +41,7 @@ double Rejecting(const Evidence& e) {
 }
 double SlotsPressed(const Evidence& e) {
   const double full = e.nodes == 0 ? 0 : static_cast<double>(e.at_limit) / e.nodes;
-  return Any({Rise(e.Now(Metric::kTaken), 0.7, 0.8), Rise(full, 0, 0.3), Rejecting(e)});
+  return Any({Rise(e.Now(Metric::kTaken), 0.7, 0.8), Rise(e.own_taken, 0.7, 0.8), Rise(full, 0, 0.3), Rejecting(e)});
 }
 double SlotsIdle(const Evidence& e) {
   return 1 - Rise(e.now.Or(Metric::kActiveShare, 1), 0.3, 0.6);
@@ -215,8 +215,10 @@ double ScoreClientLeak(const Evidence& e) {
   // Many that knock may be a surge, unless the leak itself is seen or takes slots from those who worked.
   const double knocking = 0.5 * All({Rise(e.Ratio(Metric::kArrivals), 2, 4), 1 - LeakSeen(e),
                                      Rise(e.Ratio(Metric::kAnswers).value_or(1), 0.8, 0.95)});
-  return All({SlotsPressed(e), WorkFlat(e), 1 - Rise(e.now.Or(Metric::kActiveShare, 1), 0.15, 0.35), more, not_of_many,
-              1 - MedianLatencyUp(e), 1 - ErrorsUp(e), 1 - knocking});
+  // A leak gives nothing back; what a surge leaves behind does look like one, but shrinks.
+  const double held = Rise(e.now.Or(Metric::kDemand, 0) / std::max(1.0, e.demand_peak), 0.75, 0.9);
+  return All({SlotsPressed(e), WorkFlat(e), 1 - Rise(e.now.Or(Metric::kActiveShare, 1), 0.15, 0.35), more, held,
+              not_of_many, 1 - MedianLatencyUp(e), 1 - ErrorsUp(e), 1 - knocking});
 }
 
 double ScoreReportLoss(const Evidence& e) {
@@ -321,9 +323,11 @@ CauseScores DiscountSymptoms(const CauseScores& scores) {
 Symptoms FindSymptoms(const Evidence& e) {
   constexpr double kPresent = 0.5;
   const double taken = e.now.Or(Metric::kTaken, 0);
+  // Limits that were raised in time hide a surge only from the slots: it is still one, while demand is above the usual.
   const bool grown = e.Ratio(Metric::kDemand).value_or(2) >= 1.15;
+  const bool pressed = std::max(taken, e.own_taken.value_or(0)) >= 0.8;
   Symptoms symptoms;
-  symptoms.slots = taken >= 0.9 || (taken >= 0.8 && grown) || e.at_limit > 0;
+  symptoms.slots = taken >= 0.9 || (pressed && grown) || e.at_limit > 0;
   symptoms.rejections = Rejecting(e) >= kPresent;
   symptoms.errors = ErrorsUp(e) >= kPresent;
   // The latency of a handful of requests is chance.

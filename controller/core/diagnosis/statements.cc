@@ -10,6 +10,8 @@ namespace {
 
 // Clients are named from the reports of so many nodes; a leaking client is among the largest of nearly every node.
 constexpr int kNodesAsked = 256;
+// A client that holds less is one of many.
+constexpr double kLargestNamed = 0.15;
 
 std::optional<absl::Duration> Latency(const std::optional<double>& seconds) {
   if (!seconds.has_value()) return std::nullopt;
@@ -41,7 +43,7 @@ GroupHealth Elsewhere(const Evidence& e) {
 }
 
 std::string LargestClient(const Evidence& e, const Fleet& fleet) {
-  if (!e.clients_told) return "";
+  if (!e.clients_told || e.now.Or(Metric::kLargestClient, 0) < kLargestNamed) return "";
   std::map<std::string, int64_t> open;
   int asked = 0;
   for (const auto& [id, node] : fleet.nodes()) {
@@ -88,9 +90,10 @@ Reason StateHotNode(const Evidence& e) {
 }
 
 Reason StateClientLeak(const Evidence& e, const Fleet& fleet) {
-  return MakeReason(ReasonCode::kDiagnosisClientLeak, LargestClient(e, fleet),
-                    If(e.clients_told, e.Now(Metric::kLargestClient)), e.open, e.limit, e.Ratio(Metric::kDemand),
-                    e.Ratio(Metric::kAnswers), e.Now(Metric::kActiveShare), e.Now(Metric::kOldIdle));
+  const bool one = e.clients_told && e.now.Or(Metric::kLargestClient, 0) >= kLargestNamed;
+  return MakeReason(ReasonCode::kDiagnosisClientLeak, LargestClient(e, fleet), If(one, e.Now(Metric::kLargestClient)),
+                    e.open, e.limit, e.Ratio(Metric::kDemand), e.Ratio(Metric::kAnswers), e.Now(Metric::kActiveShare),
+                    e.Now(Metric::kOldIdle));
 }
 
 Reason FactsOfDeploy(const Evidence& e, ReasonCode code) {

@@ -25,6 +25,20 @@ void AddLatencies(double median_ms, int64_t count, LatencyHistogram& histogram) 
 
 }  // namespace
 
+void Scale(NodeWeather& w, double factor) {
+  w.established = w.connections;
+  w.requests *= factor;
+  w.connections *= factor;
+  w.arrivals *= factor;
+  w.clients *= factor;
+}
+std::string Explain(const Diagnosis& diagnosis) {
+  std::string text =
+      absl::StrCat(CauseName(diagnosis.cause), " ", diagnosis.confidence, ": ", RenderReason(diagnosis.reason));
+  for (const Reason& reason : diagnosis.ruled_out) absl::StrAppend(&text, "\n    ", RenderReason(reason));
+  return text;
+}
+
 GeneratedCluster::GeneratedCluster(ClusterSetup setup, uint64_t seed)
     : setup_(std::move(setup)), random_(seed), nodes_(static_cast<size_t>(setup_.nodes)) {
   for (NodeModel& node : nodes_) node.changed_at = now_ - setup_.version_age;

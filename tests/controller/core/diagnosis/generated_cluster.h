@@ -39,6 +39,12 @@ struct NodeWeather {
   bool serves = true;  // false: it is restarting
 };
 
+// More of the same traffic, from more clients.
+void Scale(NodeWeather& weather, double factor);
+
+// A diagnosis with all its sentences, for messages.
+std::string Explain(const Diagnosis& diagnosis);
+
 // What can be seen of the cluster.
 struct ClusterSetup {
   int nodes = 4;
