@@ -2,25 +2,20 @@
 // fleet. This file only wires: flags, the stream, the log, signals. The work is in adapters/haproxy/agent.h.
 
 #include <csignal>
-#include <cstdio>
-#include <map>
-#include <optional>
 #include <random>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include <CLI/CLI.hpp>
-#include <spdlog/sinks/stdout_sinks.h>
-#include <spdlog/spdlog.h>
 
 #include "storage_node/adapters/haproxy/agent.h"
 #include "storage_node/adapters/haproxy/stats_socket.h"
+#include "storage_node/node_log.h"
 #include "storage_node/reporter/stream_client.h"
 
 namespace headroom {
@@ -31,50 +26,9 @@ struct Flags {
   std::string socket_path, backend, frontend;
   std::vector<std::string> controllers;
   std::string balancer_id, cluster;
+  int64_t server_limit = 0;
   double interval_seconds = 0.1;
   std::string log_format = "text";
-};
-
-using Fields = std::vector<std::pair<std::string, std::string>>;
-
-std::string Quoted(const std::string& text) {
-  std::string quoted = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      absl::StrAppend(&quoted, "\\", std::string(1, c));
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      absl::StrAppendFormat(&quoted, "\\u%04x", static_cast<unsigned char>(c));
-    } else {
-      quoted += c;
-    }
-  }
-  return quoted + "\"";
-}
-
-// One line per event, key=value or one JSON object. From any thread.
-class Log {
- public:
-  explicit Log(const std::string& format) : json_(format == "json") {
-    spdlog::set_default_logger(spdlog::stderr_logger_mt("agent"));
-    spdlog::set_pattern("%v");
-  }
-  void Line(const char* event, const Fields& fields) const {
-    std::string line = json_ ? absl::StrCat("{\"time\":", Quoted(Stamp()), ",\"event\":", Quoted(event))
-                             : absl::StrCat("time=", Stamp(), " event=", event);
-    for (const auto& [key, value] : fields) {
-      if (json_) {
-        absl::StrAppend(&line, ",", Quoted(key), ":", Quoted(value));
-      } else {
-        const bool plain = !value.empty() && value.find_first_of(" \"\\\n=") == std::string::npos;
-        absl::StrAppend(&line, " ", key, "=", plain ? value : Quoted(value));
-      }
-    }
-    spdlog::info(json_ ? line + "}" : line);
-  }
-
- private:
-  static std::string Stamp() { return absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::Now(), absl::UTCTimeZone()); }
-  const bool json_;
 };
 
 // Lets the loop sleep until there is a reason not to. From any thread.
@@ -107,20 +61,29 @@ std::string RandomBootId() {
   return absl::StrFormat("%08x%08x%08x", device(), device(), device());
 }
 
-void LogTurn(const Log& log, const haproxy::Turn& turn, const Flags& flags) {
+LogLevel LevelOf(const absl::Status& status) {
+  return status.ok() ? LogLevel::kInfo : LogLevel::kWarning;
+}
+
+void LogTurn(const haproxy::Turn& turn, const Flags& flags) {
   if (turn.haproxy_changed) {
-    log.Line(turn.haproxy.ok() ? "haproxy_found" : "haproxy_lost",
-             {{"socket", flags.socket_path}, {"status", turn.haproxy.ToString()}});
+    LogLine(LevelOf(turn.haproxy), {{"event", turn.haproxy.ok() ? "haproxy_found" : "haproxy_lost"},
+                                    {"socket", flags.socket_path},
+                                    {"status", turn.haproxy.ToString()}});
+  }
+  for (const std::string& name : turn.strangers) {
+    LogLine(LogLevel::kWarning, {{"event", "server_is_no_node"}, {"server", name}});
   }
   for (const haproxy::Outcome& outcome : turn.outcomes) {
-    log.Line("haproxy_step", {{"step", std::string(haproxy::Name(outcome.step.kind))},
-                              {"server", outcome.step.server.name},
-                              {"address", outcome.step.server.endpoints.data},
-                              {"status", outcome.status.ToString()}});
+    LogLine(LevelOf(outcome.status), {{"event", "haproxy_step"},
+                                      {"step", std::string(haproxy::Name(outcome.step.kind))},
+                                      {"server", outcome.step.server.name},
+                                      {"address", outcome.step.server.endpoints.data},
+                                      {"status", outcome.status.ToString()}});
   }
 }
 
-StreamHandlers HandlersOf(haproxy::Agent& agent, Waker& waker, const Log& log) {
+StreamHandlers HandlersOf(haproxy::Agent& agent, Waker& waker) {
   StreamHandlers handlers;
   handlers.hello = [&agent] { return agent.Hello(); };
   handlers.report = [&agent](v1::Urgency urgency) {
@@ -128,17 +91,19 @@ StreamHandlers HandlersOf(haproxy::Agent& agent, Waker& waker, const Log& log) {
     *report.mutable_balancer() = agent.Load(urgency);
     return report;
   };
-  handlers.directive = [&agent, &waker, &log,
-                        told = std::vector<std::string>()](const v1::Directive& directive) mutable {
+  handlers.directive = [&agent, &waker, told = std::vector<std::string>()](const v1::Directive& directive) mutable {
     const haproxy::Obeyed obeyed = agent.Obey(directive);
     if (obeyed.faults != std::exchange(told, obeyed.faults)) {
-      for (const std::string& fault : obeyed.faults) log.Line("directive_fault", {{"fault", fault}});
+      for (const std::string& fault : obeyed.faults) {
+        LogLine(LogLevel::kWarning, {{"event", "directive_fault"}, {"fault", fault}});
+      }
     }
     if (obeyed.changed) waker.Wake();
   };
-  handlers.link = [&log](absl::string_view controller, const absl::Status& status) {
-    log.Line(status.ok() ? "controller_found" : "controller_lost",
-             {{"controller", std::string(controller)}, {"status", status.ToString()}});
+  handlers.link = [](absl::string_view controller, const absl::Status& status) {
+    LogLine(LevelOf(status), {{"event", status.ok() ? "controller_found" : "controller_lost"},
+                              {"controller", std::string(controller)},
+                              {"status", status.ToString()}});
   };
   return handlers;
 }
@@ -149,6 +114,7 @@ haproxy::AgentOptions OptionsOf(const Flags& flags) {
   options.cluster = flags.cluster;
   options.boot_id = RandomBootId();
   options.place = {.backend = flags.backend, .frontend = flags.frontend};
+  options.reconcile.session_count_first = flags.server_limit;
   options.interval = absl::Seconds(flags.interval_seconds);
   return options;
 }
@@ -161,7 +127,7 @@ int Run(const Flags& flags) {
   sigaddset(&ends, SIGINT);
   pthread_sigmask(SIG_BLOCK, &ends, nullptr);
 
-  const Log log(flags.log_format);
+  SetUpNodeLog(flags.log_format == "json" ? LogFormat::kJson : LogFormat::kText);
   Waker waker;
   std::thread signals([&] {
     int signal = 0;
@@ -170,26 +136,26 @@ int Run(const Flags& flags) {
   });
   haproxy::StatsSocket line({.path = flags.socket_path});
   haproxy::Agent agent(line, OptionsOf(flags));
-  StreamClient stream({.controllers = flags.controllers}, HandlersOf(agent, waker, log));
-  log.Line("agent_started", {{"balancer", flags.balancer_id}, {"backend", flags.backend}});
+  StreamClient stream({.controllers = flags.controllers}, HandlersOf(agent, waker));
+  LogLine(LogLevel::kInfo, {{"event", "agent_started"}, {"balancer", flags.balancer_id}, {"backend", flags.backend}});
   // The first look comes before the stream, so that the hello knows whom it speaks for.
   haproxy::Turn turn = agent.Round(absl::Now());
   stream.Start();
   do {
-    LogTurn(log, turn, flags);
+    LogTurn(turn, flags);
     if (turn.urgency != v1::URGENCY_UNSPECIFIED) stream.Urgent(turn.urgency);
     if (!waker.Sleep(turn.pause)) break;
     turn = agent.Round(absl::Now());
   } while (true);
   stream.Stop(v1::Goodbye::REASON_STOPPING);
   signals.join();
-  log.Line("agent_stopped", {{"balancer", flags.balancer_id}});
+  LogLine(LogLevel::kInfo, {{"event", "agent_stopped"}, {"balancer", flags.balancer_id}});
   return 0;
 }
 
 // Names end up in commands to HAProxy.
 std::string BadName(const std::string& name) {
-  const absl::Status status = haproxy::CheckServerName(name);
+  const absl::Status status = haproxy::CheckProxyName(name);
   return status.ok() ? "" : std::string(status.message());
 }
 
@@ -207,6 +173,10 @@ int Main(int argc, char** argv) {
   app.add_option("--cluster", flags.cluster, "Cluster it belongs to; default: the controller's only one");
   app.add_option("--interval", flags.interval_seconds, "Seconds between looks at HAProxy")
       ->check(CLI::Range(0.02, 60.0))
+      ->capture_default_str();
+  app.add_option("--server-limit", flags.server_limit,
+                 "Mode http: limit of a server that is added before the controller sets one; 0: none")
+      ->check(CLI::Range(int64_t{0}, haproxy::HaproxyControl::kSessionsMax))
       ->capture_default_str();
   app.add_option("--log-format", flags.log_format, "text or json")->check(CLI::IsMember({"text", "json"}));
   CLI11_PARSE(app, argc, argv);

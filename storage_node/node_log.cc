@@ -6,7 +6,7 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
-#include "storage_node/file_server/http_rules.h"
+#include "controller/base/json_string.h"
 
 namespace headroom {
 namespace {

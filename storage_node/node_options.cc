@@ -16,7 +16,7 @@ constexpr char kFooter[] = R"(
 Examples:
   headroom-node --data-dir /srv/files --listen 0.0.0.0:8080
   headroom-node --data-dir /tmp/files --listen 127.0.0.1:0 --connection-limit 200 --idle-timeout 30s
-  headroom-node --data-dir /srv/files --listen 10.0.0.7:8080 --controller 10.0.0.2:7400 --state-file /var/lib/node.state
+  headroom-node --data-dir /srv/files --listen 10.0.0.7:8080 --controller 10.0.0.2:7600 --state-file /var/lib/node.state
   headroom-node --data-dir /tmp/files --device-latency 20ms --device-parallel 8     (a declared, emulated device)
 
   curl -T photo.jpg http://127.0.0.1:8080/a/photo.jpg      curl 'http://127.0.0.1:8080/a/?limit=100'

@@ -47,7 +47,8 @@ void RememberHold(State& state, absl::Time at, const HoldChanged& hold) {
 }
 
 // What the number of nodes remembers of this tick's answer.
-void RememberScale(ScaleMemory& scale, const FleetSummary& summary, const Decision& decision, const Policy& policy) {
+void RememberScale(State& state, const FleetSummary& summary, const Decision& decision, const Policy& policy) {
+  ScaleMemory& scale = state.scale;
   const absl::Time now = decision.at;
   const bool grows = std::any_of(decision.actions.begin(), decision.actions.end(), [](const Action& action) {
     return std::holds_alternative<LaunchNode>(action.body) || std::holds_alternative<CancelDrain>(action.body);
@@ -55,7 +56,7 @@ void RememberScale(ScaleMemory& scale, const FleetSummary& summary, const Decisi
   const bool shrinks = std::any_of(decision.actions.begin(), decision.actions.end(),
                                    [](const Action& action) { return std::holds_alternative<DrainNode>(action.body); });
   if (grows) {
-    if (now - scale.step_began_at >= policy.nodes.lead_time) {
+    if (now - scale.step_began_at >= state.fleet.learned_lead_time().value_or(policy.nodes.lead_time)) {
       scale.step_began_at = now;
       scale.step_base = summary.effective;
     }
@@ -139,7 +140,7 @@ Decision Autoscaler::Tick(absl::Time now) {
   Append(decision.actions, PlanRebalance(state_, summary, policy_, now));
   Append(decision.actions, PlanLook(state_, policy_, now));
   NameActions(decision, policy_.cluster);
-  RememberScale(state_.scale, summary, decision, policy_);
+  RememberScale(state_, summary, decision, policy_);
 
   decision.alarms = std::move(limits.alarms);
   RaiseAlarms({state_, summary, policy_, guards.wanted, decision.demands, now}, decision.alarms);

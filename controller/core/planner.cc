@@ -52,6 +52,8 @@ void Grow(const State& state, const Policy& policy, const NodePlan& plan, int mi
         Make(state, node->id, MakeReason(ReasonCode::kCancelDrain, node->id, plan.desired), CancelDrain{}));
     --missing;
   }
+  // A fleet that nobody has listed looks empty: what runs already must not be launched again.
+  if (state.fleet.last_listed_at() == absl::InfinitePast()) return;
   std::map<std::string, int> zones = NodesByZone(state.fleet);
   for (; missing > 0; --missing) {
     actions.push_back(Make(state, "", MakeReason(ReasonCode::kLaunchForDemand, plan.desired, plan.signal),

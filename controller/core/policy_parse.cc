@@ -182,7 +182,7 @@ void CheckLimits(const FleetLimitPolicy& limits, Faults& faults) {
   faults.Within("limits.decay_half_life", law.decay_half_life, absl::Milliseconds(100), kLongest);
   faults.Within("limits.peak_window", limits.peak_window, absl::Seconds(1), kLongest);
   faults.Within("limits.idle_timeout_min", law.idle_timeout_min, absl::Milliseconds(100), kLongest);
-  faults.Within("limits.lease", limits.lease, absl::Seconds(1), absl::Hours(24));
+  faults.Within("limits.lease", limits.lease, absl::Seconds(1), absl::Hours(1));
   faults.Within("limits.watch", law.watch, absl::ZeroDuration(), absl::Hours(24));
   faults.Within("limits.latency_ratio_max", law.latency_ratio_max, 1.01, 1000.0);
   faults.Within("limits.budget", limits.budget_count, int64_t{0}, int64_t{1'000'000'000});
@@ -209,7 +209,7 @@ void CheckControl(const Policy& policy, Faults& faults) {
   faults.Within("control.tick", control.tick, absl::Milliseconds(10), absl::Minutes(10));
   faults.Within("control.urgent_tick", control.urgent_tick, absl::Milliseconds(1), absl::Minutes(10));
   faults.AtMost("control.urgent_tick", control.urgent_tick, "control.tick", control.tick);
-  faults.Within("control.report_interval", control.report_interval, absl::Milliseconds(10), absl::Minutes(10));
+  faults.Within("control.report_interval", control.report_interval, absl::Milliseconds(20), absl::Minutes(5));
   faults.AtMost("control.report_interval", control.report_interval, "control.silent_after", control.silent_after);
   faults.Within("control.silent_after", control.silent_after, absl::Milliseconds(20), kLongest);
   faults.AtMost("control.silent_after", control.silent_after, "control.lost_after", control.lost_after);

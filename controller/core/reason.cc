@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
 
 namespace headroom {
 namespace {
@@ -24,12 +25,11 @@ struct Row {
 #define HR_FACTS_RETRY_STORM                                                                      \
   "[there are {attempts} attempts for each request|the protocol does not count retries][ (usual " \
   "{usual_attempts})][; new connections are {arrivals_ratio}x and answers {answers_ratio}x their usual]."
-#define HR_FACTS_BAD_DEPLOY                                                                         \
-  "[no server version or configuration changed in the last {window}][ (the newest is {newest} "     \
-  "old)][{changed%} of the nodes changed version or configuration {age} ago][; {errors_there%} of " \
-  "their answers are server errors][ (elsewhere or before: {errors_elsewhere%})][; half of them "   \
-  "take less than {p50_there}][ (elsewhere or before: {p50_elsewhere})][; only {told%} of the "     \
-  "nodes tell their version]."
+#define HR_FACTS_BAD_DEPLOY                                                                                            \
+  "[no server version or configuration changed in the last {window}|{changed%} of the nodes changed version or "       \
+  "configuration {age} ago|no node tells its version][ (the newest is {newest} old)][; {errors_there%} of their "      \
+  "answers are server errors][ (elsewhere or before: {errors_elsewhere%})][; half of them take less than {p50_there}]" \
+  "[ (elsewhere or before: {p50_elsewhere})][; only {told%} of the nodes tell their version]."
 #define HR_FACTS_SOFTWARE \
   "{errors_slots_free} of {answers} answers a second are server errors while slots are free, {errors} in all."
 #define HR_FACTS_NETWORK                                                                            \
@@ -159,8 +159,8 @@ constexpr Row kRows[] = {
     {ReasonCode::kDiagnosisRetryStorm, "diagnosis_retry_storm",
      "A retry storm: [each request is tried {attempts} times|retries are not counted by the protocol, but the pattern "
      "is "
-     "theirs][ (usual {usual_attempts})][; new connections are {arrivals_ratio}x their usual while answers are only "
-     "{answers_ratio}x][, {rejected} connections a second are rejected]."},
+     "theirs][ (usual {usual_attempts})][; first attempts are {first_ratio}x their usual][; new connections are "
+     "{arrivals_ratio}x][ and answers {answers_ratio}x][; {rejected} connections a second are rejected]."},
     {ReasonCode::kDiagnosisBadDeploy, "diagnosis_bad_deploy",
      "A bad deploy: {version} came to {changed%} of the nodes {age} ago[; {errors_there%} of their answers are server "
      "errors][ (elsewhere or before: {errors_elsewhere%})][; half of them take less than {p50_there}][ (elsewhere or "
@@ -355,11 +355,12 @@ class Rendering {
   }
 
   void AppendClause(absl::string_view clause) {
-    const size_t bar = clause.find('|');
-    if (IsComplete(clause.substr(0, bar))) {
-      Append(clause.substr(0, bar));
-    } else if (bar != absl::string_view::npos) {
-      Append(clause.substr(bar + 1));
+    const std::vector<absl::string_view> ways = absl::StrSplit(clause, '|');
+    const auto way = std::find_if(ways.begin(), ways.end(), [this](absl::string_view w) { return IsComplete(w); });
+    if (way != ways.end()) {
+      Append(*way);
+    } else if (ways.size() > 1) {
+      Append(ways.back());
     }
   }
 

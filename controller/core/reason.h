@@ -81,7 +81,8 @@ enum class ReasonCode : uint16_t {
   kDiagnosisCannotTell,  // [slots taken], rejections/s, [errors], [p50 ratio], [likeliest cause], [its score]
   kDiagnosisSurge,       // [nodes at limit], nodes, open, limit, waiting, [demand ratio], [new connections ratio],
                          // [answers ratio], [active share], [p50], [usual p50]
-  kDiagnosisRetryStorm,  // [attempts per request], [its usual], [new connections ratio], [answers ratio], rejections/s
+  kDiagnosisRetryStorm,  // [attempts per request], [its usual], [first attempts ratio], [new connections ratio],
+                         // [answers ratio], rejections/s
   kDiagnosisBadDeploy,   // version, changed share, age, [errors there], [errors elsewhere or before], [p50 there], [p50
                          // elsewhere or before]
   kDiagnosisSoftware,    // errors/s while slots free, answers/s, [usual error ratio], slots taken
@@ -96,7 +97,7 @@ enum class ReasonCode : uint16_t {
   // causes above.
   kNotSurge,       // [slots taken], rejections/s, [demand ratio]
   kNotRetryStorm,  // [attempts per request], [its usual], [new connections ratio], [answers ratio]
-  kNotBadDeploy,   // [window in which nothing changed], [age of the newest], [changed share], [age of the change],
+  kNotBadDeploy,   // [window in which nothing changed], [changed share], [age of the change], [age of the newest],
                    // [errors there], [errors elsewhere or before], [p50 there], [p50 elsewhere or before], [told share]
   kNotSoftware,    // errors/s while slots free, answers/s, errors/s
   kNotNetwork,     // [retransmit ratio], [its usual], [failed connects/s], [of them to nodes with free slots],
@@ -191,8 +192,8 @@ absl::string_view ReasonName(ReasonCode code);
 // The code of a name; kNone when there is none.
 ReasonCode ReasonOfName(absl::string_view name);
 // The sentence with {placeholders}; the arguments stand in the order in which their names appear first. {name%} shows a
-// ratio in percent, {name#} bytes with their unit. [a clause|another] is shown when all its arguments are there, else
-// the other one, or nothing.
+// ratio in percent, {name#} bytes with their unit. [a clause|another] shows the first one whose arguments are all
+// there; where none is, the last of several or nothing.
 absl::string_view ReasonSentence(ReasonCode code);
 // Names of the placeholders in order, without their marks.
 std::vector<std::string> ReasonArgumentNames(ReasonCode code);

@@ -40,6 +40,15 @@ class Provider {
   virtual absl::Status Terminate(const NodeId& node, absl::Duration timeout) = 0;
 };
 
+// NodeControl: the way to nodes, for grants, sheds, drains, cancelled drains and server lists. The server's streams are
+// one; a provider whose nodes live inside the process is the other. Never blocks; thread-safe.
+// UNAVAILABLE, NOT_FOUND: the node does not listen now, the next tick decides anew.
+class NodeControl {
+ public:
+  virtual ~NodeControl() = default;
+  virtual absl::Status Send(const Action& action) = 0;
+};
+
 // MachineLister: the only part of a provider that a dry run may hold.
 class MachineLister {
  public:

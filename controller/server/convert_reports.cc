@@ -252,6 +252,7 @@ absl::StatusOr<NodeHello> ToNodeHello(const v1::Hello& in) {
 
 absl::StatusOr<NodeReport> ToNodeReport(const v1::NodeLoad& in) {
   Checker check;
+  check.Present("uptime", in.has_uptime());
   check.Present("connections", in.has_connections());
   check.Present("limits", in.has_limits());
   check.Present("work", in.has_work());

@@ -44,7 +44,7 @@ void LiveExecutor::Start(const Action& action) {
   } else if (std::holds_alternative<ListMachines>(action.body)) {
     Dispatch(action, [this](const Action& list) { return List(list); });
   } else {
-    const absl::Status sent = ports_.channels.Send(action);
+    const absl::Status sent = ports_.nodes.Send(action);
     // A node that is away is no fault of anybody: the next tick sees it and decides anew.
     ports_.finish(action, ToFinished(action, sent.ok() ? sent : absl::UnavailableError(sent.message())));
   }

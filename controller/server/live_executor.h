@@ -9,7 +9,6 @@
 #include "controller/providers/provider.h"
 #include "controller/runtime/executor.h"
 #include "controller/server/load_service.h"
-#include "controller/server/node_channels.h"
 #include "controller/server/worker_pool.h"
 
 namespace headroom {
@@ -30,7 +29,7 @@ struct ProviderDeadlines {
 class LiveExecutor final : public Executor {
  public:
   struct Ports {
-    NodeChannels& channels;
+    NodeControl& nodes;
     Provider& provider;
     Post post;
     Finish finish;

@@ -14,6 +14,7 @@
 #include "absl/time/time.h"
 
 #include "controller/core/action.h"
+#include "controller/providers/provider.h"
 #include "headroom/v1/load.pb.h"
 
 namespace headroom {
@@ -83,12 +84,12 @@ class StreamRegistry {
 };
 
 // NodeChannels: the live controller's way to nodes and balancers.
-class NodeChannels final : public StreamRegistry {
+class NodeChannels final : public StreamRegistry, public NodeControl {
  public:
   using StreamRegistry::StreamRegistry;
   // Hands a grant, shed, drain, cancelled drain or server list to the stream it is for. NOT_FOUND: not connected.
   // Anything else is a bug of the caller.
-  absl::Status Send(const Action& action);
+  absl::Status Send(const Action& action) override;
 
  private:
   v1::DirectiveMode mode() const override { return v1::DIRECTIVE_MODE_LIVE; }

@@ -106,7 +106,10 @@ void Acceptor::CountWaiting() {
   gate_.NoteWaiting(std::max<int64_t>(waiting - counted_, 0), waiting);
   counted_ = waiting;
   const absl::Duration min_age = gate_.limits().shed_idle_min_age;
-  if (min_age > absl::ZeroDuration()) gate_.ShedIdle(MonotonicNow(), waiting - gate_.connections().closing(), min_age);
+  if (min_age == absl::ZeroDuration()) return;
+  // Slots whose connections are on their way out, or in, are not shed for a second time.
+  const int64_t in_transit = gate_.open() - gate_.connections().live();
+  gate_.ShedIdle(MonotonicNow(), waiting - in_transit, min_age);
 }
 
 void Acceptor::QueueIsEmpty() {

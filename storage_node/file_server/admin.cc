@@ -14,6 +14,7 @@
 #include <boost/beast/http/read.hpp>
 #include <boost/beast/http/string_body.hpp>
 
+#include "controller/base/json_string.h"
 #include "storage_node/file_server/http_rules.h"
 
 namespace headroom {

@@ -1,8 +1,8 @@
 #include "storage_node/file_server/file_server.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
+#include <csignal>
+#include <functional>
 #include <optional>
 #include <utility>
 
@@ -59,6 +59,15 @@ absl::Status Bind(Listener& listener, const std::string& text) {
 
 int ThreadCount(int wanted) {
   return wanted > 0 ? wanted : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
+
+// sendfile(2) to a closed connection raises SIGPIPE and takes no flag against it.
+void RunLoop(asio::io_context& context) {
+  sigset_t broken_pipe;
+  sigemptyset(&broken_pipe);
+  sigaddset(&broken_pipe, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &broken_pipe, nullptr);
+  context.run();
 }
 
 // A thread with its own event loop: its connections never leave it.
@@ -169,10 +178,8 @@ void FileServer::Run() {
   asio::co_spawn(control, ServeAdmin(*this, parts.admin_listener, control), asio::detached);
   asio::co_spawn(control, Sweep(), asio::detached);
   if (options_.boot_delay > absl::ZeroDuration()) asio::co_spawn(control, Boot(), asio::detached);
-  parts.threads.emplace_back([&parts] { parts.control.context.run(); });
-  for (auto& worker : parts.workers) {
-    parts.threads.emplace_back([context = &worker->context] { context->run(); });
-  }
+  parts.threads.emplace_back(&RunLoop, std::ref(parts.control.context));
+  for (auto& worker : parts.workers) parts.threads.emplace_back(&RunLoop, std::ref(worker->context));
 }
 
 Awaitable<void> FileServer::Boot() {

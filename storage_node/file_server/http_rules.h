@@ -59,6 +59,4 @@ absl::StatusOr<absl::Time> ParseHttpDate(absl::string_view text);
 // "text/html" for "a/b.html"; "application/octet-stream" when unknown.
 absl::string_view ContentType(absl::string_view name);
 
-std::string JsonString(absl::string_view text);  // quoted and escaped; bytes that are not ASCII pass as they are
-
 }  // namespace headroom

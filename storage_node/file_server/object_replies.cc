@@ -7,6 +7,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 
+#include "controller/base/json_string.h"
+
 namespace headroom {
 namespace {
 

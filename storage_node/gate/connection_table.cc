@@ -192,10 +192,10 @@ int64_t ConnectionTable::idle() const {
   return idle;
 }
 
-int64_t ConnectionTable::closing() const {
-  int64_t closing = 0;
-  ForEach([&](const Entry& entry) { closing += entry.state.load(std::memory_order_relaxed) == kClosing; });
-  return closing;
+int64_t ConnectionTable::live() const {
+  int64_t live = 0;
+  ForEach([&](const Entry& entry) { live += entry.state.load(std::memory_order_relaxed) != kClosing; });
+  return live;
 }
 
 }  // namespace headroom

@@ -23,7 +23,8 @@ struct ClientAddress {
 
   static ClientAddress Of(const sockaddr_storage& peer);
   std::string ToString() const;  // "10.0.0.7", "2001:db8::1"
-  auto operator<=>(const ClientAddress&) const = default;
+  bool operator==(const ClientAddress&) const = default;
+  bool operator<(const ClientAddress& other) const { return bytes < other.bytes; }
 };
 
 // ConnectionCensus: who is connected at one moment, for a report each second.
@@ -98,7 +99,7 @@ class ConnectionTable {
 
   ConnectionCensus Census(absl::Time now, int top_clients) const;
   int64_t idle() const;
-  int64_t closing() const;
+  int64_t live() const;  // tracked, and not chosen to be closed
 
  private:
   friend class TrackedConnection;

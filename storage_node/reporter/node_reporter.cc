@@ -18,7 +18,7 @@ constexpr int kProtocolVersion = 1;
 constexpr int kTopClients = 8;
 constexpr absl::Duration kCalmInterval = absl::Seconds(1);
 constexpr absl::Duration kPressedInterval = absl::Milliseconds(200);
-constexpr absl::Duration kWakeGap = absl::Milliseconds(20);
+constexpr absl::Duration kCensusInterval = absl::Milliseconds(200);  // it grows with the connections: 2 ms for 10,000
 constexpr absl::Duration kRememberInterval = absl::Minutes(1);
 constexpr double kDescriptorRatioMax = 0.9;
 
@@ -53,6 +53,7 @@ NodeReporter::NodeReporter(NodeReporterOptions options, ReportedServer server)
       keeper_({.configured = ConfiguredLimits(server_.gate),
                .policy = options_.policy,
                .term_max_seen = memory_.hello().term_max_seen()}),
+      configured_(ConfiguredLimits(server_.gate)),
       in_force_(server_.gate.limits()),
       stream_(options_.stream, Handlers()) {
   history_.Recall(memory_.hello().learned());
@@ -72,18 +73,18 @@ void NodeReporter::Start() {
 void NodeReporter::Stop(v1::Goodbye::Reason reason) {
   if (!watch_.joinable()) return;
   {
-    absl::MutexLock lock(&watch_mutex_);
+    const std::lock_guard lock(watch_mutex_);
     stopping_ = true;
-    watch_wake_.SignalAll();
+    watch_wake_.notify_all();
   }
   watch_.join();
   stream_.Stop(reason);
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   Remember();
 }
 
 GrantState NodeReporter::grant_state() const {
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   return keeper_.state();
 }
 
@@ -109,7 +110,7 @@ StreamHandlers NodeReporter::Handlers() {
 // What is said.
 
 v1::Hello NodeReporter::MakeHello() {
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   v1::Hello hello = memory_.hello();
   hello.set_protocol_version(kProtocolVersion);
   hello.set_cluster(options_.cluster);
@@ -120,6 +121,8 @@ v1::Hello NodeReporter::MakeHello() {
     hello.add_capabilities(capability);
   if (server_.lifecycle) hello.add_capabilities("drain");
   *hello.mutable_limits() = LimitsInForce();
+  hello.set_configured_connection_count_max(configured_.connection_count);
+  *hello.mutable_configured_idle_timeout() = ToProto(configured_.idle_timeout);
   hello.set_term_max_seen(keeper_.term_max_seen());
   *hello.mutable_learned() = Learned();
   hello.set_address(options_.address);
@@ -137,12 +140,13 @@ v1::LoadReport NodeReporter::MakeReport(v1::Urgency urgency) {
   v1::NodeLoad& load = *report.mutable_node();
   load.set_urgency(urgency);
   load.set_state(server_.state ? server_.state() : v1::SERVER_STATE_SERVING);
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   const NodeSample sample = TakeSample(now);
-  const NodeView view{.gate = sample.gate,
-                      .census = server_.gate.connections().Census(now, kTopClients),
-                      .kernel = sample.kernel,
-                      .shed_count = shed_count_};
+  if (now - census_at_ >= kCensusInterval) {
+    census_ = server_.gate.connections().Census(now, kTopClients);
+    census_at_ = now;
+  }
+  const NodeView view{.gate = sample.gate, .census = census_, .kernel = sample.kernel, .shed_count = shed_count_};
   FillNodeLoad(view, load);
   load.set_boot_id(boot_id_);
   load.set_sequence(++sequence_);
@@ -197,7 +201,7 @@ v1::Learned NodeReporter::Learned() const {
 void NodeReporter::Obey(const v1::Directive& directive) {
   bool is_changed = false;
   {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     const GrantState before = keeper_.state();
     const NodeLimits wanted = keeper_.wanted();
     const absl::Status accepted = keeper_.Accept(directive, MonotonicNow());
@@ -269,9 +273,9 @@ void NodeReporter::Note(Pressure pressure) {
   pressed_ = pressure != Pressure::kRelieved;
   if (pressure == Pressure::kRelieved) return;
   stream_.Urgent(pressure == Pressure::kRejecting ? v1::URGENCY_REJECTION : v1::URGENCY_LIMIT_REACHED);
-  absl::MutexLock lock(&watch_mutex_);
+  const std::lock_guard lock(watch_mutex_);
   woken_ = true;
-  watch_wake_.SignalAll();
+  watch_wake_.notify_all();
 }
 
 void NodeReporter::Watch() {
@@ -279,17 +283,17 @@ void NodeReporter::Watch() {
 }
 
 bool NodeReporter::WaitForTurn() {
-  absl::MutexLock lock(&watch_mutex_);
+  std::unique_lock lock(watch_mutex_);
   const absl::Time deadline = MonotonicNow() + (pressed_ ? kPressedInterval : kCalmInterval);
   while (!stopping_ && !woken_ && MonotonicNow() < deadline) {
-    watch_wake_.WaitWithTimeout(&watch_mutex_, deadline - MonotonicNow());
+    watch_wake_.wait_for(lock, absl::ToChronoNanoseconds(deadline - MonotonicNow()));
   }
   woken_ = false;
   return !stopping_;
 }
 
 void NodeReporter::Look(absl::Time now) {
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   const NodeSample sample = TakeSample(now);
   history_.Add(sample, now);
   TellPressure(sample);

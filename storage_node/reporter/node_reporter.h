@@ -1,9 +1,11 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
@@ -11,7 +13,6 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/string_view.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 
 #include "headroom/v1/load.pb.h"
@@ -101,13 +102,16 @@ class NodeReporter {
   const std::string boot_id_;
   const absl::Time started_at_;
 
-  mutable absl::Mutex mutex_;
+  mutable std::mutex mutex_;
   Sampler sampler_ ABSL_GUARDED_BY(mutex_);
   NodeHistory history_ ABSL_GUARDED_BY(mutex_);
   NodeMemory memory_ ABSL_GUARDED_BY(mutex_);
   GrantKeeper keeper_ ABSL_GUARDED_BY(mutex_);
+  const NodeLimits configured_;  // the server's own
   GateLimits in_force_ ABSL_GUARDED_BY(mutex_);  // as this reporter left them
   std::string bound_by_ ABSL_GUARDED_BY(mutex_);
+  ConnectionCensus census_ ABSL_GUARDED_BY(mutex_);
+  absl::Time census_at_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   uint64_t sequence_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t shed_count_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t rejected_told_ ABSL_GUARDED_BY(mutex_) = 0;
@@ -116,10 +120,10 @@ class NodeReporter {
   std::string learned_told_ ABSL_GUARDED_BY(mutex_);
 
   std::atomic<bool> pressed_{false};
-  absl::Mutex watch_mutex_;
+  std::mutex watch_mutex_;
   bool stopping_ ABSL_GUARDED_BY(watch_mutex_) = false;
   bool woken_ ABSL_GUARDED_BY(watch_mutex_) = false;
-  absl::CondVar watch_wake_;
+  std::condition_variable watch_wake_;
   std::thread watch_;
 
   StreamClient stream_;

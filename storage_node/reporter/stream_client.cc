@@ -72,12 +72,14 @@ void StreamClient::Start() {
 void StreamClient::Stop(v1::Goodbye::Reason reason) {
   if (!thread_.joinable()) return;
   {
-    absl::MutexLock lock(&mutex_);
+    std::unique_lock lock(mutex_);
     stopping_ = true;
     reason_ = reason;
-    wake_.SignalAll();
+    wake_.notify_all();
     // A controller that does not read would hold the goodbye for ever.
-    if (!mutex_.AwaitWithTimeout(absl::Condition(&done_), options_.goodbye_timeout) && context_ != nullptr) {
+    const bool ended =
+        wake_.wait_for(lock, absl::ToChronoNanoseconds(options_.goodbye_timeout), [this] { return done_; });
+    if (!ended && context_ != nullptr) {
       context_->TryCancel();
     }
   }
@@ -85,29 +87,29 @@ void StreamClient::Stop(v1::Goodbye::Reason reason) {
 }
 
 void StreamClient::Urgent(v1::Urgency urgency) {
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   if (urgency_ != v1::URGENCY_UNSPECIFIED && urgency_ <= urgency) return;
   urgency_ = urgency;
-  wake_.SignalAll();
+  wake_.notify_all();
 }
 
 std::string StreamClient::Controller() const {
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   return controller_;
 }
 
 absl::Time StreamClient::LastDirectiveTime() const {
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   return last_directive_at_;
 }
 
 bool StreamClient::IsStopping() const {
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   return stopping_;
 }
 
 void StreamClient::SetContext(grpc::ClientContext* context) {
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   context_ = context;
   controller_.clear();
   stream_ended_ = false;
@@ -122,12 +124,13 @@ void StreamClient::Run() {
     if (handlers_.link) handlers_.link(controller, lost);
     if (!PauseFor(NextPause(lost))) break;
   }
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   done_ = true;
+  wake_.notify_all();
 }
 
 absl::Duration StreamClient::NextPause(const absl::Status& lost) {
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   const int round = failure_count_++ / static_cast<int>(options_.controllers.size());
   const bool keep_away =
       lost.code() == absl::StatusCode::kResourceExhausted || lost.code() == absl::StatusCode::kAlreadyExists;
@@ -138,8 +141,8 @@ absl::Duration StreamClient::NextPause(const absl::Status& lost) {
 }
 
 bool StreamClient::PauseFor(absl::Duration pause) {
-  absl::MutexLock lock(&mutex_);
-  return !mutex_.AwaitWithTimeout(absl::Condition(&stopping_), pause);
+  std::unique_lock lock(mutex_);
+  return !wake_.wait_for(lock, absl::ToChronoNanoseconds(pause), [this] { return stopping_; });
 }
 
 absl::Status StreamClient::WaitUntilReady(grpc::Channel& channel) const {
@@ -181,7 +184,7 @@ void StreamClient::WriteReports(Stream& stream) {
   }
   v1::LoadReport goodbye;
   {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     if (!stopping_) return;
     goodbye.mutable_goodbye()->set_reason(reason_);
   }
@@ -190,7 +193,7 @@ void StreamClient::WriteReports(Stream& stream) {
 
 // Waits until a report is due. Nothing: the stream has ended, or the client stops.
 std::optional<v1::Urgency> StreamClient::NextTurn() {
-  absl::MutexLock lock(&mutex_);
+  std::unique_lock lock(mutex_);
   while (!stopping_ && !stream_ended_) {
     const absl::Duration gap = urgency_ == v1::URGENCY_UNSPECIFIED ? report_interval_ : options_.urgent_gap;
     const absl::Duration now = MonotonicNow();
@@ -198,7 +201,7 @@ std::optional<v1::Urgency> StreamClient::NextTurn() {
       sent_at_ = now;
       return std::exchange(urgency_, v1::URGENCY_UNSPECIFIED);
     }
-    wake_.WaitWithTimeout(&mutex_, sent_at_ + gap - now);
+    wake_.wait_for(lock, absl::ToChronoNanoseconds(sent_at_ + gap - now));
   }
   return std::nullopt;
 }
@@ -206,22 +209,22 @@ std::optional<v1::Urgency> StreamClient::NextTurn() {
 void StreamClient::ReadDirectives(Stream& stream, const std::string& controller) {
   v1::Directive directive;
   while (stream.Read(&directive)) NoteDirective(directive, controller);
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   stream_ended_ = true;
-  wake_.SignalAll();
+  wake_.notify_all();
 }
 
 void StreamClient::NoteDirective(const v1::Directive& directive, const std::string& controller) {
   bool is_first = false;
   {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     is_first = std::exchange(controller_, controller).empty();
     failure_count_ = 0;
     last_directive_at_ = absl::Now();
     const absl::Duration pace = FromProto(directive.report_interval());
     if (pace >= kReportIntervalMin && pace <= kReportIntervalMax) {
       report_interval_ = pace;
-      wake_.SignalAll();
+      wake_.notify_all();
     }
   }
   if (is_first && handlers_.link) handlers_.link(controller, absl::OkStatus());

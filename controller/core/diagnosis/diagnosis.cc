@@ -57,18 +57,19 @@ void SeeVariants(const Fleet& fleet, ClusterSeries& series, absl::Time now) {
 // What is usual was learned before the onset. When slots have been well used for a whole window and nobody was hurt,
 // that is how it is now.
 void ForgetOldTimes(const Policy& policy, DiagnosisMemory& memory, absl::Time now) {
-  if (now - std::max(memory.onset, memory.hurt_at) <= policy.control.baseline_window) return;
+  if (now - std::max(memory.trouble.onset, memory.hurt_at) <= policy.control.baseline_window) return;
   memory.series.ForgetUsual();
-  memory.onset = now;
+  memory.trouble.onset = now;
 }
 
-void TrackTrouble(const Symptoms& symptoms, DiagnosisMemory& memory, absl::Time now) {
+void TrackTrouble(const Symptoms& symptoms, const Evidence& evidence, DiagnosisMemory& memory, absl::Time now) {
   if (symptoms.Any()) {
-    memory.onset = std::min(memory.onset, now);
+    memory.trouble.onset = std::min(memory.trouble.onset, now);
     memory.ill_at = now;
     if (!symptoms.IsMild()) memory.hurt_at = now;
+    if (evidence.at_limit > 0) memory.trouble.full_at = std::min(memory.trouble.full_at, now);
   } else if (now - memory.ill_at >= kCalmAfter) {
-    memory.onset = absl::InfiniteFuture();
+    memory.trouble = {};
   }
 }
 
@@ -134,12 +135,14 @@ Diagnosis Diagnose(const Fleet& fleet, const FleetSummary& summary, const Policy
   ClusterSample sample = TakeSample(fleet, summary, policy, now);
   sample.Set(Metric::kFailedConnects, memory.series.CountFailedConnects(fleet.balancers()));
   SeeVariants(fleet, memory.series, now);
-  const Evidence evidence = GatherEvidence(fleet, policy, memory.series, sample, std::min(memory.onset, now));
+  const Evidence evidence = GatherEvidence(fleet, policy, memory.series, sample, memory.trouble);
 
   const Symptoms symptoms = FindSymptoms(evidence);
-  TrackTrouble(symptoms, memory, now);
-  const bool trouble = memory.onset != absl::InfiniteFuture();
-  memory.series.Add(sample, trouble ? ClusterSeries::Weather::kTrouble : ClusterSeries::Weather::kCalm,
+  TrackTrouble(symptoms, evidence, memory, now);
+  const bool trouble = memory.trouble.onset != absl::InfiniteFuture();
+  // Where nothing is known yet, slots that are well used but hurt nobody are what is usual.
+  const bool calm = !trouble || (!evidence.usual.has_value() && symptoms.IsMild());
+  memory.series.Add(sample, calm ? ClusterSeries::Weather::kCalm : ClusterSeries::Weather::kTrouble,
                     policy.control.baseline_window);
   if (trouble) ForgetOldTimes(policy, memory, now);
 
@@ -149,7 +152,8 @@ Diagnosis Diagnose(const Fleet& fleet, const FleetSummary& summary, const Policy
   } else if (symptoms.Any()) {
     const CauseScores scores = ScoreCauses(evidence);
     const Cause cause = Choose(Rank(DiscountSymptoms(scores)), memory, now);
-    const bool blip = cause == Cause::kCannotTell && memory.last.cause == Cause::kNone && now - memory.onset < kBlip;
+    const bool blip =
+        cause == Cause::kCannotTell && memory.last.cause == Cause::kNone && now - memory.trouble.onset < kBlip;
     memory.last = blip ? Healthy(evidence, fleet, memory, now) : Ill(cause, evidence, fleet, memory, scores, now);
   }
   return memory.last;

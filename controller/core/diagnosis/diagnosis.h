@@ -4,6 +4,7 @@
 
 #include "controller/core/decision.h"
 #include "controller/core/diagnosis/cluster_series.h"
+#include "controller/core/diagnosis/evidence.h"
 #include "controller/core/fleet.h"
 #include "controller/core/fleet_summary.h"
 #include "controller/core/policy.h"
@@ -14,7 +15,7 @@ namespace headroom {
 struct DiagnosisMemory {
   ClusterSeries series;
   Diagnosis last;
-  absl::Time onset = absl::InfiniteFuture();      // of the trouble; InfiniteFuture: there is none
+  TroubleTimes trouble;
   absl::Time ill_at = absl::InfinitePast();       // the last tick with a symptom
   absl::Time hurt_at = absl::InfinitePast();      // the last tick with more than well used slots
   Cause leader = Cause::kNone;                    // the cause that stands out now ...
@@ -23,7 +24,7 @@ struct DiagnosisMemory {
   static void Fields(Self& self, Visitor&& visit) {
     visit("series", self.series);
     visit("last", self.last);
-    visit("onset", self.onset);
+    visit("trouble", self.trouble);
     visit("ill_at", self.ill_at);
     visit("hurt_at", self.hurt_at);
     visit("leader", self.leader);

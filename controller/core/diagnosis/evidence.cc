@@ -12,6 +12,8 @@ namespace {
 // Idle ages of a minute and more: the last two.
 constexpr size_t kOldAges = NodeReport::kIdleAges - 2;
 constexpr absl::Duration kOldAge = absl::Minutes(1);
+// Balancers fail a few connects to a node that comes or goes.
+constexpr absl::Duration kSettled = absl::Seconds(10);
 // Below so many clients a node, the addresses are those of balancers.
 constexpr double kClientsPerNodeMin = 4;
 
@@ -268,7 +270,7 @@ void CountSilent(const Fleet& fleet, const Policy& policy, absl::Time now, Evide
     if (node.hypothetical) continue;
     const bool should_speak = node.state == NodeState::kServing || node.state == NodeState::kLost;
     if (should_speak && now - node.last_report_at > policy.control.silent_after) silent.push_back(&id);
-    const bool settled = node.state == NodeState::kServing || node.shadow_gone;
+    const bool settled = (node.state == NodeState::kServing && now - node.state_since > kSettled) || node.shadow_gone;
     evidence.is_steady = evidence.is_steady && settled;
   }
   evidence.silent = static_cast<int>(silent.size());
@@ -353,7 +355,7 @@ ClusterSample TakeSample(const Fleet& fleet, const FleetSummary& summary, const 
 }
 
 Evidence GatherEvidence(const Fleet& fleet, const Policy& policy, const ClusterSeries& series,
-                        const ClusterSample& latest, absl::Time onset) {
+                        const ClusterSample& latest, const TroubleTimes& trouble) {
   const absl::Time now = latest.at;
   Evidence evidence;
   evidence.now = Steady(series, latest);
@@ -367,14 +369,20 @@ Evidence GatherEvidence(const Fleet& fleet, const Policy& policy, const ClusterS
     evidence.open += node.OpenCount();
     evidence.waiting += node.WaitingCount();
     evidence.limit += node.LimitCount();
+    evidence.overflows += std::max(node.rates.overflows.value_or(0), node.rates.drops);
     if (node.LimitCount() > 0 && node.DemandCount() >= node.LimitCount()) ++evidence.at_limit;
     deploy.Add(node);
     spread.Add(node);
   }
+  if (trouble.full_at <= now)
+    evidence.fill_time = trouble.full_at - trouble.onset;
+  else if (evidence.at_limit > 0)
+    evidence.fill_time = now - std::min(trouble.onset, now);
   CountSilent(fleet, policy, now, evidence);
   evidence.clients_told =
       evidence.Now(Metric::kClients).value_or(0) >= kClientsPerNodeMin * std::max(1, evidence.nodes);
-  evidence.deploy = deploy.Evidence(now, onset, policy.control.deploy_window, now - series.began_at());
+  evidence.deploy =
+      deploy.Evidence(now, std::min(trouble.onset, now), policy.control.deploy_window, now - series.began_at());
   evidence.spread = std::move(spread).Evidence();
   return evidence;
 }

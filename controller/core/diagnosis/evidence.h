@@ -59,8 +59,11 @@ struct Evidence {
   bool heard_balancers = false;
   int at_limit = 0;
   int64_t open = 0, waiting = 0, limit = 0;
+  // From well used slots to the first full node; nothing: none has been full.
+  std::optional<absl::Duration> fill_time;
+  double overflows = 0;       // connections a second that full accept queues dropped
   bool clients_told = false;  // behind a TCP balancer all clients have one address
-  bool is_steady = true;      // no node starts, stops, drains or is silent
+  bool is_steady = true;      // no node has started, stopped, drained or been silent lately
   absl::Duration silent_after;
   DeployEvidence deploy;
   SpreadEvidence spread;
@@ -77,8 +80,19 @@ struct Evidence {
 // The cluster this second.
 ClusterSample TakeSample(const Fleet& fleet, const FleetSummary& summary, const Policy& policy, absl::Time now);
 
-// What the rules look at. `latest` is this second's sample, `onset` when the trouble began (now: it has not).
+// When it began; InfiniteFuture: it has not.
+struct TroubleTimes {
+  absl::Time onset = absl::InfiniteFuture();    // the first symptom
+  absl::Time full_at = absl::InfiniteFuture();  // the first full node since
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("onset", self.onset);
+    visit("full_at", self.full_at);
+  }
+};
+
+// What the rules look at. `latest` is this second's sample.
 Evidence GatherEvidence(const Fleet& fleet, const Policy& policy, const ClusterSeries& series,
-                        const ClusterSample& latest, absl::Time onset);
+                        const ClusterSample& latest, const TroubleTimes& trouble);
 
 }  // namespace headroom

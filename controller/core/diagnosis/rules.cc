@@ -84,14 +84,27 @@ double OneDeviceSlow(const Evidence& e) {
               p50 <= 0 ? 0 : Rise(spread.slowest_device_p50.value_or(0) / p50, 1.3, 2)});
 }
 
+// One client holds ever more connections, or they grow old unused.
+double LeakSeen(const Evidence& e) {
+  const double largest = e.clients_told ? e.Now(Metric::kLargestClient).value_or(0) : 0;
+  const double by_one =
+      All({Rise(largest, 0.2, 0.4), Rise(largest - e.Usual(Metric::kLargestClient).value_or(0.05), 0.1, 0.25)});
+  const double old = All({Rise(e.Now(Metric::kOldIdle), 0.3, 0.5),
+                          Rise(e.now.Or(Metric::kOldIdle, 0) - e.Usual(Metric::kOldIdle).value_or(0.1), 0.1, 0.25)});
+  return Any({by_one, old});
+}
+
 double ScoreSurge(const Evidence& e) {
-  // Answers may stand still where the slots were full before: then the newcomers alone tell, and only half.
-  const double newcomers = 0.7 * All({Rise(e.Ratio(Metric::kArrivals), 2, 4),
-                                      1 - Rise(e.Now(Metric::kOldIdle), 0.3, 0.5), 1 - LatencyUp(e)});
+  // Many that knock while answers stand still may be newcomers, or old clients that a leak has shut out. A leak fills
+  // the slots little by little, and takes them from those who worked.
+  const double at_once = e.fill_time.has_value() ? 1 - Rise(absl::ToDoubleSeconds(*e.fill_time), 2, 4) : 0;
+  const double sudden = All({at_once, Rise(e.Ratio(Metric::kAnswers), 0.8, 0.95), 1 - LeakSeen(e)});
+  const double knocking = (0.5 + 0.3 * sudden) * All({Rise(e.Ratio(Metric::kArrivals), 2, 4), 1 - LatencyUp(e)});
   const double work = Any({Rise(e.Ratio(Metric::kAnswers), 1.1, 1.35), Rise(e.Ratio(Metric::kFirstAttempts), 1.1, 1.35),
-                           e.clients_told ? Rise(e.Ratio(Metric::kClients), 1.2, 1.6) : 0, newcomers});
+                           e.clients_told ? Rise(e.Ratio(Metric::kClients), 1.2, 1.6) : 0, knocking});
   const double served = Any({0.7, 1 - LatencyUp(e), SlotsIdle(e)});
-  return All({SlotsPressed(e), Rise(e.Ratio(Metric::kDemand), 1.1, 1.4), work, served});
+  const double broad = e.spread.nodes < 2 ? 1 : Rise(e.spread.median_taken, 0.6, 0.75);
+  return All({SlotsPressed(e), Rise(e.Ratio(Metric::kDemand), 1.1, 1.4), work, served, broad});
 }
 
 double ScoreRetryStorm(const Evidence& e) {
@@ -155,7 +168,7 @@ double ScoreSoftware(const Evidence& e) {
 
 double ScoreNetwork(const Evidence& e) {
   // Full accept queues lose segments and connects too: that is the limit's doing.
-  const double not_by_limit = 1 - All({Any({Rise(e.Now(Metric::kTaken), 0.8, 0.95), Rejecting(e)}), SlotsIdle(e)});
+  const double not_by_limit = 1 - All({Rise(e.overflows, 0.5, 2), SlotsIdle(e)});
   const double usual = std::max(0.001, e.Usual(Metric::kRetransmits).value_or(0.001));
   const double lost =
       All({Rise(e.Now(Metric::kRetransmits), 0.008, 0.02), Rise(e.now.Or(Metric::kRetransmits, 0) / usual, 2.5, 5)});
@@ -177,9 +190,9 @@ double ScoreSlowDisk(const Evidence& e) {
 double ScoreCpu(const Evidence& e) {
   const double not_by_device = 1 - Any({DeviceSlow(e), OneDeviceSlow(e)});
   // Many more connections for the same work look like clients that try again; without a count nobody can tell which
-  // came first.
-  const bool retries_told = e.Now(Metric::kAttempts).has_value();
-  const double churn = retries_told ? 0 : All({Rise(e.Ratio(Metric::kArrivals), 1.8, 2.8), WorkFlat(e)});
+  // came first. At full slots they only look for a place.
+  const bool told = e.Now(Metric::kAttempts).has_value();
+  const double churn = told ? 0 : All({Rise(e.Ratio(Metric::kArrivals), 1.8, 2.8), WorkFlat(e), 1 - SlotsPressed(e)});
   return All({CpuShort(e), LatencyUp(e), not_by_device, 1 - 0.5 * churn});
 }
 
@@ -197,15 +210,11 @@ double ScoreHotNode(const Evidence& e) {
 }
 
 double ScoreClientLeak(const Evidence& e) {
-  const double largest = e.clients_told ? e.Now(Metric::kLargestClient).value_or(0) : 0;
-  const double by_one =
-      All({Rise(largest, 0.2, 0.4), Rise(largest - e.Usual(Metric::kLargestClient).value_or(0.05), 0.1, 0.25)});
-  const double old = All({Rise(e.Now(Metric::kOldIdle), 0.3, 0.5),
-                          Rise(e.now.Or(Metric::kOldIdle, 0) - e.Usual(Metric::kOldIdle).value_or(0.1), 0.1, 0.25)});
-  const double more = Any({Rise(e.Ratio(Metric::kDemand), 1.15, 1.4), by_one, old});
+  const double more = Any({Rise(e.Ratio(Metric::kDemand), 1.15, 1.4), LeakSeen(e)});
   const double not_of_many = e.clients_told ? 1 - Rise(e.Ratio(Metric::kClients), 1.3, 1.7) : 1;
-  // Newcomers that knock again and again are a sign of a surge, unless the leak itself is seen.
-  const double knocking = 0.5 * Rise(e.Ratio(Metric::kArrivals), 2, 4) * (1 - Any({by_one, old}));
+  // Many that knock may be a surge, unless the leak itself is seen or takes slots from those who worked.
+  const double knocking = 0.5 * All({Rise(e.Ratio(Metric::kArrivals), 2, 4), 1 - LeakSeen(e),
+                                     Rise(e.Ratio(Metric::kAnswers).value_or(1), 0.8, 0.95)});
   return All({SlotsPressed(e), WorkFlat(e), 1 - Rise(e.now.Or(Metric::kActiveShare, 1), 0.15, 0.35), more, not_of_many,
               1 - MedianLatencyUp(e), 1 - ErrorsUp(e), 1 - knocking});
 }

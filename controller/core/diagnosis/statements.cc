@@ -98,10 +98,10 @@ Reason FactsOfDeploy(const Evidence& e, ReasonCode code) {
   const GroupHealth elsewhere = Elsewhere(e);
   const bool told = deploy.told_share > 0, recent = deploy.is_recent;
   const auto watched = If(told && !recent, std::optional<absl::Duration>(deploy.watched));
-  return MakeReason(code, watched, If(!recent, deploy.newest_age), If(recent, deploy.changed_share),
-                    If(recent, deploy.newest_age), If(recent, deploy.there.error_ratio),
+  return MakeReason(code, watched, If(recent, deploy.changed_share), If(recent, deploy.newest_age),
+                    If(!recent, deploy.newest_age), If(recent, deploy.there.error_ratio),
                     If(recent, elsewhere.error_ratio), Latency(If(recent, deploy.there.p50)),
-                    Latency(If(recent, elsewhere.p50)), If(deploy.told_share < 1, deploy.told_share));
+                    Latency(If(recent, elsewhere.p50)), If(told && deploy.told_share < 1, deploy.told_share));
 }
 
 Reason FactsOfNetwork(const Evidence& e, ReasonCode code) {
@@ -134,7 +134,8 @@ Reason StateCause(Cause cause, const Evidence& e, const Fleet& fleet) {
       return StateSurge(e);
     case Cause::kRetryStorm:
       return MakeReason(ReasonCode::kDiagnosisRetryStorm, e.Now(Metric::kAttempts), e.Usual(Metric::kAttempts),
-                        e.Ratio(Metric::kArrivals), e.Ratio(Metric::kAnswers), e.now.Or(Metric::kRejected, 0));
+                        e.Ratio(Metric::kFirstAttempts), e.Ratio(Metric::kArrivals), e.Ratio(Metric::kAnswers),
+                        e.now.Or(Metric::kRejected, 0));
     case Cause::kBadDeploy:
       return StateBadDeploy(e);
     case Cause::kSoftware:

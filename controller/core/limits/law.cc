@@ -114,7 +114,7 @@ Step Decay(const LimitPolicy& policy, const LimitInputs& inputs, const LimitMemo
   const int64_t room = fits ? inputs.configured_count : Scaled(inputs.open_peak_count, policy.decay_peak_ratio);
   const int64_t home = std::max({inputs.configured_count, SafeLow(policy, inputs), room});
   if (limit <= home) return {limit, LimitCause::kSteady};
-  const absl::Time since = std::max(memory.changed_at, memory.calm_since);
+  const absl::Time since = std::max(memory.changed_at, memory.calm_since + policy.decay_after);
   const double halvings = absl::FDivDuration(now - since, policy.decay_half_life);
   const int64_t decayed = std::max(home, Scaled(limit, std::exp2(-std::min(halvings, 8.0))));
   const bool worth = limit - decayed >= std::max<int64_t>(4, limit / 20) || decayed == home;

@@ -8,7 +8,7 @@
 
 // The limit law: how many connections one node should admit, and how long idle ones may live. One pure function over
 // plain structs, so that the controller, a node that has lost its controller, the simulator and the planner run the
-// same rule. Why a connection limit follows demand up to ceilings, and latency only vetoes: docs/adr/0004. Evidence:
+// same rule. Why a connection limit follows demand up to ceilings, and latency only vetoes: docs/adr/0002. Evidence:
 // slots that run out are mostly idle, so latency says nothing about them, and a refused connection looks like low load.
 
 namespace headroom {
@@ -71,7 +71,7 @@ struct LimitInputs {
   int64_t waiting_count =
       0;  // outside: accept queue + max(overflows, rejections) of the last second + balancers' queues
   double open_slope_per_second = 0;        // growth of open + waiting, over the last seconds
-  int64_t active_peak_count = 0;           // p95 of active over the last 10 minutes
+  int64_t active_peak_count = 0;           // largest number of active ones of the last 10 minutes
   int64_t open_peak_count = 0;             // largest open + waiting of the peak window (1 h)
   int64_t configured_count = 0;            // the server's own limit: where decay ends. 0: none
   absl::Duration configured_idle_timeout;  // zero: never

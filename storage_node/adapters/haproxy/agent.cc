@@ -114,6 +114,7 @@ Turn Agent::Round(absl::Time now) {
   pause_ = options_.interval;
   v1::BalancerLoad load = Describe(*view);
   turn.urgency = UrgencyOf(load);
+  turn.strangers = NewStrangers(*view);
   if (const std::optional<DesiredServers> desired = DesiredNow()) {
     const std::vector<Outcome> outcomes = reconciler_.Round(control_, *desired, *view, now);
     const bool changed = std::any_of(outcomes.begin(), outcomes.end(), [](const Outcome& o) { return o.status.ok(); });
@@ -138,6 +139,16 @@ Turn Agent::Lost(absl::Status status) {
   told_.Clear();
   Publish({}, "");
   return turn;
+}
+
+std::vector<std::string> Agent::NewStrangers(const BackendView& view) {
+  std::vector<std::string> strangers;
+  for (const ServerView& server : view.servers) {
+    if (!CheckServerName(server.name).ok()) strangers.push_back(server.name);
+  }
+  if (strangers == strangers_) return {};
+  strangers_ = strangers;
+  return strangers;
 }
 
 // A failure that repeats itself is told once.
@@ -166,6 +177,7 @@ v1::BalancerLoad Agent::Describe(const BackendView& view) {
   const std::vector<int64_t> shares = QueueShares(view);
   for (size_t i = 0; i < view.servers.size(); ++i) {
     const ServerView& shown = view.servers[i];
+    if (!CheckServerName(shown.name).ok()) continue;
     v1::BalancedServer& server = *load.add_servers();
     server.set_node_id(shown.name);
     server.set_session_count(shown.session_count);

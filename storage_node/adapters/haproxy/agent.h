@@ -31,9 +31,10 @@ struct AgentOptions {
 
 // What one round found and did, for the log and the stream.
 struct Turn {
-  absl::Status haproxy;                           // OK: it answered
-  bool haproxy_changed = false;                   // it came, went, or fails otherwise than before
-  std::vector<Outcome> outcomes;                  // steps taken, and steps that failed otherwise than before
+  absl::Status haproxy;                // OK: it answered
+  bool haproxy_changed = false;        // it came, went, or fails otherwise than before
+  std::vector<Outcome> outcomes;       // steps taken, and steps that failed otherwise than before
+  std::vector<std::string> strangers;  // servers that can be no nodes: not reported, left alone; told when they change
   v1::Urgency urgency = v1::URGENCY_UNSPECIFIED;  // report at once
   absl::Duration pause;                           // until the next round
 };
@@ -74,6 +75,7 @@ class Agent {
   v1::BalancerLoad Describe(const BackendView& view);
   v1::Urgency UrgencyOf(const v1::BalancerLoad& load) const;
   void Publish(v1::BalancerLoad load, const std::string& version);
+  std::vector<std::string> NewStrangers(const BackendView& view);
   std::vector<Outcome> News(std::vector<Outcome> outcomes);
 
   const AgentOptions options_;
@@ -82,6 +84,7 @@ class Agent {
   // Of the thread of Round().
   std::map<std::string, Counters> counters_;
   std::map<std::pair<StepKind, std::string>, std::string> failing_;
+  std::vector<std::string> strangers_;
   std::optional<absl::Status> haproxy_;  // as of the last round
   absl::Duration pause_;
   v1::BalancerLoad told_;  // the load that was last made urgent, or is calm

@@ -62,6 +62,14 @@ absl::Status CheckLimit(int64_t limit, int64_t limit_max) {
   return absl::InvalidArgumentError(absl::StrCat("limit ", limit, " is not within 1 to ", limit_max));
 }
 
+template <typename IsLegal>
+absl::Status CheckName(absl::string_view name, IsLegal is_legal) {
+  if (!name.empty() && name.size() <= kNameBytesMax && std::all_of(name.begin(), name.end(), is_legal)) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat("'", name.substr(0, 80), "' is no name to be used with HAProxy"));
+}
+
 // What HAProxy says where it will not; anything else that a command does not expect is FAILED_PRECONDITION.
 absl::Status RefusalIn(absl::string_view answer) {
   if (absl::StartsWith(answer, "Permission denied")) {
@@ -110,12 +118,17 @@ absl::StatusOr<std::string> CanonicalEndpoint(absl::string_view endpoint) {
   return parts.Text();
 }
 
-absl::Status CheckServerName(absl::string_view name) {
-  const bool legal = std::all_of(name.begin(), name.end(), [](char c) {
+absl::Status CheckProxyName(absl::string_view name) {
+  return CheckName(name, [](char c) {
     return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.' || c == ':' || c == '-';
   });
-  if (legal && !name.empty() && name.size() <= kNameBytesMax) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("'", name.substr(0, 80), "' cannot name a server"));
+}
+
+absl::Status CheckServerName(absl::string_view name) {
+  return CheckName(name, [](char c) {
+    const auto letter = static_cast<unsigned char>(c);
+    return absl::ascii_islower(letter) || absl::ascii_isdigit(letter) || c == '.' || c == '-';
+  });
 }
 
 std::string HaproxyControl::Target(absl::string_view name) const {

@@ -65,7 +65,9 @@ struct BackendView {
 // "ip:port" in the form in which HAProxy prints it. INVALID_ARGUMENT: a name that would have to be resolved, or no
 // port.
 absl::StatusOr<std::string> CanonicalEndpoint(absl::string_view endpoint);
-// OK if it can be the name of a server: 1 to 253 of [A-Za-z0-9_.:-].
+// OK if it can be the name of a backend or frontend: 1 to 253 of [A-Za-z0-9_.:-].
+absl::Status CheckProxyName(absl::string_view name);
+// OK if it can be the name of a server that is a node: 1 to 253 of [a-z0-9.-]. Other servers are strangers: nobody's.
 absl::Status CheckServerName(absl::string_view name);
 
 // HaproxyControl: typed commands to one backend of one HAProxy, each guarded before it is sent and read back after.

@@ -8,8 +8,6 @@
 namespace headroom::haproxy {
 namespace {
 
-constexpr int kWeightDefault = 100;
-
 // Order of execution: what adds capacity first, what takes it away last.
 enum Rank { kGrow, kChange, kRaise, kCut, kShrink };
 
@@ -29,6 +27,7 @@ class Planner {
   std::vector<Step> Make(const ReconcileOptions& options) && {
     AddMissing();
     for (const ServerView& shown : view_.servers) {
+      if (!CheckServerName(shown.name).ok()) continue;
       const auto wanted = desired_.find(shown.name);
       if (wanted == desired_.end()) {
         RetireAbsent(shown, options.absence_grace);
@@ -121,16 +120,19 @@ class Planner {
   std::vector<RankedStep> steps_;
 };
 
-absl::Status Execute(HaproxyControl& control, const Step& step) {
+NewServer ToNewServer(const DesiredServer& server, int64_t session_count_first) {
+  NewServer added{.name = server.name, .endpoints = server.endpoints};
+  if (server.weight != 0) added.weight = server.weight;
+  const int64_t limit = server.session_count_max != 0 ? server.session_count_max : session_count_first;
+  if (limit != 0) added.session_count_max = limit;
+  return added;
+}
+
+absl::Status Execute(HaproxyControl& control, const Step& step, int64_t session_count_first) {
   const DesiredServer& server = step.server;
   switch (step.kind) {
     case StepKind::kAdd:
-      return control.Add({.name = server.name,
-                          .endpoints = server.endpoints,
-                          .weight = server.weight == 0 ? kWeightDefault : server.weight,
-                          .session_count_max = server.session_count_max == 0
-                                                   ? std::nullopt
-                                                   : std::optional<int64_t>(server.session_count_max)});
+      return control.Add(ToNewServer(server, session_count_first));
     case StepKind::kEnable:
       return control.Enable(server.name);
     case StepKind::kReady:
@@ -186,7 +188,7 @@ std::vector<Outcome> Reconciler::Round(HaproxyControl& control, const DesiredSer
   Remember(desired, view, now);
   std::vector<Outcome> outcomes;
   for (Step& step : Plan(desired, view, memory_, options_, now)) {
-    absl::Status status = Execute(control, step);
+    absl::Status status = Execute(control, step, options_.session_count_first);
     // A half-done addition is ours as well.
     if (step.kind == StepKind::kAdd && status.code() != absl::StatusCode::kAlreadyExists) {
       memory_.added.insert(step.server.name);

@@ -51,7 +51,9 @@ struct Memory {
 struct ReconcileOptions {
   int steps_per_round_max = 32;
   absl::Duration absence_grace = absl::Seconds(5);  // a server missing from the list this long is drained and removed
-  absl::Duration retry_pause = absl::Seconds(1);    // before a step that failed is tried again
+  // Mode http: the limit of a server that is added while the controller has not set one. 0: none.
+  int64_t session_count_first = 0;
+  absl::Duration retry_pause = absl::Seconds(1);  // before a step that failed is tried again
 };
 
 // Plan: the steps that bring what HAProxy shows to what is desired, most urgent first, at most `steps_per_round_max`.
@@ -64,6 +66,7 @@ struct ReconcileOptions {
 //   left alone while it is desired (an addition that was interrupted is told from it and completed);
 // - a server that we found (static, or of an agent before us) keeps its definition as long as that works: its address
 //   is changed only while it is down;
+// - a server whose name can be no node's is a stranger: never touched;
 // - limits are set only where HAProxy holds the slots (mode http), raises before cuts.
 std::vector<Step> Plan(const DesiredServers& desired, const BackendView& view, const Memory& memory,
                        const ReconcileOptions& options, absl::Time now);

@@ -5,6 +5,7 @@
 #include "gtest/gtest.h"
 
 #include "controller/providers/provider.h"
+#include "controller/providers/simulated.h"
 #include "tests/controller/providers/local_cluster.h"
 
 namespace headroom {
@@ -30,6 +31,14 @@ class LocalWorld final : public World {
  private:
   LocalCluster cluster_;
   LocalProvider& provider_;
+};
+
+class SimulatedWorld final : public World {
+ public:
+  Provider& provider() override { return provider_; }
+
+ private:
+  SimulatedProvider provider_{SimulatedProviderOptions{}};
 };
 
 struct Kind {
@@ -116,7 +125,8 @@ std::unique_ptr<World> Make() {
   return std::make_unique<Made>();
 }
 
-INSTANTIATE_TEST_SUITE_P(Providers, ProviderConformance, ::testing::Values(Kind{"Local", &Make<LocalWorld>}),
+INSTANTIATE_TEST_SUITE_P(Providers, ProviderConformance,
+                         ::testing::Values(Kind{"Local", &Make<LocalWorld>}, Kind{"Simulated", &Make<SimulatedWorld>}),
                          [](const auto& kind) { return kind.param.name; });
 
 }  // namespace

@@ -35,6 +35,7 @@ TEST(SimRunner, RunsTheCampaignIntoTheOutageWhenNobodyActs) {
   }
   EXPECT_EQ(run.cluster().model().Machines().size(), 3U);
   EXPECT_GT(run.summary().limit_changes, 0) << "a dry run decides";
+  EXPECT_TRUE(run.summary().causes.contains(Cause::kSurge));
 }
 
 TEST(SimRunner, CarriesTheClusterThroughTheCampaignAndBack) {
@@ -42,7 +43,7 @@ TEST(SimRunner, CarriesTheClusterThroughTheCampaignAndBack) {
   run.RunUntil(run.start() + absl::Minutes(15));
   EXPECT_LT(Between(run, 10, 15).failed_ratio(), 0.001);
   EXPECT_GT(run.summary().limit_changes, 0);
-  run.RunUntil(run.start() + absl::Minutes(240));
+  run.RunUntil(run.start() + absl::Minutes(100));
   EXPECT_LT(run.cluster().model().total().failed_ratio(), 0.001);
   const std::vector<Machine> machines = run.cluster().model().Machines();
   EXPECT_EQ(machines.size(), 3U);
@@ -50,6 +51,15 @@ TEST(SimRunner, CarriesTheClusterThroughTheCampaignAndBack) {
     EXPECT_EQ(run.cluster().model().Limits(machine.node).connection_count_max, 200) << machine.node;
     EXPECT_EQ(run.cluster().model().Limits(machine.node).idle_timeout, absl::Seconds(30)) << machine.node;
   }
+}
+
+TEST(SimRunner, LaunchesNothingForNodesThatRanBeforeItLooked) {
+  Scenario scenario = Campaign(Mode::kLive);
+  scenario.provider_latency = absl::Seconds(10);
+  SimRunner run(scenario);
+  run.RunUntil(run.start() + absl::Minutes(9));
+  EXPECT_EQ(run.summary().launches, 0);
+  EXPECT_EQ(run.cluster().model().Machines().size(), 3U);
 }
 
 TEST(SimRunner, RunsTheSameFromTheSameSeed) {

@@ -88,6 +88,7 @@ TEST_F(AdminTest, ShedsIdleConnectionsOnRequest) {
   Start();
   TestClient first(server_->port()), second(server_->port());
   ASSERT_EQ(first.Call("GET", "/f").status, 200);
+  ASSERT_TRUE(Eventually([&] { return gate_->Read().idle == 2; }));
   ASSERT_EQ(second.Call("GET", "/f").status, 200);
   ASSERT_TRUE(Eventually([&] { return gate_->Read().idle == 2; }));
   EXPECT_EQ(Admin("POST", "/shed?connections=1&min_age=1h").body, "{\"shed\":0}\n");

@@ -102,7 +102,10 @@ TEST_F(ConnectionsTest, WithoutLeaveNoIdleConnectionIsShedHoweverManyWait) {
 TEST_F(ConnectionsTest, WithLeaveTheLongestIdleMakesRoomForWhoWaits) {
   limits_.connections = 2;
   Start();
-  Fill(2);
+  Fill(1);
+  ASSERT_TRUE(Eventually([&] { return gate_->Read().idle == 1; }));
+  Fill(1);
+  ASSERT_TRUE(Eventually([&] { return gate_->Read().idle == 2; }));
   TestClient third(server_->port());
   ASSERT_TRUE(third.Send(kGet));
   ASSERT_TRUE(Eventually([&] { return gate_->Read().waiting == 1; }));

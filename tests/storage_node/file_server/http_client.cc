@@ -1,5 +1,6 @@
 #include "tests/storage_node/file_server/http_client.h"
 
+#include <cerrno>
 #include <cstdlib>
 
 #include "absl/strings/ascii.h"
@@ -45,6 +46,7 @@ bool TestClient::Send(absl::string_view bytes) {
 bool TestClient::Fill() {
   char bytes[65536];
   const ssize_t got = ::recv(fd_, bytes, sizeof bytes, 0);
+  ended_ = got == 0 || (got < 0 && errno == ECONNRESET);
   if (got <= 0) return false;
   buffer_.append(bytes, static_cast<size_t>(got));
   return true;

@@ -36,7 +36,7 @@ class TestClient {
  private:
   bool Fill();
   int fd_;
-  bool connected_ = false;
+  bool connected_ = false, ended_ = false;
   std::string buffer_;
 };
 

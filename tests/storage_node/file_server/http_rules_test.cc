@@ -107,10 +107,6 @@ TEST(HttpDateTest, ReadsWhatItWrites) {
   EXPECT_EQ(*ParseHttpDate("Sun, 06 Nov 1994 08:49:37 GMT"), absl::FromUnixSeconds(784111777));
 }
 
-TEST(JsonStringTest, EscapesWhatJsonForbids) {
-  EXPECT_EQ(JsonString("a\"b\\\n\x01"), "\"a\\\"b\\\\\\u000a\\u0001\"");
-}
-
 TEST(ContentTypeTest, GoesByTheEndOfTheName) {
   EXPECT_EQ(ContentType("a.HTML"), "text/html");
   EXPECT_EQ(ContentType("a"), "application/octet-stream");

@@ -92,7 +92,8 @@ TEST_F(ConnectionTableTest, ClosesTheLongestIdleFirstAndOnlyOldEnoughOnes) {
   EXPECT_TRUE(older.ServerReadsEnd());
   EXPECT_TRUE(c.closing());
   EXPECT_FALSE(old.ServerReadsEnd());
-  EXPECT_EQ(table_.closing(), 1);
+  EXPECT_EQ(table_.live(), 3);
+  EXPECT_EQ(table_.Census(now_, 0).closing, 1);
   EXPECT_EQ(table_.CloseIdle(now_, 99, absl::Seconds(10)), 1);
   EXPECT_TRUE(old.ServerReadsEnd());
   EXPECT_FALSE(young.ServerReadsEnd());

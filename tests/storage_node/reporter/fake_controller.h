@@ -1,7 +1,9 @@
 #pragma once
 
+#include <condition_variable>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
@@ -9,7 +11,6 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include <grpcpp/grpcpp.h>
 
@@ -51,46 +52,45 @@ class FakeController final : public v1::LoadService::Service {
 
   // Every stream that begins from now on is ended with `status` after its hello.
   void Refuse(grpc::Status status) {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     refusal_ = std::move(status);
   }
   // What a stream is told once it has said hello.
   void Greet(v1::Directive directive) {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     greeting_ = std::move(directive);
   }
   // Tells the newest open stream. False: there is none.
   bool Say(const v1::Directive& directive) {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     return stream_ != nullptr && stream_->Write(directive);
   }
   enum class Reading { kOn, kOff };
   void SetReading(Reading reading) {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     reading_ = reading;
+    changed_.notify_all();
   }
 
   std::vector<Arrival> Arrivals() const {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     return arrivals_;
   }
   // The first arrival, at or after index `from`, that `matches`; nothing: none came within kPatience.
-  std::optional<Arrival> Await(std::function<bool(const Arrival&)> matches, size_t from = 0) const {
-    absl::MutexLock lock(&mutex_);
+  std::optional<Arrival> Await(const std::function<bool(const Arrival&)>& matches, size_t from = 0) const {
+    std::unique_lock lock(mutex_);
     std::optional<Arrival> found;
-    const auto search = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    changed_.wait_for(lock, absl::ToChronoNanoseconds(kPatience), [&] {
       for (size_t i = from; i < arrivals_.size() && !found; ++i) {
         if (matches(arrivals_[i])) found = arrivals_[i];
       }
       return found.has_value();
-    };
-    mutex_.AwaitWithTimeout(absl::Condition(&search), kPatience);
+    });
     return found;
   }
   bool AwaitCount(size_t count) const {
-    absl::MutexLock lock(&mutex_);
-    const auto enough = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return arrivals_.size() >= count; };
-    return mutex_.AwaitWithTimeout(absl::Condition(&enough), kPatience);
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, absl::ToChronoNanoseconds(kPatience), [&] { return arrivals_.size() >= count; });
   }
 
  private:
@@ -100,7 +100,7 @@ class FakeController final : public v1::LoadService::Service {
     const int number = Enter(stream);
     v1::LoadReport report;
     while (MayRead() && stream->Read(&report)) {
-      const grpc::Status status = Note(number, report, stream);
+      grpc::Status status = Note(number, report, stream);
       if (!status.ok()) {
         Leave(stream);
         return status;
@@ -110,29 +110,31 @@ class FakeController final : public v1::LoadService::Service {
     return grpc::Status::OK;
   }
   int Enter(Stream* stream) {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     stream_ = stream;
     return ++stream_count_;
   }
   void Leave(const Stream* stream) {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     if (stream_ == stream) stream_ = nullptr;
   }
   bool MayRead() {
-    absl::MutexLock lock(&mutex_);
-    const auto on = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return reading_ == Reading::kOn; };
-    return mutex_.AwaitWithTimeout(absl::Condition(&on), kPatience);
+    std::unique_lock lock(mutex_);
+    const auto is_on = [this] { return reading_ == Reading::kOn; };
+    return changed_.wait_for(lock, absl::ToChronoNanoseconds(kPatience), is_on);
   }
   grpc::Status Note(int number, const v1::LoadReport& report, Stream* stream) {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     arrivals_.push_back({report, absl::Now(), number});
+    changed_.notify_all();
     if (!refusal_.ok()) return refusal_;
     if (report.has_hello() && greeting_) stream->Write(*greeting_);
     return grpc::Status::OK;
   }
 
   int port_ = 0;
-  mutable absl::Mutex mutex_;
+  mutable std::mutex mutex_;
+  mutable std::condition_variable changed_;
   std::vector<Arrival> arrivals_ ABSL_GUARDED_BY(mutex_);
   grpc::Status refusal_ ABSL_GUARDED_BY(mutex_);
   std::optional<v1::Directive> greeting_ ABSL_GUARDED_BY(mutex_);

@@ -144,6 +144,34 @@ TEST_F(AgentTest, ReportsAnEmptyLoadWhileHaproxyIsGoneAndPutsTheListBackIn) {
   EXPECT_EQ(agent_.Load(v1::URGENCY_STATE).servers_size(), 2);
 }
 
+// One name that the wire does not allow would cost the whole report.
+TEST_F(AgentTest, LeavesServersOutThatCanBeNoNodes) {
+  haproxy_.servers["Legacy_1"] = {};
+  haproxy_.servers["a"] = {};
+  EXPECT_THAT(agent_.Round(kNow).strangers, ElementsAre("Legacy_1"));
+  const v1::BalancerLoad load = agent_.Load(v1::URGENCY_UNSPECIFIED);
+  ASSERT_EQ(load.servers_size(), 1);
+  EXPECT_EQ(load.servers(0).node_id(), "a");
+  EXPECT_THAT(agent_.Round(kNow).strangers, IsEmpty()) << "told once";
+}
+
+TEST_F(AgentTest, ModeHttpBeginsWithTheFirstLimitUntilTheControllerSetsOne) {
+  haproxy_.mode = "http";
+  AgentOptions options = Options();
+  options.reconcile.session_count_first = 200;
+  Agent agent(haproxy_, options);
+  v1::Directive directive = Live(1, {"a", "b"});
+  directive.mutable_servers(1)->set_session_count_max(50);
+  agent.Obey(directive);
+  agent.Round(kNow);
+  EXPECT_EQ(haproxy_.servers["a"].limit, 200);
+  EXPECT_EQ(haproxy_.servers["b"].limit, 50);
+  directive.mutable_servers(0)->set_session_count_max(400);
+  agent.Obey(directive);
+  agent.Round(kNow);
+  EXPECT_EQ(haproxy_.servers["a"].limit, 400);
+}
+
 TEST_F(AgentTest, CountersNeverRunBackwards) {
   haproxy_.servers["a"] = {.connect_errors = 7, .total = 100};
   LoadAfterRound();

@@ -48,6 +48,7 @@ class HaproxyE2e : public ::testing::Test {
   // Who answers `count` new connections, all open at once so that leastconn spreads them.
   std::set<std::string> Answering(int count) {
     std::vector<Client> clients;
+    clients.reserve(static_cast<size_t>(count));
     std::set<std::string> names;
     for (int i = 0; i < count; ++i) {
       clients.emplace_back(haproxy_->port());
@@ -179,6 +180,7 @@ TEST_F(HaproxyE2e, ModeHttpQueuesInHaproxyAndARaisedLimitEmptiesTheQueue) {
   ASSERT_TRUE(control_->Add(server).ok());
   EXPECT_TRUE(control_->Look()->holds_slots);
   std::vector<Client> clients;
+  clients.reserve(4);
   for (int i = 0; i < 4; ++i) clients.emplace_back(haproxy_->port());
   for (Client& client : clients) client.Send("/hold");
   ASSERT_TRUE(Eventually([&] { return BackendQueue() == 3; }));
@@ -354,6 +356,7 @@ TEST_F(AgentE2e, ModeHttpMovesTheLimitInHaproxyAndReportsItsQueueAtOnce) {
   StartAgent();
   ASSERT_TRUE(AwaitUp(1));
   std::vector<Client> clients;
+  clients.reserve(4);
   for (int i = 0; i < 4; ++i) clients.emplace_back(haproxy_->port());
   for (Client& client : clients) client.Send("/hold");
   const auto queued = AwaitLoad([](const v1::BalancerLoad& load) { return load.servers(0).queue_count() == 3; });

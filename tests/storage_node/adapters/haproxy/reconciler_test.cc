@@ -77,6 +77,7 @@ struct Case {
 
 std::vector<std::string> Names(const std::vector<Step>& steps) {
   std::vector<std::string> names;
+  names.reserve(steps.size());
   for (const Step& step : steps) names.push_back(absl::StrCat(Name(step.kind), " ", step.server.name));
   return names;
 }
@@ -162,6 +163,10 @@ INSTANTIATE_TEST_SUITE_P(
              .desired = {Wanted("a")},
              .shown = {Shown("a"), ShownMaintenance("b")},
              .absent_since = {{"b", kJustNow}}},
+        Case{.name = "leaves_a_stranger_alone",
+             .desired = {Wanted("a")},
+             .shown = {Shown("a"), Shown("Legacy_1"), ShownDraining("Legacy_2", 0)},
+             .absent_since = {{"Legacy_1", kLongAgo}, {"Legacy_2", kLongAgo}}},
         Case{.name = "completes_an_interrupted_addition",
              .desired = {Wanted("a")},
              .shown = {ShownHalfAdded("a")},

@@ -1,0 +1,112 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include <grpcpp/server.h>
+
+#include "controller/base/clock.h"
+#include "controller/providers/provider.h"
+#include "controller/runtime/config.h"
+#include "controller/runtime/control_loop.h"
+#include "controller/runtime/journal.h"
+#include "controller/server/admin_service.h"
+#include "controller/server/decision_feed.h"
+#include "controller/server/dry_run_executor.h"
+#include "controller/server/http_server.h"
+#include "controller/server/live_executor.h"
+#include "controller/server/load_service.h"
+#include "controller/server/metrics.h"
+#include "controller/server/node_channels.h"
+#include "controller/server/policy_keeper.h"
+#include "controller/server/term_keeper.h"
+
+namespace headroom {
+
+// Daemon: one running controller: the loop on a thread of its own, the services around it, and what connects them.
+// Start() brings it up or says in one sentence why not; the destructor stops it in good order: the loop first, with its
+// last commit, then the ports. Nodes keep running under their leases. Methods from the thread that started it.
+class Daemon {
+ public:
+  struct Options {
+    std::string config_path;  // for reloads and messages
+    std::string listen = "127.0.0.1";
+    int grpc_port = 0;
+    int http_port = 0;
+    std::string version;
+  };
+  // What the caller has opened.
+  struct Parts {
+    Config config;
+    std::string yaml;  // the text of `config`
+    std::unique_ptr<Journal> journal;
+    std::unique_ptr<Provider> provider;
+    NodeControl* nodes = nullptr;  // the way to the nodes; null: their streams
+    const Clock* clock = nullptr;  // of the cluster; null: the system's
+    double clock_speed = 1;        // its seconds per real second
+  };
+  static absl::StatusOr<std::unique_ptr<Daemon>> Start(Options options, Parts parts);
+  ~Daemon();
+
+  // Into the loop, for a provider whose nodes live in this process. Not after the daemon's end.
+  Post poster() {
+    return [this](Event event) { return loop_->Post(std::move(event)); };
+  }
+  int grpc_port() const { return grpc_port_; }
+  int http_port() const { return http_ == nullptr ? 0 : http_->port(); }
+
+  // Reads the policy file again, and keeps the old policy when the new one is bad.
+  void ReloadPolicy();
+  // OK when the loop decided within three of its tick intervals; else a sentence. Tells the gRPC health service too.
+  absl::Status CheckHealth();
+
+ private:
+  Daemon(Options options, Parts parts);
+  absl::Status Recover();
+  void MakeExecutor();
+  void ResumeInFlight(const Autoscaler& core);
+  absl::Status ServeGrpc();
+  absl::Status ServeHttp();
+  HttpAnswer Page(absl::string_view path);
+
+  void RunLoop();
+  void SettleTerm();
+  void OnDecision(const std::shared_ptr<const Decision>& decision);
+  void OnFinished(const Action& action, ActionFinished outcome);
+  void OnPolicy(const Config& config);
+  absl::Status Health() const;
+
+  const Options options_;
+  const SystemClock system_clock_;
+  const Clock& clock_;  // of the cluster
+  const double clock_speed_;
+  NodeControl* const nodes_;
+  std::unique_ptr<Provider> provider_;
+  std::unique_ptr<Journal> journal_;
+  PolicyKeeper policy_;
+  Metrics metrics_;
+  DecisionFeed feed_;
+  std::unique_ptr<TermKeeper> term_;
+  std::unique_ptr<ControlLoop> loop_;
+  std::unique_ptr<StreamRegistry> registry_;  // its type is the mode
+  std::unique_ptr<Executor> executor_;        // its type is the mode
+  DryRunExecutor* dry_run_ = nullptr;         // the executor, in a dry run
+  std::unique_ptr<LoadService> load_;
+  std::unique_ptr<AdminService> admin_;
+  std::unique_ptr<grpc::Server> server_;
+  int grpc_port_ = 0;
+  std::unique_ptr<HttpServer> http_;
+  std::atomic<int64_t> decided_at_nanos_{0};         // by the system clock; 0: not yet
+  absl::Time term_retry_at_ = absl::InfinitePast();  // of the loop thread
+  std::atomic<bool> stopping_{false};
+  std::thread loop_thread_;
+};
+
+}  // namespace headroom

@@ -1,0 +1,73 @@
+#include "controller/server/decision_log.h"
+
+#include <map>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+
+#include "controller/server/log.h"
+
+namespace headroom {
+namespace {
+
+bool IsQuiet(const Action& action) {
+  const auto* grant = std::get_if<GrantLimits>(&action.body);
+  return std::holds_alternative<ListMachines>(action.body) || (grant != nullptr && grant->renewal);
+}
+
+bool IsWatched(const Action& action) {
+  return ChangesMachines(action) || std::holds_alternative<DrainNode>(action.body) ||
+         std::holds_alternative<CancelDrain>(action.body);
+}
+
+// "grant_limits=3 launch=1"
+std::string CountKinds(const Decision& decision) {
+  std::map<std::string, int> counts;
+  for (const Action& action : decision.actions) {
+    if (!IsQuiet(action)) ++counts[std::string(ActionKind(action))];
+  }
+  return absl::StrJoin(counts, " ", absl::PairFormatter("="));
+}
+
+std::string FirstSentence(const Decision& decision) {
+  for (const Action& action : decision.actions) {
+    if (!IsQuiet(action)) return RenderReason(action.reason);
+  }
+  return "";
+}
+
+}  // namespace
+
+void LogDecision(const Published& published) {
+  const Decision& decision = *published.decision;
+  if (Acts(decision)) {
+    LogLine(LogLevel::kInfo, "decision")
+        .Add("sequence", static_cast<int64_t>(decision.sequence))
+        .Add("mode", decision.mode == Mode::kLive ? "live" : "dry_run")
+        .Add("serving", int64_t{decision.serving_count})
+        .Add("desired", int64_t{decision.desired_count})
+        .Add("actions", CountKinds(decision))
+        .Add("why", FirstSentence(decision));
+  }
+  if (published.diagnosis_changed) {
+    LogLine(decision.diagnosis.cause == Cause::kNone ? LogLevel::kInfo : LogLevel::kWarning, "diagnosis")
+        .Add("cause", CauseName(decision.diagnosis.cause))
+        .Add("text", RenderReason(decision.diagnosis.reason));
+  }
+}
+
+void LogOutcome(const Action& action, const ActionFinished& outcome) {
+  const bool failed = outcome.code != absl::StatusCode::kOk;
+  if (!IsWatched(action) && !(failed && !std::holds_alternative<GrantLimits>(action.body))) return;
+  LogLine line(failed ? LogLevel::kWarning : LogLevel::kInfo, "outcome");
+  line.Add("kind", ActionKind(action)).Add("action", action.id);
+  const std::string& node = action.node.empty() ? outcome.node : action.node;
+  if (!node.empty()) line.Add("node", node);
+  line.Add("result", absl::StatusCodeToString(outcome.code));
+  if (outcome.hypothetical) line.Add("hypothetical", "yes");
+  if (failed) line.Add("error", outcome.message);
+}
+
+}  // namespace headroom
