@@ -167,9 +167,7 @@ constexpr int64_t UnZigZag(uint64_t value) {
 
 template <Whole T>
 constexpr uint64_t ToWire(T value) {
-  if constexpr (std::is_enum_v<T>)
-    return static_cast<uint64_t>(value);
-  else if constexpr (std::is_signed_v<T>)
+  if constexpr (std::signed_integral<T>)
     return ZigZag(value);
   else
     return static_cast<uint64_t>(value);
@@ -351,16 +349,17 @@ class Reader {
     for (uint64_t i = 0; i < count && !failed_;) {
       Element element{};
       Get(element, part);
-      uint64_t run = 1;
       if constexpr (Whole<Element>) {
-        if (ToWire(element) == 0) run += GetVarint();
+        const uint64_t run = ToWire(element) == 0 ? 1 + GetVarint() : 1;
+        if (run == 0 || run > count - i) return Fail();
+        for (const uint64_t end = i + run; i < end; ++i) Take(list, i, element);
+      } else {
+        Take(list, i++, std::move(element));
       }
-      if (run == 0 || run > count - i) return Fail();
-      for (; run > 0; --run, ++i) Take(list, i, std::move(element));
     }
   }
   template <typename T>
-  static void Take(T& list, uint64_t index, typename T::value_type&& element) {
+  static void Take(T& list, uint64_t index, typename T::value_type element) {
     if constexpr (Growing<T>)
       list.push_back(std::move(element));
     else if (index < list.size())

@@ -49,8 +49,8 @@ void FillDefaults(v1::SimulatedProvider& simulated, int nodes_min) {
   if (!simulated.has_knee()) simulated.set_knee(300);
   if (!simulated.has_idle_timeout()) SetSeconds(*simulated.mutable_idle_timeout(), 30);
   if (simulated.phases_size() > 0) return;
-  AddPhase(simulated, 20 * 60, 450, 250);
-  AddPhase(simulated, 10 * 60, 1350, 750);
+  AddPhase(simulated, 1200, 450, 250);
+  AddPhase(simulated, 600, 1350, 750);
 }
 
 using Faults = std::vector<PolicyFault>;

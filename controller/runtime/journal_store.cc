@@ -22,7 +22,8 @@ namespace {
 constexpr int64_t kApplicationId = 0x48524a31;  // "HRJ1"
 constexpr int64_t kSchemaVersion = 1;
 constexpr int kPageBytes = 4096;
-constexpr int kTrimMax = 1000;  // rows that one commit removes at most
+constexpr size_t kRecordsMeasured = 32;  // fewer tell nothing of the size of a report
+constexpr int kTrimMax = 1000;           // rows that one commit removes at most
 
 constexpr char kSchema[] = R"sql(
 CREATE TABLE meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
@@ -198,7 +199,9 @@ absl::Status JournalStore::WriteBatch(const RecordBatch& batch) {
   const int64_t complete = batch.complete ? 1 : 0;
   HR_RETURN_IF_ERROR(insert.Bind(1, complete).BindBytes(2, body).Bind(3, Checksum(Hash(body), {complete})).Run());
   events_bytes_ += static_cast<int64_t>(body.size());
-  if (!batch.records.empty()) record_bytes_ = static_cast<int64_t>(body.size() / batch.records.size());
+  if (batch.records.size() >= kRecordsMeasured) {
+    record_bytes_ = static_cast<int64_t>((body.size() - EncodeRecords({}).size()) / batch.records.size());
+  }
   return absl::OkStatus();
 }
 

@@ -73,7 +73,7 @@ class JournalStore {
   absl::StatusOr<Recovered> Recover();
 
   const std::string& path() const { return path_; }
-  // Bytes of one recorded event in the last batch, on average.
+  // Bytes of one recorded event in the last large batch, on average; 0: not known yet.
   int64_t record_bytes() const { return record_bytes_; }
 
  private:

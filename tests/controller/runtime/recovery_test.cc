@@ -23,10 +23,11 @@ namespace headroom {
 namespace {
 
 using ::testing::Contains;
-using ::testing::Not;
 
 class RecoveryTest : public ::testing::Test {
  protected:
+  RecoveryTest() { policy_.nodes.min = policy_.nodes.max = 4; }
+
   std::unique_ptr<SqliteJournal> Open() {
     SqliteJournal::Options options;
     options.state_dir = dir_.path();
@@ -35,9 +36,10 @@ class RecoveryTest : public ::testing::Test {
     return *std::move(journal);
   }
 
-  // Runs a controller with three calm nodes and a full one for `seconds`; returns the state of its core at the end.
+  // Runs a controller with three calm nodes and a full one, and as many to launch as nodes.min asks for, for `seconds`;
+  // returns the state of its core at the end.
   std::string RunController(SqliteJournal& journal, int seconds) {
-    absl::StatusOr<Autoscaler> core = Recover(journal, LoopPolicy(), now_);
+    absl::StatusOr<Autoscaler> core = Recover(journal, policy_, now_);
     EXPECT_TRUE(core.ok()) << core.status();
     LoopWorld world(*std::move(core), journal, log_);
     world.now = now_;
@@ -57,11 +59,13 @@ class RecoveryTest : public ::testing::Test {
   }
 
   TempDir dir_;
+  Policy policy_ = LoopPolicy();
   std::vector<std::string> log_;
   absl::Time now_ = absl::FromUnixSeconds(1'700'000'000);
 };
 
 TEST_F(RecoveryTest, AKilledControllerIsBackInTheStateThatItHad) {
+  policy_.nodes.min = policy_.nodes.max = 5;
   const std::string state_file = dir_.path() + "/state-at-the-end";
   const pid_t child = fork();
   ASSERT_GE(child, 0);
@@ -90,7 +94,7 @@ TEST_F(RecoveryTest, AKilledControllerIsBackInTheStateThatItHad) {
 TEST_F(RecoveryTest, EachStartHasATermAboveAllBefore) {
   for (int64_t term = 1; term <= 3; ++term) {
     const auto journal = Open();
-    const absl::StatusOr<Autoscaler> core = Recover(*journal, LoopPolicy(), now_);
+    const absl::StatusOr<Autoscaler> core = Recover(*journal, policy_, now_);
     ASSERT_TRUE(core.ok()) << core.status();
     EXPECT_EQ(core->Save().term, term);
   }
@@ -101,17 +105,16 @@ TEST_F(RecoveryTest, DecisionsGoOnWithTheNextNumber) {
   const auto journal = Open();
   const uint64_t last = journal->Recover()->sequence_max;
   ASSERT_GT(last, 10u);
-  absl::StatusOr<Autoscaler> core = Recover(*journal, LoopPolicy(), now_);
+  absl::StatusOr<Autoscaler> core = Recover(*journal, policy_, now_);
   ASSERT_TRUE(core.ok()) << core.status();
   EXPECT_EQ(core->Tick(now_ + absl::Seconds(1)).sequence, last + 1);
 }
 
 TEST_F(RecoveryTest, AnAbsenceOfTheControllerIsNobodysLoss) {
   RunController(*Open(), 30);
-  log_.clear();
   now_ += absl::Minutes(10);
   const auto journal = Open();
-  absl::StatusOr<Autoscaler> core = Recover(*journal, LoopPolicy(), now_);
+  absl::StatusOr<Autoscaler> core = Recover(*journal, policy_, now_);
   ASSERT_TRUE(core.ok()) << core.status();
   const Decision decision = core->Tick(now_ + absl::Seconds(1));
   ASSERT_TRUE(core->fleet().nodes().contains("a"));
@@ -123,13 +126,13 @@ TEST_F(RecoveryTest, AnAbsenceOfTheControllerIsNobodysLoss) {
 }
 
 TEST_F(RecoveryTest, AMachineActionWithoutAnOutcomeIsInFlightAndNotRepeated) {
+  policy_.nodes.min = policy_.nodes.max = 5;
   RunController(*Open(), 30);
   ASSERT_THAT(log_, Contains("start launch"));
-  log_.clear();
   const auto journal = Open();
   const absl::StatusOr<Recovered> recovered = journal->Recover();
   ASSERT_FALSE(recovered->open_intents.empty());
-  absl::StatusOr<Autoscaler> core = Recover(*journal, LoopPolicy(), now_);
+  absl::StatusOr<Autoscaler> core = Recover(*journal, policy_, now_);
   ASSERT_TRUE(core.ok()) << core.status();
   for (const Action& intent : recovered->open_intents) EXPECT_TRUE(core->fleet().in_flight().contains(intent.id));
   const Decision decision = core->Tick(now_ + absl::Seconds(1));
@@ -142,13 +145,12 @@ TEST_F(RecoveryTest, AnIntentWhoseEventWasNotWrittenIsInFlightToo) {
     const Action launch{"lost-event", 1, "", {}, LaunchNode{}};
     ASSERT_TRUE(journal->CommitIntents(now_, {launch}).ok());
   }
-  absl::StatusOr<Autoscaler> core = Recover(*Open(), LoopPolicy(), now_);
+  absl::StatusOr<Autoscaler> core = Recover(*Open(), policy_, now_);
   ASSERT_TRUE(core.ok()) << core.status();
   EXPECT_TRUE(core->fleet().in_flight().contains("lost-event"));
 }
 
 TEST_F(RecoveryTest, AGapInTheRecordKeepsItsFactsAndTakesNoTicks) {
-  MemoryJournal memory(100);
   {
     const auto journal = Open();
     RunController(*journal, 5);
@@ -159,11 +161,11 @@ TEST_F(RecoveryTest, AGapInTheRecordKeepsItsFactsAndTakesNoTicks) {
     absl::StatusOr<std::unique_ptr<SqliteConnection>> file =
         SqliteConnection::Open(dir_.path() + "/journal.db", SqliteConnection::Access::kWrite);
     ASSERT_TRUE(file.ok());
-    ASSERT_TRUE((*file)->Execute("UPDATE events SET body=x'00' WHERE id=(SELECT MAX(id) - 2 FROM events)").ok());
+    ASSERT_TRUE((*file)->Execute("UPDATE events SET body=x'00' WHERE id=(SELECT MAX(id) - 1 FROM events)").ok());
   }
   const auto journal = Open();
   const absl::Time last_tick = journal->Recover()->snapshot->state.last_tick_at;
-  absl::StatusOr<Autoscaler> core = Recover(*journal, LoopPolicy(), now_);
+  absl::StatusOr<Autoscaler> core = Recover(*journal, policy_, now_);
   ASSERT_TRUE(core.ok()) << core.status();
   EXPECT_EQ(core->Save().last_tick_at, last_tick);
   ASSERT_EQ(core->Save().holds.size(), 1u);
