@@ -17,6 +17,7 @@ v1::NodeLoad GoodLoad() {
   v1::NodeLoad load;
   load.set_boot_id("boot-1");
   load.set_sequence(7);
+  load.mutable_uptime()->set_seconds(60);
   load.mutable_connections()->set_open_count(150);
   load.mutable_connections()->set_active_count(20);
   for (int i = 0; i < NodeReport::kIdleAges; ++i) load.mutable_connections()->add_idle_age_counts(i);
@@ -85,28 +86,56 @@ const double kInfinity = std::numeric_limits<double>::infinity();
 INSTANTIATE_TEST_SUITE_P(
     Faults, RefusedReportTest,
     ::testing::Values(
-        Refused{"nan", [](auto& l) { l.mutable_resources()->set_cpu_count(kNan); }, "resources.cpu_count", "nan", "not_finite"},
-        Refused{"infinite", [](auto& l) { l.mutable_resources()->set_cpu_count(kInfinity); }, "resources.cpu_count", "inf", "not_finite"},
-        Refused{"nan_ratio", [](auto& l) { l.mutable_resources()->set_io_full_ratio(kNan); }, "resources.io_full_ratio", "nan", "not_finite"},
-        Refused{"ratio_above", [](auto& l) { l.mutable_resources()->set_cpu_some_ratio(1.2); }, "resources.cpu_some_ratio", "1.2", "ratio"},
-        Refused{"ratio_below", [](auto& l) { l.mutable_resources()->set_memory_full_ratio(-0.5); }, "resources.memory_full_ratio", "-0.5", "ratio"},
-        Refused{"negative_open", [](auto& l) { l.mutable_connections()->set_open_count(-5); }, "connections.open_count", "-5", "negative"},
-        Refused{"absurd_open", [](auto& l) { l.mutable_connections()->set_open_count(10'000'001); }, "connections.open_count", "10000001", "too_large"},
-        Refused{"absurd_limit", [](auto& l) { l.mutable_limits()->set_connection_count_max(20'000'000); }, "limits.connection_count_max", "20000000", "too_large"},
-        Refused{"negative_counter", [](auto& l) { l.mutable_work()->set_error_count(-1); }, "work.error_count", "-1", "negative"},
-        Refused{"absurd_counter", [](auto& l) { l.mutable_work()->set_completed_count((int64_t{1} << 53) + 1); }, "work.completed_count", "9007199254740993", "too_large"},
-        Refused{"few_buckets", [](auto& l) { l.clear_latency_bucket_counts(); l.add_latency_bucket_counts(1); }, "latency_bucket_counts", "1 counts", "buckets"},
-        Refused{"negative_bucket", [](auto& l) { l.set_latency_bucket_counts(3, -2); }, "latency_bucket_counts", "-2", "negative"},
-        Refused{"few_ages", [](auto& l) { l.mutable_connections()->clear_idle_age_counts(); l.mutable_connections()->add_idle_age_counts(1); }, "connections.idle_age_counts", "1 counts", "buckets"},
-        Refused{"many_clients", [](auto& l) { for (int i = 0; i < 9; ++i) l.mutable_connections()->add_top_clients(); }, "connections.top_clients", "10 entries", "too_many"},
-        Refused{"negative_client", [](auto& l) { l.mutable_connections()->mutable_top_clients(0)->set_open_count(-3); }, "connections.top_clients[0].open_count", "-3", "negative"},
+        Refused{"nan", [](auto& l) { l.mutable_resources()->set_cpu_count(kNan); }, "resources.cpu_count", "nan",
+                "not_finite"},
+        Refused{"infinite", [](auto& l) { l.mutable_resources()->set_cpu_count(kInfinity); }, "resources.cpu_count",
+                "inf", "not_finite"},
+        Refused{"nan_ratio", [](auto& l) { l.mutable_resources()->set_io_full_ratio(kNan); }, "resources.io_full_ratio",
+                "nan", "not_finite"},
+        Refused{"ratio_above", [](auto& l) { l.mutable_resources()->set_cpu_some_ratio(1.2); },
+                "resources.cpu_some_ratio", "1.2", "ratio"},
+        Refused{"ratio_below", [](auto& l) { l.mutable_resources()->set_memory_full_ratio(-0.5); },
+                "resources.memory_full_ratio", "-0.5", "ratio"},
+        Refused{"negative_open", [](auto& l) { l.mutable_connections()->set_open_count(-5); }, "connections.open_count",
+                "-5", "negative"},
+        Refused{"absurd_open", [](auto& l) { l.mutable_connections()->set_open_count(10'000'001); },
+                "connections.open_count", "10000001", "too_large"},
+        Refused{"absurd_limit", [](auto& l) { l.mutable_limits()->set_connection_count_max(20'000'000); },
+                "limits.connection_count_max", "20000000", "too_large"},
+        Refused{"negative_counter", [](auto& l) { l.mutable_work()->set_error_count(-1); }, "work.error_count", "-1",
+                "negative"},
+        Refused{"absurd_counter", [](auto& l) { l.mutable_work()->set_completed_count((int64_t{1} << 53) + 1); },
+                "work.completed_count", "9007199254740993", "too_large"},
+        Refused{"few_buckets",
+                [](auto& l) {
+                  l.clear_latency_bucket_counts();
+                  l.add_latency_bucket_counts(1);
+                },
+                "latency_bucket_counts", "1 counts", "buckets"},
+        Refused{"negative_bucket", [](auto& l) { l.set_latency_bucket_counts(3, -2); }, "latency_bucket_counts", "-2",
+                "negative"},
+        Refused{"few_ages",
+                [](auto& l) {
+                  l.mutable_connections()->clear_idle_age_counts();
+                  l.mutable_connections()->add_idle_age_counts(1);
+                },
+                "connections.idle_age_counts", "1 counts", "buckets"},
+        Refused{"many_clients",
+                [](auto& l) {
+                  for (int i = 0; i < 9; ++i) l.mutable_connections()->add_top_clients();
+                },
+                "connections.top_clients", "10 entries", "too_many"},
+        Refused{"negative_client", [](auto& l) { l.mutable_connections()->mutable_top_clients(0)->set_open_count(-3); },
+                "connections.top_clients[0].open_count", "-3", "negative"},
         Refused{"long_boot", [](auto& l) { l.set_boot_id(std::string(65, 'b')); }, "boot_id", "65 bytes", "too_long"},
         Refused{"no_boot", [](auto& l) { l.clear_boot_id(); }, "boot_id", "missing", "missing"},
         Refused{"no_connections", [](auto& l) { l.clear_connections(); }, "connections", "missing", "missing"},
         Refused{"no_work", [](auto& l) { l.clear_work(); }, "work", "missing", "missing"},
         Refused{"negative_time", [](auto& l) { l.mutable_uptime()->set_seconds(-1); }, "uptime", "-1", "negative"},
-        Refused{"bad_nanos", [](auto& l) { l.mutable_uptime()->set_nanos(2'000'000'000); }, "uptime", "2000000000", "time"},
-        Refused{"control_characters", [](auto& l) { l.mutable_limits()->set_bound_by("a\x1b[31m"); }, "limits.bound_by", "control", "text"}),
+        Refused{"bad_nanos", [](auto& l) { l.mutable_uptime()->set_nanos(2'000'000'000); }, "uptime", "2000000000",
+                "time"},
+        Refused{"control_characters", [](auto& l) { l.mutable_limits()->set_bound_by("a\x1b[31m"); }, "limits.bound_by",
+                "control", "text"}),
     [](const auto& test) { return test.param.name; });
 
 TEST(ConvertTest, RefusesIdsThatAreNotNames) {

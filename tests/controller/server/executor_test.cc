@@ -87,10 +87,10 @@ TEST(DryRunExecutorTest, AnswersEveryActionHypotheticallyAndTouchesNothing) {
   FakeProvider provider;
   Outcomes outcomes;
   DryRunExecutor executor({MachineLister(provider), outcomes.post(), outcomes.finish()}, absl::ZeroDuration());
-  const std::vector<Action> actions = {
-      Make("grant", GrantLimits{}), Make("shed", ShedConnections{}),  Make("launch", LaunchNode{}),
-      Make("drain", DrainNode{}),   Make("cancel", CancelDrain{}),    Make("terminate", TerminateNode{}),
-      Make("servers", SetServers{})};
+  const std::vector<Action> actions = {Make("grant", GrantLimits{}),  Make("shed", ShedConnections{}),
+                                       Make("launch", LaunchNode{}),  Make("drain", DrainNode{}),
+                                       Make("cancel", CancelDrain{}), Make("terminate", TerminateNode{}),
+                                       Make("servers", SetServers{})};
   for (const Action& action : actions) executor.Start(action);
   for (const Action& action : actions) {
     const ActionFinished finished = outcomes.Wait(action.id);
