@@ -39,7 +39,8 @@ absl::string_view NodeStateName(NodeState state) {
 
 int64_t Node::WaitingCount() const {
   if (behind.holds_slots) return behind.queue_count;
-  const double outside = std::max(rates.overflows.value_or(0), rates.drops);
+  // The socket's own drops, not the namespace's overflows: those are everybody's who shares it.
+  const double outside = rates.drops;
   // Where the accept queue can be read, those that were rejected stand in it; counting both would count them twice.
   const bool queue_known = report.accept_queue_count_max > 0;
   const int64_t queued = queue_known ? report.accept_queue_count : static_cast<int64_t>(rates.rejected);

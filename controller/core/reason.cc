@@ -159,8 +159,8 @@ constexpr Row kRows[] = {
     {ReasonCode::kDiagnosisRetryStorm, "diagnosis_retry_storm",
      "A retry storm: [each request is tried {attempts} times|retries are not counted by the protocol, but the pattern "
      "is "
-     "theirs][ (usual {usual_attempts})][; new connections are {arrivals_ratio}x their usual while answers are only "
-     "{answers_ratio}x][, {rejected} connections a second are rejected]."},
+     "theirs][ (usual {usual_attempts})][; first attempts are {first_ratio}x their usual][; new connections are "
+     "{arrivals_ratio}x][ and answers {answers_ratio}x][; {rejected} connections a second are rejected]."},
     {ReasonCode::kDiagnosisBadDeploy, "diagnosis_bad_deploy",
      "A bad deploy: {version} came to {changed%} of the nodes {age} ago[; {errors_there%} of their answers are server "
      "errors][ (elsewhere or before: {errors_elsewhere%})][; half of them take less than {p50_there}][ (elsewhere or "

@@ -81,7 +81,8 @@ enum class ReasonCode : uint16_t {
   kDiagnosisCannotTell,  // [slots taken], rejections/s, [errors], [p50 ratio], [likeliest cause], [its score]
   kDiagnosisSurge,       // [nodes at limit], nodes, open, limit, waiting, [demand ratio], [new connections ratio],
                          // [answers ratio], [active share], [p50], [usual p50]
-  kDiagnosisRetryStorm,  // [attempts per request], [its usual], [new connections ratio], [answers ratio], rejections/s
+  kDiagnosisRetryStorm,  // [attempts per request], [its usual], [first attempts ratio], [new connections ratio],
+                         // [answers ratio], rejections/s
   kDiagnosisBadDeploy,   // version, changed share, age, [errors there], [errors elsewhere or before], [p50 there], [p50
                          // elsewhere or before]
   kDiagnosisSoftware,    // errors/s while slots free, answers/s, [usual error ratio], slots taken

@@ -216,6 +216,7 @@ class ClusterModel {
   void RefreshServing();
   double ServiceSeconds(const Node& node);
   bool IsFull(const Node& node) const;
+  std::string BootId(const Node& node) const;
   void FillClients(const Node& node, NodeReport& report) const;
   void FillIdleAges(const Node& node, NodeReport& report) const;
 

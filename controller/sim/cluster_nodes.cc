@@ -305,10 +305,15 @@ const LimitsInForce& ClusterModel::Limits(absl::string_view id) const {
   return nodes_[static_cast<size_t>(Find(id))]->limits;
 }
 
+// Unlike that of any other run: a controller that remembers an earlier one must not take this for it.
+std::string ClusterModel::BootId(const Node& node) const {
+  return absl::StrCat(node.id, "-", absl::ToUnixSeconds(settings_.start), "-", node.boot);
+}
+
 NodeHello ClusterModel::Hello(absl::string_view id) const {
   HR_CHECK(IsServing(id));
   const Node& node = *nodes_[static_cast<size_t>(Find(id))];
-  return {.boot_id = absl::StrCat(node.id, "-boot-", node.boot),
+  return {.boot_id = BootId(node),
           .capabilities = {"limit", "idle_timeout", "shed", "drain"},
           .server_version = "simulated/1",
           .limits = node.limits,
@@ -323,7 +328,7 @@ NodeHello ClusterModel::Hello(absl::string_view id) const {
 NodeReport ClusterModel::Report(absl::string_view id) {
   HR_CHECK(IsServing(id));
   Node& node = At(Find(id));
-  NodeReport report{.boot_id = absl::StrCat(node.id, "-boot-", node.boot),
+  NodeReport report{.boot_id = BootId(node),
                     .sequence = ++node.sequence,
                     .open_count = node.open_count,
                     .active_count = node.active_count,

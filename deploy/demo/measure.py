@@ -102,7 +102,8 @@ def evaluate(name, demo, watch, seconds):
     phase = next(item for item in load["phases"] if item["name"] == "surge")
     in_surge = [sample["cpu"] for sample in samples if surge <= sample["at"] < surge + seconds["surge"]]
     changes = limit_changes(samples)
-    serving = [(at, decision.get("serving_count", 0)) for at, decision in decisions]
+    # In a dry run the controller counts its shadow fleet too; what serves really is what has an address.
+    serving = [(at, decision.get("serving_count", 0)) for at, decision in decisions if name == "live"]
     counts = [len(sample["nodes"]) for sample in samples]
     result = {
         "requests": load["requests"], "failed": load["failed"], "failed_ratio": round(load["failed_ratio"], 6),

@@ -30,9 +30,7 @@ absl::Status FromErrno(int error, absl::string_view what) {
   const std::string message = absl::StrCat(what, ": ", std::strerror(error));
   switch (error) {
     case ENOENT:
-      return absl::NotFoundError(message);
-    case EXDEV:
-      return absl::NotFoundError(message);  // the way there leaves the directory
+    case EXDEV:  // the way there leaves the directory
     case ELOOP:
       return absl::NotFoundError(message);
     case ENAMETOOLONG:

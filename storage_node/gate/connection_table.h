@@ -23,7 +23,8 @@ struct ClientAddress {
 
   static ClientAddress Of(const sockaddr_storage& peer);
   std::string ToString() const;  // "10.0.0.7", "2001:db8::1"
-  auto operator<=>(const ClientAddress&) const = default;
+  bool operator==(const ClientAddress&) const = default;
+  bool operator<(const ClientAddress& other) const { return bytes < other.bytes; }
 };
 
 // ConnectionCensus: who is connected at one moment, for a report each second.

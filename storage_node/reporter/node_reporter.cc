@@ -18,7 +18,7 @@ constexpr int kProtocolVersion = 1;
 constexpr int kTopClients = 8;
 constexpr absl::Duration kCalmInterval = absl::Seconds(1);
 constexpr absl::Duration kPressedInterval = absl::Milliseconds(200);
-constexpr absl::Duration kWakeGap = absl::Milliseconds(20);
+constexpr absl::Duration kCensusInterval = absl::Milliseconds(200);  // it grows with the connections: 2 ms for 10,000
 constexpr absl::Duration kRememberInterval = absl::Minutes(1);
 constexpr double kDescriptorRatioMax = 0.9;
 
@@ -142,10 +142,11 @@ v1::LoadReport NodeReporter::MakeReport(v1::Urgency urgency) {
   load.set_state(server_.state ? server_.state() : v1::SERVER_STATE_SERVING);
   const std::lock_guard lock(mutex_);
   const NodeSample sample = TakeSample(now);
-  const NodeView view{.gate = sample.gate,
-                      .census = server_.gate.connections().Census(now, kTopClients),
-                      .kernel = sample.kernel,
-                      .shed_count = shed_count_};
+  if (now - census_at_ >= kCensusInterval) {
+    census_ = server_.gate.connections().Census(now, kTopClients);
+    census_at_ = now;
+  }
+  const NodeView view{.gate = sample.gate, .census = census_, .kernel = sample.kernel, .shed_count = shed_count_};
   FillNodeLoad(view, load);
   load.set_boot_id(boot_id_);
   load.set_sequence(++sequence_);

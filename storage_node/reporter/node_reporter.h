@@ -110,6 +110,8 @@ class NodeReporter {
   const NodeLimits configured_;  // the server's own
   GateLimits in_force_ ABSL_GUARDED_BY(mutex_);  // as this reporter left them
   std::string bound_by_ ABSL_GUARDED_BY(mutex_);
+  ConnectionCensus census_ ABSL_GUARDED_BY(mutex_);
+  absl::Time census_at_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   uint64_t sequence_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t shed_count_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t rejected_told_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -140,7 +140,9 @@ Diagnosis Diagnose(const Fleet& fleet, const FleetSummary& summary, const Policy
   const Symptoms symptoms = FindSymptoms(evidence);
   TrackTrouble(symptoms, evidence, memory, now);
   const bool trouble = memory.trouble.onset != absl::InfiniteFuture();
-  memory.series.Add(sample, trouble ? ClusterSeries::Weather::kTrouble : ClusterSeries::Weather::kCalm,
+  // Where nothing is known yet, slots that are well used but hurt nobody are what is usual.
+  const bool calm = !trouble || (!evidence.usual.has_value() && symptoms.IsMild());
+  memory.series.Add(sample, calm ? ClusterSeries::Weather::kCalm : ClusterSeries::Weather::kTrouble,
                     policy.control.baseline_window);
   if (trouble) ForgetOldTimes(policy, memory, now);
 

@@ -12,6 +12,8 @@ namespace {
 // Idle ages of a minute and more: the last two.
 constexpr size_t kOldAges = NodeReport::kIdleAges - 2;
 constexpr absl::Duration kOldAge = absl::Minutes(1);
+// Balancers fail a few connects to a node that comes or goes.
+constexpr absl::Duration kSettled = absl::Seconds(10);
 // Below so many clients a node, the addresses are those of balancers.
 constexpr double kClientsPerNodeMin = 4;
 
@@ -268,7 +270,7 @@ void CountSilent(const Fleet& fleet, const Policy& policy, absl::Time now, Evide
     if (node.hypothetical) continue;
     const bool should_speak = node.state == NodeState::kServing || node.state == NodeState::kLost;
     if (should_speak && now - node.last_report_at > policy.control.silent_after) silent.push_back(&id);
-    const bool settled = node.state == NodeState::kServing || node.shadow_gone;
+    const bool settled = (node.state == NodeState::kServing && now - node.state_since > kSettled) || node.shadow_gone;
     evidence.is_steady = evidence.is_steady && settled;
   }
   evidence.silent = static_cast<int>(silent.size());

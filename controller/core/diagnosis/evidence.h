@@ -63,7 +63,7 @@ struct Evidence {
   std::optional<absl::Duration> fill_time;
   double overflows = 0;       // connections a second that full accept queues dropped
   bool clients_told = false;  // behind a TCP balancer all clients have one address
-  bool is_steady = true;      // no node starts, stops, drains or is silent
+  bool is_steady = true;      // no node has started, stopped, drained or been silent lately
   absl::Duration silent_after;
   DeployEvidence deploy;
   SpreadEvidence spread;

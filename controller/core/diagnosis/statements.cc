@@ -134,7 +134,8 @@ Reason StateCause(Cause cause, const Evidence& e, const Fleet& fleet) {
       return StateSurge(e);
     case Cause::kRetryStorm:
       return MakeReason(ReasonCode::kDiagnosisRetryStorm, e.Now(Metric::kAttempts), e.Usual(Metric::kAttempts),
-                        e.Ratio(Metric::kArrivals), e.Ratio(Metric::kAnswers), e.now.Or(Metric::kRejected, 0));
+                        e.Ratio(Metric::kFirstAttempts), e.Ratio(Metric::kArrivals), e.Ratio(Metric::kAnswers),
+                        e.now.Or(Metric::kRejected, 0));
     case Cause::kBadDeploy:
       return StateBadDeploy(e);
     case Cause::kSoftware:

@@ -4,7 +4,10 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include <netinet/in.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "tests/controller/providers/local_cluster.h"
 
@@ -247,6 +250,43 @@ TEST(LocalProvider, RefusesToGuessFromAnUnreadableRecord) {
   const absl::Status status = LocalProvider::Open(cluster.options).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
   EXPECT_THAT(status.message(), HasSubstr("node-1"));
+}
+
+// Whether a node answers on its admin port that it is ready.
+bool IsReady(int port) {
+  const int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in name{};
+  name.sin_family = AF_INET;
+  name.sin_port = htons(static_cast<uint16_t>(port));
+  name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  const absl::string_view request = "GET /readyz HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n";
+  char answer[13] = {};
+  const bool asked = connect(descriptor, reinterpret_cast<const sockaddr*>(&name), sizeof(name)) == 0 &&
+                     send(descriptor, request.data(), request.size(), MSG_NOSIGNAL) > 0 &&
+                     recv(descriptor, answer, 12, MSG_WAITALL) == 12;
+  close(descriptor);
+  return asked && absl::string_view(answer) == "HTTP/1.1 200";
+}
+
+TEST(LocalProvider, StartsAndStopsTheRealStorageNode) {
+  const char* programs = getenv("HEADROOM_BIN");
+  ASSERT_NE(programs, nullptr) << "run it through ctest, or set HEADROOM_BIN to the folder of the programs";
+  LocalCluster cluster;
+  cluster.options.settings.set_program(std::string(programs) + "/headroom-node");
+  cluster.options.settings.set_connection_limit(200);
+  cluster.options.settings.mutable_idle_timeout()->set_seconds(30);
+  cluster.options.settings.add_arguments("--stop-delay=0s");
+  LocalProvider& provider = cluster.Open();
+  const NodeId node = LaunchNode(provider, "a");
+  const LocalRecord record = cluster.Record(node);
+  ASSERT_TRUE(Eventually([&] { return IsReady(record.admin_port); }));
+  Signal(record.process, SIGTERM);
+  ASSERT_TRUE(Eventually([&] { return cluster.Record(node).process.pid != record.process.pid; }));
+  ASSERT_TRUE(Eventually([&] { return IsReady(record.admin_port); })) << "the same ports after its restart";
+  const Process process = cluster.Record(node).process;
+  EXPECT_TRUE(provider.Terminate(node, kTimeout).ok());
+  EXPECT_FALSE(IsAlive(process));
+  EXPECT_FALSE(IsReady(record.admin_port));
 }
 
 TEST(LocalRecord, IsReadAsItWasWritten) {
