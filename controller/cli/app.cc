@@ -1,0 +1,120 @@
+#include "controller/cli/app.h"
+
+#include <algorithm>
+#include <sstream>
+
+#include "absl/strings/str_cat.h"
+#include <CLI/CLI.hpp>
+
+#include "controller/base/near_match.h"
+#include "controller/cli/commands.h"
+
+namespace headroom {
+namespace {
+
+constexpr char kDescription[] = R"(headroomctl: see and steer a Headroom controller.
+
+Examples:
+  headroomctl status                                   the cluster in one look
+  headroomctl explain                                  why the newest decision is what it is
+  headroomctl hold down --reason "backup" --for 2h     no node leaves, no limit falls
+  headroomctl override --min 5 --reason "sale" --for 8h
+  headroomctl policy check policy.yaml                 every fault, no server needed
+  headroomctl watch -o json                            decisions as they are made
+)";
+
+constexpr int kUsage = 2;
+
+void AddCommon(CLI::App& app, Session& session) {
+  app.add_option("--server", session.server, "Controller, HOST:PORT")
+      ->envname("HEADROOM_SERVER")
+      ->default_val("127.0.0.1:7600")
+      ->capture_default_str();
+  app.add_option("-o,--output", session.format, "table, json or yaml")
+      ->check(CLI::IsMember({"table", "json", "yaml"}))
+      ->capture_default_str();
+  app.add_option("--timeout", session.timeout, "How long a call may take")->capture_default_str();
+  app.set_version_flag("--version", std::string("headroomctl ") + HEADROOM_VERSION);
+  app.require_subcommand(1);
+  app.fallthrough();
+}
+
+void AddCommands(CLI::App& app, Session& session) {
+  AddStatus(app, session);
+  AddNodes(app, session);
+  AddDecisions(app, session);
+  AddExplain(app, session);
+  AddHold(app, session);
+  AddOverride(app, session);
+  AddNodeCommands(app, session);
+  AddPolicy(app, session);
+}
+
+// What a mistyped command may have meant.
+std::string Suggestion(const CLI::App& app, const std::vector<std::string>& arguments) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
+  for (const std::string& argument : arguments) {
+    if (argument.empty() || argument[0] == '-') continue;
+    if (std::find(names.begin(), names.end(), argument) != names.end()) return "";
+    return absl::StrCat("there is no command \"", argument, "\"", DidYouMean(NearMatches(argument, names)));
+  }
+  return "";
+}
+
+int Refuse(const CLI::App& app, const CLI::ParseError& error, const std::vector<std::string>& arguments,
+           const Terminal& terminal) {
+  std::ostringstream out, err;
+  const int code = app.exit(error, out, err);
+  terminal.out << out.str();
+  if (code == 0) return 0;
+  const std::string suggestion = Suggestion(app, arguments);
+  terminal.err << "headroomctl: " << (suggestion.empty() ? error.what() : suggestion)
+               << "\nRun headroomctl --help for the commands.\n";
+  return kUsage;
+}
+
+}  // namespace
+
+int ExitCode(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kOk:
+      return 0;
+    case absl::StatusCode::kNotFound:
+      return 3;
+    case absl::StatusCode::kUnauthenticated:
+    case absl::StatusCode::kPermissionDenied:
+      return 4;
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kDeadlineExceeded:
+      return 5;
+    case absl::StatusCode::kFailedPrecondition:
+    case absl::StatusCode::kAborted:
+    case absl::StatusCode::kAlreadyExists:
+      return 6;
+    default:
+      return 1;
+  }
+}
+
+int RunHeadroomctl(const std::vector<std::string>& arguments, const Terminal& terminal) {
+  CLI::App app(kDescription, "headroomctl");
+  Session session(terminal);
+  AddCommon(app, session);
+  AddCommands(app, session);
+  try {
+    std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
+    app.parse(reversed);
+  } catch (const CLI::ParseError& error) {
+    return Refuse(app, error, arguments, terminal);
+  }
+  if (const absl::Status status = session.CheckOptions(); !status.ok()) {
+    terminal.err << "headroomctl: " << status.message() << '\n';
+    return kUsage;
+  }
+  const absl::Status status = session.command();
+  if (!status.ok()) terminal.err << Paint({"error", Tone::kBad}, terminal.colours) << ": " << status.message() << '\n';
+  return ExitCode(status);
+}
+
+}  // namespace headroom

@@ -1,0 +1,89 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <ostream>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include <google/protobuf/message.h>
+#include <grpcpp/client_context.h>
+
+#include "controller/cli/table.h"
+#include "headroom/v1/admin.grpc.pb.h"
+
+namespace headroom {
+
+// What the program stands in: its streams, its time, who uses it, and how a server is reached. Tests bring their own.
+struct Terminal {
+  std::ostream& out;  // data
+  std::ostream& err;  // talk
+  Colours colours = Colours::kOff;
+  std::function<absl::Time()> now;
+  std::string actor;  // user@host
+  std::function<std::unique_ptr<v1::AdminService::StubInterface>(const std::string& server)> connect;
+};
+
+enum class Format { kTable, kJson, kYaml };
+
+// Session: one run of headroomctl: the options that every command has, the call to the server, and the printing of an
+// answer as data. Single-threaded.
+class Session {
+ public:
+  explicit Session(const Terminal& terminal) : terminal_(terminal) {}
+
+  std::string server;
+  std::string format = "table";
+  std::string timeout = "10s";
+  // Set by the command that was named.
+  std::function<absl::Status()> command;
+
+  std::ostream& out() { return terminal_.out; }
+  std::ostream& err() { return terminal_.err; }
+  Colours colours() const { return terminal_.colours; }
+  absl::Time now() const { return terminal_.now(); }
+  const std::string& actor() const { return terminal_.actor; }
+  std::string Paint(const Cell& cell) const { return headroom::Paint(cell, terminal_.colours); }
+
+  v1::AdminService::StubInterface& stub();
+  absl::Status CheckOptions() const;
+
+  // Calls the server within the timeout. UNAVAILABLE says how to reach another one.
+  template <typename Request, typename Response>
+  absl::StatusOr<Response> Call(grpc::Status (v1::AdminService::StubInterface::*method)(grpc::ClientContext*,
+                                                                                        const Request&, Response*),
+                                const Request& request) {
+    grpc::ClientContext context;
+    SetDeadline(context);
+    Response response;
+    const grpc::Status status = (stub().*method)(&context, request, &response);
+    if (!status.ok()) return Explain(status);
+    return response;
+  }
+  absl::Status Explain(const grpc::Status& status) const;
+
+  // Prints `message` where data was asked for; false: a table is wanted.
+  bool PrintData(const google::protobuf::Message& message);
+  // One line of JSON, for streams.
+  void PrintLine(const google::protobuf::Message& message);
+  bool wants_table() const { return format == "table"; }
+
+ private:
+  void SetDeadline(grpc::ClientContext& context) const;
+
+  const Terminal& terminal_;
+  std::unique_ptr<v1::AdminService::StubInterface> stub_;
+};
+
+// A random id for a call that must not be done twice.
+std::string NewRequestId();
+// "3s ago", "12m ago"; "never".
+std::string Ago(absl::Time now, bool known, const google::protobuf::Timestamp& time);
+// "1m30s", without more than two units.
+std::string Short(absl::Duration duration);
+// "12.3", "450".
+std::string Number(double value);
+
+}  // namespace headroom

@@ -1,0 +1,56 @@
+// headroomctl: the operators' program. Wires the command line to a real terminal and a real server.
+
+#include <cstdlib>
+#include <cstring>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+#include <unistd.h>
+
+#include "controller/cli/app.h"
+
+namespace headroom {
+namespace {
+
+bool IsSet(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr && *value != '\0';
+}
+
+Colours ChooseColours() {
+  if (IsSet("NO_COLOR")) return Colours::kOff;
+  if (IsSet("FORCE_COLOR")) return Colours::kOn;
+  const char* term = std::getenv("TERM");
+  const bool dumb = term == nullptr || std::strcmp(term, "dumb") == 0;
+  return isatty(STDOUT_FILENO) != 0 && !dumb ? Colours::kOn : Colours::kOff;
+}
+
+std::string Actor() {
+  const char* user = std::getenv("USER");
+  char host[256] = "";
+  gethostname(host, sizeof host - 1);
+  return absl::StrCat(user != nullptr ? user : absl::StrCat("uid", getuid()), "@", host);
+}
+
+}  // namespace
+}  // namespace headroom
+
+int main(int argc, char** argv) {
+  // What gRPC has to say is in our own errors, in one sentence.
+  setenv("GRPC_VERBOSITY", "NONE", 0);
+  const headroom::Terminal terminal{
+      .out = std::cout,
+      .err = std::cerr,
+      .colours = headroom::ChooseColours(),
+      .now = [] { return absl::Now(); },
+      .actor = headroom::Actor(),
+      .connect = [](const std::string& server) -> std::unique_ptr<headroom::v1::AdminService::StubInterface> {
+        return headroom::v1::AdminService::NewStub(grpc::CreateChannel(server, grpc::InsecureChannelCredentials()));
+      }};
+  return headroom::RunHeadroomctl(std::vector<std::string>(argv + 1, argv + argc), terminal);
+}

@@ -1,0 +1,247 @@
+#include <fstream>
+#include <memory>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include <grpcpp/grpcpp.h>
+
+#include "controller/cli/app.h"
+
+namespace headroom {
+namespace {
+
+using ::testing::HasSubstr;
+
+const absl::Time kNow = absl::FromUnixSeconds(1'700'000'000);
+
+void SetSeconds(int64_t seconds, google::protobuf::Timestamp* time) {
+  time->set_seconds(1'700'000'000 + seconds);
+}
+
+// A server that says always the same.
+class CannedServer final : public v1::AdminService::Service {
+ public:
+  grpc::Status GetStatus(grpc::ServerContext*, const v1::GetStatusRequest*, v1::GetStatusResponse* out) override {
+    out->set_cluster("shop");
+    out->set_mode(v1::MODE_LIVE);
+    out->set_term(3);
+    out->set_version("0.1.0");
+    SetSeconds(-2, out->mutable_last_tick_time());
+    out->mutable_nodes()->set_serving(3);
+    out->mutable_nodes()->set_launching(1);
+    out->set_desired_count(4);
+    out->set_nodes_min(2);
+    out->set_nodes_max(6);
+    out->set_open_count(560);
+    out->set_active_count(40);
+    out->set_waiting_count(12);
+    out->set_limit_count(600);
+    out->set_requests_per_second(450);
+    out->mutable_diagnosis()->set_cause("limit_exhausted_by_surge");
+    out->mutable_diagnosis()->mutable_reason()->set_text("A surge uses up the slots.");
+    v1::Hold* hold = out->add_holds();
+    hold->set_direction(v1::HOLD_DIRECTION_DOWN);
+    hold->set_reason("backup");
+    hold->set_actor("ann@desk");
+    SetSeconds(1800, hold->mutable_expire_time());
+    out->set_journal("ok");
+    return grpc::Status::OK;
+  }
+  grpc::Status ListNodes(grpc::ServerContext*, const v1::ListNodesRequest* request,
+                         v1::ListNodesResponse* out) override {
+    const bool first = request->page_token().empty();
+    v1::Node* node = out->add_nodes();
+    node->set_node_id(first ? "node-1" : "node-2");
+    node->set_state(first ? "serving" : "draining");
+    node->set_open_count(first ? 190 : 3);
+    node->set_limit_count(200);
+    node->set_granted_count(200);
+    node->set_pinned(!first);
+    if (first) out->set_next_page_token("node-1");
+    return grpc::Status::OK;
+  }
+  grpc::Status GetDecision(grpc::ServerContext*, const v1::GetDecisionRequest* request,
+                           v1::GetDecisionResponse* out) override {
+    if (request->sequence() == 99) return {grpc::StatusCode::NOT_FOUND, "decision 99 is not in the journal"};
+    v1::Decision* decision = out->mutable_decision();
+    decision->set_sequence(7);
+    SetSeconds(0, decision->mutable_time());
+    decision->set_mode(v1::MODE_LIVE);
+    decision->set_term(3);
+    decision->set_serving_count(3);
+    decision->set_effective_count(3);
+    decision->set_desired_count(4);
+    decision->mutable_diagnosis()->set_cause("limit_exhausted_by_surge");
+    decision->mutable_diagnosis()->set_confidence(0.93);
+    decision->mutable_diagnosis()->mutable_reason()->set_text("A surge uses up the slots.");
+    decision->mutable_diagnosis()->add_ruled_out()->set_text("Not the deploy: nothing changed for 6h.");
+    v1::Demand* demand = decision->add_demands();
+    demand->set_signal("connections");
+    demand->set_node_count(3.6);
+    demand->mutable_reason()->set_text("demand 720");
+    decision->add_demands()->set_signal("latency");
+    v1::Verdict* verdict = decision->add_verdicts();
+    verdict->set_guard("max");
+    verdict->set_at_most(4);
+    verdict->set_before(5);
+    verdict->set_after(4);
+    v1::LimitDecision* limit = decision->add_limits();
+    limit->set_node_id("node-1");
+    limit->set_before(200);
+    limit->set_after(400);
+    limit->set_bound_by("fds");
+    v1::Action* action = decision->add_actions();
+    action->set_kind("launch");
+    action->mutable_reason()->set_text("one more");
+    return grpc::Status::OK;
+  }
+  grpc::Status SetHold(grpc::ServerContext*, const v1::SetHoldRequest* request, v1::SetHoldResponse*) override {
+    held = *request;
+    return grpc::Status::OK;
+  }
+  grpc::Status UndoDecision(grpc::ServerContext*, const v1::UndoDecisionRequest*, v1::UndoDecisionResponse*) override {
+    return {grpc::StatusCode::FAILED_PRECONDITION, "nothing to undo"};
+  }
+  v1::SetHoldRequest held;
+};
+
+class CliTest : public ::testing::Test {
+ protected:
+  CliTest() {
+    grpc::ServerBuilder builder;
+    builder.RegisterService(&service_);
+    server_ = builder.BuildAndStart();
+  }
+  int Run(const std::vector<std::string>& arguments) {
+    std::ostringstream out, err;
+    const Terminal terminal{.out = out,
+                            .err = err,
+                            .colours = Colours::kOff,
+                            .now = [] { return kNow; },
+                            .actor = "ann@desk",
+                            .connect = [this](const std::string&) -> std::unique_ptr<v1::AdminService::StubInterface> {
+                              return v1::AdminService::NewStub(server_->InProcessChannel({}));
+                            }};
+    const int code = RunHeadroomctl(arguments, terminal);
+    out_ = out.str();
+    err_ = err.str();
+    return code;
+  }
+
+  CannedServer service_;
+  std::unique_ptr<grpc::Server> server_;
+  std::string out_, err_;
+};
+
+TEST_F(CliTest, StatusIsTheClusterInOneLook) {
+  EXPECT_EQ(Run({"status"}), 0);
+  EXPECT_EQ(out_, R"(shop  LIVE  term 3, last decision 2s ago, headroomd 0.1.0
+nodes        3 serving, 1 launching; 4 wanted, allowed 2 to 6
+connections  560 of 600 open (40 active), 12 waiting
+requests     450/s, 0 errors/s
+diagnosis    A surge uses up the slots.
+hold         shrinking is held for another 30m by ann@desk: backup
+)");
+  EXPECT_EQ(err_, "");
+}
+
+TEST_F(CliTest, NodesFollowsThePagesAndAlignsItsColumns) {
+  EXPECT_EQ(Run({"nodes"}), 0);
+  EXPECT_EQ(out_,
+            "NODE    STATE     OPEN  ACTIVE  WAITING  LIMIT  GRANTED  REQ/S  ERR/S  P50  P99  REPORT  MARKS\n"
+            "node-1  serving    190       0        0    200      200      0      0    -    -       -  \n"
+            "node-2  draining     3       0        0    200      200      0      0    -    -       -  pinned\n");
+}
+
+TEST_F(CliTest, ExplainIsTheLadderFromTheSignalsToTheActions) {
+  EXPECT_EQ(Run({"explain"}), 0);
+  EXPECT_EQ(out_, R"(Decision 7  2023-11-14 22:13:20 UTC  live  term 3
+
+Diagnosis
+  limit_exhausted_by_surge (confidence 93 %): A surge uses up the slots.
+  ruled out: Not the deploy: nothing changed for 6h.
+
+Signals
+  connections  needs 3.60 nodes   demand 720
+  latency      cannot tell        
+
+Guards
+  max            5 -> 4  at most 4    
+
+Answer
+  4 nodes wanted; 3 serve, 3 once all work in flight lands
+
+Limits
+  node-1       200 -> 400 (bound by fds)  
+
+Actions
+  launch                     one more
+)");
+}
+
+TEST_F(CliTest, JsonIsTheAnswerItself) {
+  EXPECT_EQ(Run({"status", "-o", "json"}), 0);
+  EXPECT_THAT(out_, HasSubstr("\"openCount\": \"560\""));
+  EXPECT_EQ(Run({"-o", "yaml", "status"}), 0);
+  EXPECT_THAT(out_, HasSubstr("openCount: \"560\""));
+}
+
+TEST_F(CliTest, HoldSaysWhoAndWhyAndHowLong) {
+  EXPECT_EQ(Run({"hold", "down", "--reason", "backup", "--for", "2h"}), 0);
+  EXPECT_EQ(service_.held.direction(), v1::HOLD_DIRECTION_DOWN);
+  EXPECT_EQ(service_.held.duration().seconds(), 7200);
+  EXPECT_EQ(service_.held.reason(), "backup");
+  EXPECT_EQ(service_.held.actor(), "ann@desk");
+  EXPECT_FALSE(service_.held.request_id().empty());
+  EXPECT_EQ(out_, "");
+  EXPECT_THAT(err_, HasSubstr("no removal and no cuts for 2h"));
+}
+
+TEST_F(CliTest, ExitCodesTellScriptsWhatToDo) {
+  EXPECT_EQ(Run({"explain", "99"}), 3);
+  EXPECT_EQ(out_, "");
+  EXPECT_EQ(err_, "error: decision 99 is not in the journal\n");
+  EXPECT_EQ(Run({"undo", "4"}), 6);
+  EXPECT_EQ(Run({"policy", "check", "/nowhere/policy.yaml"}), 3);
+  EXPECT_EQ(Run({"status", "--timeout", "soon"}), 2);
+  EXPECT_EQ(Run({"hold", "sideways"}), 2);
+  EXPECT_EQ(Run({}), 2);
+  server_->Shutdown(std::chrono::system_clock::now());
+  EXPECT_EQ(Run({"status"}), 5);
+}
+
+TEST_F(CliTest, AMistypedCommandIsToldItsNeighbour) {
+  EXPECT_EQ(Run({"stauts"}), 2);
+  EXPECT_THAT(err_, HasSubstr("did you mean status?"));
+}
+
+TEST_F(CliTest, HelpBeginsWithExamples) {
+  EXPECT_EQ(Run({"--help"}), 0);
+  EXPECT_LT(out_.find("Examples:"), out_.find("Usage:"));
+}
+
+TEST_F(CliTest, ThePolicyCheckNamesEveryFaultWithoutAServer) {
+  server_->Shutdown(std::chrono::system_clock::now());
+  const std::string path = ::testing::TempDir() + "/cli_test_policy.yaml";
+  std::ofstream(path) << "nodes:\n  min: 9\n  max: 6\n  mxa: 1\n";
+  EXPECT_EQ(Run({"policy", "check", path}), 1);
+  EXPECT_THAT(err_, HasSubstr("nodes.min"));
+  EXPECT_THAT(err_, HasSubstr("nodes.mxa"));
+}
+
+TEST(TableTest, ColoursDoNotMoveColumns) {
+  std::ostringstream plain, painted;
+  Table table({"A", ">N"});
+  table.Add({{"bad", Tone::kBad}, std::string("1")});
+  table.Add({std::string("longer"), std::string("100")});
+  table.Print(plain, Colours::kOff);
+  table.Print(painted, Colours::kOn);
+  EXPECT_EQ(plain.str(), "A         N\nbad       1\nlonger  100\n");
+  EXPECT_THAT(painted.str(), HasSubstr("\x1b[31mbad\x1b[0m       1"));
+}
+
+}  // namespace
+}  // namespace headroom

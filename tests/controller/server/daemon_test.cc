@@ -1,0 +1,297 @@
+#include "controller/server/daemon.h"
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include <grpcpp/grpcpp.h>
+
+#include "controller/runtime/memory_journal.h"
+#include "headroom/v1/admin.grpc.pb.h"
+#include "headroom/v1/load.grpc.pb.h"
+
+namespace headroom {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr absl::Duration kPatience = absl::Seconds(30);
+constexpr char kPolicy[] = R"(
+cluster: test
+mode: MODE
+nodes:
+  min: 1
+  max: 4
+provider:
+  simulated:
+    seed: 1
+)";
+
+// A world that nobody may touch, and that says who tried.
+class UntouchedProvider : public Provider {
+ public:
+  explicit UntouchedProvider(std::atomic<int>& touched) : touched_(touched) {}
+  ProviderCapabilities capabilities() const override { return {}; }
+  absl::StatusOr<std::vector<Machine>> List(absl::Duration) override { return std::vector<Machine>(); }
+  absl::StatusOr<NodeId> Launch(const LaunchRequest&, absl::Duration) override {
+    ++touched_;
+    return absl::UnavailableError("no");
+  }
+  absl::Status Terminate(const NodeId&, absl::Duration) override {
+    ++touched_;
+    return absl::UnavailableError("no");
+  }
+
+ private:
+  std::atomic<int>& touched_;
+};
+
+v1::LoadReport Hello(const std::string& id) {
+  v1::LoadReport message;
+  v1::Hello* hello = message.mutable_hello();
+  hello->set_protocol_version(1);
+  hello->set_reporter_id(id);
+  hello->set_role(v1::ROLE_NODE);
+  hello->set_boot_id("boot");
+  hello->set_configured_connection_count_max(200);
+  hello->mutable_limits()->set_connection_count_max(200);
+  return message;
+}
+
+v1::LoadReport Load(uint64_t sequence, int64_t open_count) {
+  v1::LoadReport message;
+  v1::NodeLoad* load = message.mutable_node();
+  load->set_boot_id("boot");
+  load->set_sequence(sequence);
+  load->mutable_uptime()->set_seconds(static_cast<int64_t>(sequence));
+  load->mutable_connections()->set_open_count(open_count);
+  load->mutable_limits()->set_connection_count_max(200);
+  load->mutable_work();
+  return message;
+}
+
+class DaemonTest : public ::testing::Test {
+ protected:
+  void Start(const std::string& mode) {
+    std::string yaml = kPolicy;
+    yaml.replace(yaml.find("MODE"), 4, mode);
+    absl::StatusOr<Config> config = ParseConfig(yaml, "policy");
+    ASSERT_TRUE(config.ok()) << config.status();
+    Daemon::Parts parts{.config = *std::move(config),
+                        .yaml = yaml,
+                        .journal = std::make_unique<MemoryJournal>(),
+                        .provider = std::make_unique<UntouchedProvider>(touched_)};
+    absl::StatusOr<std::unique_ptr<Daemon>> daemon = Daemon::Start({.version = "test"}, std::move(parts));
+    ASSERT_TRUE(daemon.ok()) << daemon.status();
+    daemon_ = *std::move(daemon);
+    channel_ =
+        grpc::CreateChannel(absl::StrCat("127.0.0.1:", daemon_->grpc_port()), grpc::InsecureChannelCredentials());
+    load_ = v1::LoadService::NewStub(channel_);
+    admin_ = v1::AdminService::NewStub(channel_);
+  }
+
+  struct Stream {
+    grpc::ClientContext context;
+    std::unique_ptr<grpc::ClientReaderWriter<v1::LoadReport, v1::Directive>> rpc;
+  };
+  std::unique_ptr<Stream> Open(const v1::LoadReport& first) {
+    auto stream = std::make_unique<Stream>();
+    stream->context.set_deadline(absl::ToChronoTime(absl::Now() + kPatience));
+    stream->rpc = load_->Report(&stream->context);
+    stream->rpc->Write(first);
+    return stream;
+  }
+  // The status that a stream with this first message ends with.
+  grpc::Status EndOf(const v1::LoadReport& first) {
+    const auto stream = Open(first);
+    v1::Directive directive;
+    while (stream->rpc->Read(&directive)) {
+    }
+    return stream->rpc->Finish();
+  }
+
+  template <typename Request, typename Response>
+  grpc::Status Call(grpc::Status (v1::AdminService::Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                    const Request& request, Response* response) {
+    grpc::ClientContext context;
+    context.set_deadline(absl::ToChronoTime(absl::Now() + kPatience));
+    return (admin_.get()->*method)(&context, request, response);
+  }
+  v1::ListNodesResponse Nodes() {
+    v1::ListNodesResponse nodes;
+    EXPECT_TRUE(Call(&v1::AdminService::Stub::ListNodes, v1::ListNodesRequest(), &nodes).ok());
+    return nodes;
+  }
+  // Whether the one node comes to have so many connections open.
+  bool ComesToHave(int64_t open_count) {
+    const absl::Time end = absl::Now() + kPatience;
+    while (absl::Now() < end) {
+      const v1::ListNodesResponse nodes = Nodes();
+      if (nodes.nodes_size() == 1 && nodes.nodes(0).open_count() == open_count) return true;
+      absl::SleepFor(absl::Milliseconds(20));
+    }
+    return false;
+  }
+
+  std::atomic<int> touched_{0};
+  std::unique_ptr<Daemon> daemon_;
+  std::shared_ptr<grpc::Channel> channel_;
+  std::unique_ptr<v1::LoadService::Stub> load_;
+  std::unique_ptr<v1::AdminService::Stub> admin_;
+};
+
+TEST_F(DaemonTest, ABadHelloEndsTheStreamWithASentence) {
+  Start("live");
+  v1::LoadReport version = Hello("node-1"), cluster = Hello("node-1"), id = Hello("Node 1"), role = Hello("node-1");
+  version.mutable_hello()->set_protocol_version(9);
+  cluster.mutable_hello()->set_cluster("other");
+  role.mutable_hello()->clear_role();
+  EXPECT_EQ(EndOf(version).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(EndOf(version).error_message(), HasSubstr("speaks 1"));
+  EXPECT_EQ(EndOf(cluster).error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_THAT(EndOf(cluster).error_message(), HasSubstr("serves \"test\""));
+  EXPECT_EQ(EndOf(id).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(EndOf(role).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(EndOf(Load(1, 5)).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(Nodes().nodes_size(), 0);
+}
+
+TEST_F(DaemonTest, ABadReportIsDroppedWholeAndTheStreamStaysUp) {
+  Start("live");
+  const auto stream = Open(Hello("node-1"));
+  v1::LoadReport bad = Load(2, 77);
+  bad.mutable_node()->mutable_work()->set_completed_count(-1);
+  stream->rpc->Write(Load(1, 50));
+  ASSERT_TRUE(ComesToHave(50));
+  stream->rpc->Write(bad);
+  stream->rpc->Write(Load(1, 66));  // replayed
+  stream->rpc->Write(Load(3, 51));
+  EXPECT_TRUE(ComesToHave(51));
+  stream->context.TryCancel();
+}
+
+TEST_F(DaemonTest, ANewerStreamTakesOverAndTheNodeStaysConnected) {
+  Start("live");
+  const auto older = Open(Hello("node-1"));
+  v1::Directive directive;
+  ASSERT_TRUE(older->rpc->Read(&directive));
+  EXPECT_EQ(directive.mode(), v1::DIRECTIVE_MODE_LIVE);
+  const auto newer = Open(Hello("node-1"));
+  while (older->rpc->Read(&directive)) {
+  }
+  EXPECT_EQ(older->rpc->Finish().error_code(), grpc::StatusCode::ALREADY_EXISTS);
+  newer->rpc->Write(Load(1, 42));
+  EXPECT_TRUE(ComesToHave(42));
+  newer->context.TryCancel();
+}
+
+TEST_F(DaemonTest, AHigherTermAtANodeMakesTheControllerTakeAHigherOne) {
+  Start("live");
+  v1::LoadReport hello = Hello("node-1");
+  hello.mutable_hello()->set_term_max_seen(41);
+  const auto stream = Open(hello);
+  v1::Directive directive;
+  while (directive.term() <= 41) ASSERT_TRUE(stream->rpc->Read(&directive));
+  EXPECT_EQ(directive.term(), 42);
+  stream->context.TryCancel();
+}
+
+TEST_F(DaemonTest, ADryRunOnlyObservesHoweverFullTheNodeIs) {
+  Start("dry_run");
+  const auto stream = Open(Hello("node-1"));
+  v1::Directive directive;
+  ASSERT_TRUE(stream->rpc->Read(&directive));
+  EXPECT_EQ(directive.mode(), v1::DIRECTIVE_MODE_OBSERVE);
+  for (uint64_t i = 1; i <= 5; ++i) stream->rpc->Write(Load(i, 195 + static_cast<int64_t>(i)));
+  ASSERT_TRUE(ComesToHave(200));
+  // The decision to grant is there, and it went nowhere.
+  v1::GetStatusResponse status;
+  const absl::Time end = absl::Now() + kPatience;
+  while (!status.has_last_action() && absl::Now() < end) {
+    ASSERT_TRUE(Call(&v1::AdminService::Stub::GetStatus, v1::GetStatusRequest(), &status).ok());
+  }
+  EXPECT_TRUE(status.has_last_action());
+  EXPECT_EQ(touched_, 0);
+  stream->rpc->WritesDone();
+  while (stream->rpc->Read(&directive)) {
+    EXPECT_EQ(directive.mode(), v1::DIRECTIVE_MODE_OBSERVE);
+    EXPECT_FALSE(directive.has_grant());
+  }
+}
+
+TEST_F(DaemonTest, AHoldNeedsAReasonIsCheckedWithoutBeingSetAndIsDoneOnce) {
+  Start("dry_run");
+  using Stub = v1::AdminService::Stub;
+  v1::SetHoldRequest request;
+  v1::SetHoldResponse response;
+  request.set_direction(v1::HOLD_DIRECTION_DOWN);
+  EXPECT_EQ(Call(&Stub::SetHold, request, &response).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  request.set_reason("backup");
+  request.mutable_duration()->set_seconds(100 * 24 * 3600);
+  EXPECT_EQ(Call(&Stub::SetHold, request, &response).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  request.mutable_duration()->set_seconds(600);
+  request.set_validate_only(true);
+  ASSERT_TRUE(Call(&Stub::SetHold, request, &response).ok());
+  EXPECT_EQ(response.holds_size(), 0);
+  request.set_validate_only(false);
+  request.set_request_id("once");
+  ASSERT_TRUE(Call(&Stub::SetHold, request, &response).ok());
+  ASSERT_EQ(response.holds_size(), 1);
+  EXPECT_EQ(response.holds(0).reason(), "backup");
+  v1::SetHoldResponse again;
+  ASSERT_TRUE(Call(&Stub::SetHold, request, &again).ok());
+  EXPECT_EQ(again.SerializeAsString(), response.SerializeAsString());
+  request.set_reason("another");
+  EXPECT_EQ(Call(&Stub::SetHold, request, &again).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+}
+
+TEST_F(DaemonTest, AnUnknownNodeIsNotFoundAndTheNearOneIsNamed) {
+  Start("dry_run");
+  const auto stream = Open(Hello("node-1"));
+  stream->rpc->Write(Load(1, 3));
+  ASSERT_TRUE(ComesToHave(3));
+  v1::DrainNodeRequest request;
+  v1::DrainNodeResponse response;
+  request.set_node_id("nod-1");
+  request.set_reason("test");
+  const grpc::Status status = Call(&v1::AdminService::Stub::DrainNode, request, &response);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_THAT(status.error_message(), HasSubstr("did you mean node-1?"));
+  stream->context.TryCancel();
+}
+
+TEST_F(DaemonTest, APolicyThatNeedsARestartIsRefusedAndTheOldOneStays) {
+  Start("dry_run");
+  v1::ApplyPolicyRequest request;
+  v1::ApplyPolicyResponse response;
+  std::string yaml = kPolicy;
+  yaml.replace(yaml.find("MODE"), 4, "live");
+  request.set_yaml(yaml);
+  const grpc::Status status = Call(&v1::AdminService::Stub::ApplyPolicy, request, &response);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_THAT(status.error_message(), HasSubstr("restart headroomd"));
+  v1::GetPolicyResponse policy;
+  ASSERT_TRUE(Call(&v1::AdminService::Stub::GetPolicy, v1::GetPolicyRequest(), &policy).ok());
+  EXPECT_EQ(policy.policy().mode(), v1::MODE_DRY_RUN);
+}
+
+TEST_F(DaemonTest, AWatcherSeesDecisionsAsTheyAreMade) {
+  Start("dry_run");
+  grpc::ClientContext context;
+  context.set_deadline(absl::ToChronoTime(absl::Now() + kPatience));
+  const auto reader = admin_->WatchDecisions(&context, v1::WatchDecisionsRequest());
+  v1::WatchDecisionsResponse first, second;
+  ASSERT_TRUE(reader->Read(&first));
+  ASSERT_TRUE(reader->Read(&second));
+  EXPECT_GT(second.decision().sequence(), first.decision().sequence());
+  context.TryCancel();
+  reader->Finish();
+}
+
+}  // namespace
+}  // namespace headroom

@@ -1,0 +1,158 @@
+#include <map>
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "absl/synchronization/mutex.h"
+#include "gtest/gtest.h"
+
+#include "controller/server/dry_run_executor.h"
+#include "controller/server/live_executor.h"
+
+namespace headroom {
+namespace {
+
+constexpr absl::Duration kPatience = absl::Seconds(20);
+
+// Outcomes and events as they come back.
+class Outcomes {
+ public:
+  Finish finish() {
+    return [this](const Action& action, ActionFinished finished) {
+      absl::MutexLock lock(&mutex_);
+      finished_[action.id] = std::move(finished);
+    };
+  }
+  Post post() {
+    return [this](Event event) {
+      absl::MutexLock lock(&mutex_);
+      events_.push_back(std::move(event));
+      return absl::OkStatus();
+    };
+  }
+  bool Has(const ActionId& id) {
+    absl::MutexLock lock(&mutex_);
+    return finished_.contains(id);
+  }
+  ActionFinished Wait(const ActionId& id) {
+    absl::MutexLock lock(&mutex_);
+    const auto there = [&] { return finished_.contains(id); };
+    EXPECT_TRUE(mutex_.AwaitWithTimeout(absl::Condition(&there), kPatience)) << id;
+    return finished_[id];
+  }
+  std::vector<Event> events() {
+    absl::MutexLock lock(&mutex_);
+    return events_;
+  }
+
+ private:
+  absl::Mutex mutex_;
+  std::map<ActionId, ActionFinished> finished_;
+  std::vector<Event> events_;
+};
+
+class FakeProvider : public Provider, public NodeControl {
+ public:
+  ProviderCapabilities capabilities() const override { return {}; }
+  absl::StatusOr<std::vector<Machine>> List(absl::Duration) override { return machines; }
+  absl::StatusOr<NodeId> Launch(const LaunchRequest& request, absl::Duration) override {
+    ++touched;
+    return "made-by-" + request.id;
+  }
+  absl::Status Terminate(const NodeId&, absl::Duration) override {
+    ++touched;
+    return absl::UnavailableError("busy");
+  }
+  absl::Status Send(const Action&) override {
+    ++touched;
+    return absl::NotFoundError("not connected");
+  }
+  std::vector<Machine> machines{{.node = "node-1", .launch_id = "old-launch"}};
+  std::atomic<int> touched{0};
+};
+
+Action Make(ActionId id, ActionBody body) {
+  Action action;
+  action.id = std::move(id);
+  action.node = "node-1";
+  action.body = std::move(body);
+  return action;
+}
+
+static_assert(!std::is_constructible_v<DryRunExecutor::Ports, Provider&, Post, Finish>,
+              "a dry run holds a lister, never a provider");
+
+TEST(DryRunExecutorTest, AnswersEveryActionHypotheticallyAndTouchesNothing) {
+  FakeProvider provider;
+  Outcomes outcomes;
+  DryRunExecutor executor({MachineLister(provider), outcomes.post(), outcomes.finish()}, absl::ZeroDuration());
+  const std::vector<Action> actions = {Make("grant", GrantLimits{}),  Make("shed", ShedConnections{}),
+                                       Make("launch", LaunchNode{}),  Make("drain", DrainNode{}),
+                                       Make("cancel", CancelDrain{}), Make("terminate", TerminateNode{}),
+                                       Make("servers", SetServers{})};
+  for (const Action& action : actions) executor.Start(action);
+  for (const Action& action : actions) {
+    const ActionFinished finished = outcomes.Wait(action.id);
+    EXPECT_TRUE(finished.hypothetical) << action.id;
+    EXPECT_EQ(finished.code, absl::StatusCode::kOk) << action.id;
+  }
+  EXPECT_EQ(provider.touched, 0);
+}
+
+TEST(DryRunExecutorTest, ListsForReal) {
+  FakeProvider provider;
+  Outcomes outcomes;
+  DryRunExecutor executor({MachineLister(provider), outcomes.post(), outcomes.finish()}, absl::ZeroDuration());
+  executor.Start(Make("list", ListMachines{}));
+  EXPECT_FALSE(outcomes.Wait("list").hypothetical);
+  ASSERT_EQ(outcomes.events().size(), 1u);
+  EXPECT_EQ(std::get<MachinesListed>(outcomes.events()[0]).machines[0].node, "node-1");
+}
+
+TEST(DryRunExecutorTest, ALaunchTakesItsLeadTimeAndNothingElseDoes) {
+  FakeProvider provider;
+  Outcomes outcomes;
+  DryRunExecutor executor({MachineLister(provider), outcomes.post(), outcomes.finish()}, absl::Hours(1));
+  executor.Start(Make("launch", LaunchNode{}));
+  executor.Start(Make("drain", DrainNode{}));
+  outcomes.Wait("drain");
+  EXPECT_FALSE(outcomes.Has("launch"));
+}
+
+TEST(LiveExecutorTest, TheOutcomeCarriesTheMachineAndTheCode) {
+  FakeProvider provider;
+  Outcomes outcomes;
+  LiveExecutor executor({provider, provider, outcomes.post(), outcomes.finish()});
+  executor.Start(Make("a", LaunchNode{}));
+  executor.Start(Make("b", TerminateNode{}));
+  EXPECT_EQ(outcomes.Wait("a").node, "made-by-a");
+  EXPECT_FALSE(outcomes.Wait("a").hypothetical);
+  EXPECT_EQ(outcomes.Wait("b").code, absl::StatusCode::kUnavailable);
+}
+
+TEST(LiveExecutorTest, ANodeThatIsAwayMakesAGrantUnavailableNotAFault) {
+  FakeProvider provider;
+  Outcomes outcomes;
+  LiveExecutor executor({provider, provider, outcomes.post(), outcomes.finish()});
+  executor.Start(Make("grant", GrantLimits{}));
+  EXPECT_EQ(outcomes.Wait("grant").code, absl::StatusCode::kUnavailable);
+}
+
+TEST(LiveExecutorTest, AfterARestartOpenIntentsAreHeldAgainstTheListAndNeverRepeated) {
+  FakeProvider provider;
+  Outcomes outcomes;
+  LiveExecutor executor({provider, provider, outcomes.post(), outcomes.finish()});
+  Action gone = Make("terminated", TerminateNode{});
+  gone.node = "node-9";
+  executor.Resolve({Make("old-launch", LaunchNode{}), Make("lost-launch", LaunchNode{}),
+                    Make("still-there", TerminateNode{}), gone});
+  EXPECT_EQ(outcomes.Wait("old-launch").node, "node-1");
+  EXPECT_EQ(outcomes.Wait("lost-launch").code, absl::StatusCode::kUnavailable);
+  EXPECT_EQ(outcomes.Wait("still-there").code, absl::StatusCode::kUnavailable);
+  EXPECT_EQ(outcomes.Wait("terminated").code, absl::StatusCode::kOk);
+  EXPECT_EQ(provider.touched, 0);
+}
+
+}  // namespace
+}  // namespace headroom

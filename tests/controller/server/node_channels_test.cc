@@ -1,0 +1,124 @@
+#include "controller/server/node_channels.h"
+
+#include <memory>
+#include <vector>
+
+#include "gtest/gtest.h"
+
+namespace headroom {
+namespace {
+
+class FakeStream : public DirectiveStream {
+ public:
+  void Deliver(const v1::Directive& directive) override { MergeDirective(directive, waiting); }
+  void TakeOver() override { taken_over = true; }
+  v1::Directive waiting;
+  bool taken_over = false;
+};
+
+StreamRegistry::Options Some(size_t reporters_max = 10) {
+  return {.reporters_max = reporters_max, .report_interval = absl::Seconds(2), .term = [] { return int64_t{4}; }};
+}
+
+const ReporterKey kNode{v1::ROLE_NODE, "node-1"};
+
+Action Grant(uint64_t id, int64_t count) {
+  Action action;
+  action.term = 4;
+  action.node = "node-1";
+  action.body = GrantLimits{.grant_id = id, .connection_count_max = count, .lease = absl::Seconds(30)};
+  return action;
+}
+
+Action Of(ActionBody body) {
+  Action action;
+  action.term = 4;
+  action.node = "node-1";
+  action.body = std::move(body);
+  return action;
+}
+
+TEST(NodeChannelsTest, GreetsLiveWithTermAndPace) {
+  NodeChannels channels(Some());
+  auto stream = std::make_shared<FakeStream>();
+  ASSERT_TRUE(channels.Open(kNode, stream).ok());
+  EXPECT_EQ(stream->waiting.mode(), v1::DIRECTIVE_MODE_LIVE);
+  EXPECT_EQ(stream->waiting.term(), 4);
+  EXPECT_EQ(stream->waiting.report_interval().seconds(), 2);
+}
+
+TEST(NodeChannelsTest, TheDryRunSaysObserveAndNothingElse) {
+  ObserveOnly observe(Some());
+  auto stream = std::make_shared<FakeStream>();
+  ASSERT_TRUE(observe.Open(kNode, stream).ok());
+  observe.SetReportInterval(absl::Seconds(5));
+  EXPECT_EQ(stream->waiting.mode(), v1::DIRECTIVE_MODE_OBSERVE);
+  EXPECT_EQ(stream->waiting.report_interval().seconds(), 5);
+  EXPECT_FALSE(stream->waiting.has_grant());
+  EXPECT_FALSE(stream->waiting.has_shed());
+  EXPECT_FALSE(stream->waiting.has_servers());
+  static_assert(!std::is_base_of_v<NodeControl, ObserveOnly>);
+}
+
+TEST(NodeChannelsTest, TheNewestStreamWinsAndTheOlderOnesEndIsNoLoss) {
+  NodeChannels channels(Some());
+  auto older = std::make_shared<FakeStream>(), newer = std::make_shared<FakeStream>();
+  ASSERT_TRUE(channels.Open(kNode, older).ok());
+  ASSERT_TRUE(channels.Open(kNode, newer).ok());
+  EXPECT_TRUE(older->taken_over);
+  EXPECT_FALSE(newer->taken_over);
+  EXPECT_FALSE(channels.Close(kNode, older.get()));
+  ASSERT_TRUE(channels.Send(Grant(1, 100)).ok());
+  EXPECT_FALSE(older->waiting.has_grant());
+  EXPECT_TRUE(newer->waiting.has_grant());
+  EXPECT_TRUE(channels.Close(kNode, newer.get()));
+  EXPECT_TRUE(absl::IsNotFound(channels.Send(Grant(2, 100))));
+}
+
+TEST(NodeChannelsTest, ABalancerIsNotTheNodeOfThatName) {
+  NodeChannels channels(Some());
+  auto node = std::make_shared<FakeStream>(), balancer = std::make_shared<FakeStream>();
+  ASSERT_TRUE(channels.Open(kNode, node).ok());
+  ASSERT_TRUE(channels.Open({v1::ROLE_BALANCER, "node-1"}, balancer).ok());
+  EXPECT_FALSE(node->taken_over);
+  ASSERT_TRUE(channels.Send(Of(SetServers{{{.node = "node-1", .address = "a:1"}}})).ok());
+  EXPECT_FALSE(node->waiting.has_servers());
+  ASSERT_EQ(balancer->waiting.servers_size(), 1);
+}
+
+TEST(NodeChannelsTest, WhatWaitsForASlowStreamIsOneDirectiveWithTheLatestOfEachSlot) {
+  NodeChannels channels(Some());
+  auto stream = std::make_shared<FakeStream>();
+  ASSERT_TRUE(channels.Open(kNode, stream).ok());
+  ASSERT_TRUE(channels.Send(Of(DrainNode{})).ok());
+  ASSERT_TRUE(channels.Send(Of(ShedConnections{.connection_count = 9})).ok());
+  for (uint64_t i = 1; i <= 1000; ++i) ASSERT_TRUE(channels.Send(Grant(i, 100 + static_cast<int64_t>(i))).ok());
+  EXPECT_EQ(stream->waiting.grant().grant_id(), 1000u);
+  EXPECT_EQ(stream->waiting.grant().connection_count_max(), 1100);
+  EXPECT_EQ(stream->waiting.shed().connection_count(), 9);
+  EXPECT_EQ(stream->waiting.lifecycle(), v1::LIFECYCLE_DRAIN);
+  EXPECT_EQ(stream->waiting.report_interval().seconds(), 2);
+  EXPECT_LT(stream->waiting.ByteSizeLong(), 200u);
+}
+
+TEST(NodeChannelsTest, AnEmptyServerListIsSaidAndReplacesTheOlderOne) {
+  v1::Directive pending, update;
+  pending.set_has_servers(true);
+  pending.add_servers()->set_node_id("node-1");
+  update.set_has_servers(true);
+  MergeDirective(update, pending);
+  EXPECT_TRUE(pending.has_servers());
+  EXPECT_EQ(pending.servers_size(), 0);
+}
+
+TEST(NodeChannelsTest, RefusesReportersBeyondItsBoundButTakesKnownOnesBack) {
+  NodeChannels channels(Some(1));
+  ASSERT_TRUE(channels.Open(kNode, std::make_shared<FakeStream>()).ok());
+  const absl::Status refused = channels.Open({v1::ROLE_NODE, "node-2"}, std::make_shared<FakeStream>());
+  EXPECT_TRUE(absl::IsResourceExhausted(refused)) << refused;
+  EXPECT_TRUE(channels.Open(kNode, std::make_shared<FakeStream>()).ok());
+  EXPECT_EQ(channels.size(), 1u);
+}
+
+}  // namespace
+}  // namespace headroom
