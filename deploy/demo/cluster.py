@@ -172,7 +172,8 @@ class Cluster:
                 words = (entry / "cmdline").read_bytes().split(b"\0")
             except OSError:
                 continue
-            if words[0].endswith(b"headroom-node") and str(self.work / "files").encode() in words:
+            files = str(self.work / "files").encode()
+            if words[0].endswith(b"headroom-node") and any(word.endswith(files) for word in words):
                 try:
                     os.kill(int(entry.name), signal.SIGKILL)
                 except ProcessLookupError:

@@ -92,8 +92,10 @@ Step RollBack(const LimitPolicy& policy, const LimitInputs& inputs, LimitMemory&
 }
 
 Step Raise(const LimitPolicy& policy, const LimitInputs& inputs, int64_t limit, const CeilingAnswer& ceiling) {
-  const int64_t wanted =
-      std::max(limit + policy.reserve_count, Scaled(ProjectedDemand(policy, inputs), 1 + policy.headroom_ratio));
+  // A raise is worth a grant: a rising demand must not be followed by a hundred small ones.
+  const int64_t tenth = limit / 10;
+  const int64_t wanted = std::max({limit + policy.reserve_count, limit + tenth,
+                                   Scaled(ProjectedDemand(policy, inputs), 1 + policy.headroom_ratio)});
   const int64_t stepped = std::min(wanted, Scaled(limit, policy.step_ratio_max));
   const int64_t raised = std::min(stepped, std::max(ceiling.count, limit));
   return {raised, raised > limit ? LimitCause::kDemand : LimitCause::kCeiling};
@@ -117,7 +119,8 @@ Step Decay(const LimitPolicy& policy, const LimitInputs& inputs, const LimitMemo
   const absl::Time since = std::max(memory.changed_at, memory.calm_since + policy.decay_after);
   const double halvings = absl::FDivDuration(now - since, policy.decay_half_life);
   const int64_t decayed = std::max(home, Scaled(limit, std::exp2(-std::min(halvings, 8.0))));
-  const bool worth = limit - decayed >= std::max<int64_t>(4, limit / 20) || decayed == home;
+  const bool worth =
+      limit - decayed >= std::max<int64_t>(4, limit / 20) || (decayed == home && home == inputs.configured_count);
   return worth ? Step{decayed, LimitCause::kDecay} : Step{limit, LimitCause::kSteady};
 }
 
