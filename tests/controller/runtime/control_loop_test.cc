@@ -85,10 +85,10 @@ TEST_F(ControlLoopTest, AnIntentThatIsWrittenLetsATerminateGo) {
 }
 
 TEST_F(ControlLoopTest, ANewHealthOfTheJournalIsObservedOnceAndSoIsItsHealing) {
-  journal_.health = absl::ResourceExhaustedError("full");
+  journal_.health = journal_.intents_health = absl::ResourceExhaustedError("full");
   world_.Run(5);
   EXPECT_EQ(Observed<JournalChanged>(), 1);
-  journal_.health = absl::OkStatus();
+  journal_.health = journal_.intents_health = absl::OkStatus();
   world_.Run(5);
   EXPECT_EQ(Observed<JournalChanged>(), 2);
 }
