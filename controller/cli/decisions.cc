@@ -54,9 +54,22 @@ struct ListArguments {
   std::string since;
 };
 
+// As many pages as it takes, as one answer; its token says whether there is more.
+absl::StatusOr<v1::ListDecisionsResponse> Pages(Session& session, v1::ListDecisionsRequest request, int count) {
+  constexpr int kPageMax = 500;
+  v1::ListDecisionsResponse all;
+  do {
+    request.set_page_size(std::min(count - all.decisions_size(), kPageMax));
+    HR_ASSIGN_OR_RETURN(v1::ListDecisionsResponse page, session.Call(&Stub::ListDecisions, request));
+    all.mutable_decisions()->MergeFrom(page.decisions());
+    all.set_next_page_token(page.next_page_token());
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty() && all.decisions_size() < count);
+  return all;
+}
+
 absl::Status List(Session& session, const ListArguments& arguments) {
   v1::ListDecisionsRequest request;
-  request.set_page_size(arguments.count);
   request.set_only_acting(!arguments.all);
   if (!arguments.since.empty()) {
     absl::Duration since;
@@ -65,7 +78,7 @@ absl::Status List(Session& session, const ListArguments& arguments) {
     }
     SetTime(session.now() - since, request.mutable_since_time());
   }
-  HR_ASSIGN_OR_RETURN(const v1::ListDecisionsResponse response, session.Call(&Stub::ListDecisions, request));
+  HR_ASSIGN_OR_RETURN(const v1::ListDecisionsResponse response, Pages(session, request, arguments.count));
   if (session.PrintData(response)) return absl::OkStatus();
   Table table({">SEQUENCE", "TIME (UTC)", "MODE", "NODES", "DIAGNOSIS", "DID", "WHY"});
   for (const v1::Decision& decision : response.decisions()) table.Add(Row(decision));
@@ -136,7 +149,7 @@ void AddList(CLI::App& app, Session& session) {
   const auto arguments = std::make_shared<ListArguments>();
   CLI::App* command = app.add_subcommand("decisions", "Past decisions, newest first");
   command->add_option("-n,--count", arguments->count, "At most so many")
-      ->check(CLI::Range(1, 500))
+      ->check(CLI::Range(1, 100000))
       ->capture_default_str();
   command->add_flag("--all", arguments->all, "Also those that did nothing");
   command->add_option("--since", arguments->since, "Only those of the last 30m, 2h, ...");

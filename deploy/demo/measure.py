@@ -2,11 +2,13 @@
 
 import datetime
 import json
+import os
 import threading
 import time
 
 import cluster
 
+PROGRAMS = {"headroomd", "headroom-node", "headroom-agent", "headroom-load", "haproxy"}
 SURGE_CAUSE = "limit_exhausted_by_surge"
 
 
@@ -16,13 +18,30 @@ def cpu_times():
     return sum(numbers[:8]), numbers[3] + numbers[4]
 
 
+def own_cpu_seconds():
+    """CPU time of the demo's own processes: those of its programs in its network namespace."""
+    ours, total = os.readlink("/proc/self/ns/net"), 0
+    for entry in os.scandir("/proc"):
+        if not entry.name.isdigit():
+            continue
+        try:
+            with open(f"{entry.path}/stat") as stat:
+                name, _, rest = stat.read().partition("(")[2].rpartition(")")
+            if name in PROGRAMS and os.readlink(f"{entry.path}/ns/net") == ours:
+                fields = rest.split()
+                total += int(fields[11]) + int(fields[12])
+        except OSError:
+            continue
+    return total / os.sysconf("SC_CLK_TCK")
+
+
 class Watch(threading.Thread):
     """Samples every node's admin port and the machine's CPU."""
 
     def __init__(self, demo):
         super().__init__(daemon=True)
         self.demo = demo
-        self.samples = []  # {"at", "cpu", "nodes": {id: {open, active, waiting, limit, rejected}}}
+        self.samples = []  # {"at", "cpu", "own_cpu_s", "nodes": {id: {open, active, waiting, limit, rejected}}}
         self.ended = threading.Event()
         self.admin_ports = {}
 
@@ -36,7 +55,8 @@ class Watch(threading.Thread):
             busy = cpu_times()
             total, idle = busy[0] - last_cpu[0], busy[1] - last_cpu[1]
             last_cpu = busy
-            self.samples.append({"at": now, "cpu": 1 - idle / total if total else 0, "nodes": self.ask_nodes()})
+            self.samples.append({"at": now, "cpu": 1 - idle / total if total else 0, "own_cpu_s": own_cpu_seconds(),
+                                 "nodes": self.ask_nodes()})
 
     def list_nodes(self):
         for node in self.demo.nodes():
@@ -76,14 +96,7 @@ def timestamp(text):
 
 def decisions_of(demo):
     """All decisions, oldest first."""
-    found, token = [], ""
-    while True:
-        words = ["decisions", "--limit", "1000"] + (["--page-token", token] if token else [])
-        answer = demo.control(*words)
-        found += answer.get("decisions", [])
-        token = answer.get("next_page_token", "")
-        if not token or len(found) > 20_000:
-            return list(reversed(found))
+    return list(reversed(demo.control("decisions", "--all", "--count", "20000").get("decisions", [])))
 
 
 def first(times, begin):
@@ -100,7 +113,8 @@ def evaluate(name, demo, watch, seconds):
     decisions = [(timestamp(decision["time"]), decision) for decision in decisions_of(demo)]
     decisions = [(at, decision) for at, decision in decisions if at >= began]
     phase = next(item for item in load["phases"] if item["name"] == "surge")
-    in_surge = [sample["cpu"] for sample in samples if surge <= sample["at"] < surge + seconds["surge"]]
+    in_surge = [sample for sample in samples if surge <= sample["at"] < surge + seconds["surge"]]
+    spent = (in_surge[-1]["own_cpu_s"] - in_surge[0]["own_cpu_s"]) / (in_surge[-1]["at"] - in_surge[0]["at"]) / os.cpu_count()
     changes = limit_changes(samples)
     # In a dry run the controller counts its shadow fleet too; what serves really is what has an address.
     serving = [(at, decision.get("serving_count", 0)) for at, decision in decisions if name == "live"]
@@ -118,7 +132,7 @@ def evaluate(name, demo, watch, seconds):
         "limit_changes": len(changes), "nodes_peak": max(counts), "nodes_end": counts[-1],
         "limits_end": {node: values["limit"] for node, values in sorted(samples[-1]["nodes"].items())},
         "limits_begin": {node: values["limit"] for node, values in sorted(samples[0]["nodes"].items())},
-        "cpu_in_surge": round(sum(in_surge) / max(1, len(in_surge)), 3),
+        "cpu_in_surge": round(spent, 3), "machine_cpu_in_surge": round(sum(sample["cpu"] for sample in in_surge) / len(in_surge), 3),
         "generator_lag_max_ms": load["lag_max_ms"], "stale_retries": load["stale_retries"],
         "diagnosis": diagnosis(decisions, surge),
     }
@@ -186,7 +200,8 @@ def check(form, passes):
     dry, live = passes.get("dry_run"), passes.get("live")
     if dry:
         expect(f"dry run: at least 20 % of the surge's requests fail ({100 * dry['surge_failed_ratio']:.1f} %)", dry["surge_failed_ratio"] >= 0.2)
-        expect(f"dry run: the machine is not CPU-bound ({100 * dry['cpu_in_surge']:.0f} % busy in the surge)", dry["cpu_in_surge"] < 0.8)
+        expect(f"dry run: the demo is not CPU-bound (its processes use {100 * dry['cpu_in_surge']:.0f} % of the machine in the surge, "
+               f"others {100 * max(0, dry['machine_cpu_in_surge'] - dry['cpu_in_surge']):.0f} %)", dry["cpu_in_surge"] < 0.5)
         expect(f"dry run: nothing is touched ({dry['limit_changes']} limit changes, {dry['nodes_peak']} nodes at most)",
                dry["limit_changes"] == 0 and dry["nodes_peak"] == cluster.NODES)
         named, rejected = dry["diagnosis"]["at_s"], dry["first_rejection_s"]

@@ -10,7 +10,7 @@ ROWS = [
     ("first_rejection_s", "first rejection", "{:.1f} s"), ("first_limit_change_s", "first limit change", "{:.1f} s"),
     ("first_node_serving_s", "first new node serves", "{:.1f} s"), ("relief_s", "relief", "{:.1f} s"),
     ("limit_changes", "limit changes", "{}"), ("nodes_peak", "nodes at the peak", "{}"), ("nodes_end", "nodes at the end", "{}"),
-    ("node_seconds", "node seconds", "{:,.0f}"), ("cpu_in_surge", "machine busy in the surge", "{:.0%}"),
+    ("node_seconds", "node seconds", "{:,.0f}"), ("cpu_in_surge", "CPU of the demo in the surge", "{:.0%}"),
 ]
 NAMES = {"dry_run": "without Headroom (dry run)", "live": "with Headroom (live)"}
 
