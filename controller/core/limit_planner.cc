@@ -36,12 +36,18 @@ struct LimitStep {
   const LimitAnswer& answer;
 };
 
+// Said only where the slope is what called for the raise.
+std::optional<double> Rising(int64_t demand, const LimitAnswer& answer) {
+  if (answer.projected_count <= demand + demand / 20) return std::nullopt;
+  return static_cast<double>(answer.projected_count);
+}
+
 Reason ReasonOf(const Node& node, const LimitInputs& in, const LimitPolicy& law, const LimitStep& step) {
   const auto& [before, answer] = step;
   const int64_t demand = in.open_count + in.waiting_count;
   switch (answer.cause) {
     case LimitCause::kDemand:
-      return MakeReason(ReasonCode::kLimitDemand, node.id, demand, before, answer.limit_count);
+      return MakeReason(ReasonCode::kLimitDemand, node.id, demand, before, answer.limit_count, Rising(demand, answer));
     case LimitCause::kCeiling:
       return MakeReason(ReasonCode::kLimitCeiling, node.id, demand, answer.ceiling_count, CeilingName(answer.bound_by));
     case LimitCause::kVetoLatency:

@@ -58,7 +58,9 @@ constexpr Row kRows[] = {
     {ReasonCode::kNone, "none", ""},
     // Limits.
     {ReasonCode::kLimitDemand, "limit_demand",
-     "{node}: demand {demand} came near the limit {limit}; raised to {new_limit}."},
+     "{node}: demand {demand} came near the limit {limit}; raised to {new_limit}[, as it rises to {projected} within "
+     "two "
+     "reports]."},
     {ReasonCode::kLimitCeiling, "limit_ceiling",
      "{node}: demand {demand} calls for a higher limit, but the ceiling of {ceiling} ({ceiling_name}) binds."},
     {ReasonCode::kLimitVeto, "limit_veto",

@@ -19,7 +19,7 @@ namespace headroom {
 enum class ReasonCode : uint16_t {
   kNone,
   // Limits.
-  kLimitDemand,    // node, demand, limit, new limit
+  kLimitDemand,    // node, demand, limit, new limit, [demand two reports on]
   kLimitCeiling,   // node, demand, ceiling, ceiling name
   kLimitVeto,      // node, demand, veto name, value, bound
   kLimitCut,       // node, limit, new limit, veto name

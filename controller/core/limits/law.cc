@@ -107,13 +107,18 @@ Step Cut(const LimitPolicy& policy, const LimitInputs& inputs, int64_t limit) {
   return {std::min(limit, cut), LimitCause::kCutUnhealthy};
 }
 
+// Would the configured limit do? With a tenth of slack, so that going home is not followed by a raise.
+bool FitsAtHome(const LimitPolicy& policy, const LimitInputs& inputs, double slack) {
+  return static_cast<double>(inputs.open_peak_count) <=
+         slack * policy.raise_at_ratio * static_cast<double>(inputs.configured_count);
+}
+
 // One step back, by half-life since the last change, in steps of at least 5 % so that a grant is worth sending.
 Step Decay(const LimitPolicy& policy, const LimitInputs& inputs, const LimitMemory& memory, absl::Time now) {
   const int64_t limit = memory.limit_count;
   // Home is the configured limit where the recent peak fits into it, else room above that peak.
-  const bool fits = static_cast<double>(inputs.open_peak_count) <=
-                    policy.raise_at_ratio * static_cast<double>(inputs.configured_count);
-  const int64_t room = fits ? inputs.configured_count : Scaled(inputs.open_peak_count, policy.decay_peak_ratio);
+  const int64_t room = FitsAtHome(policy, inputs, 1.0) ? inputs.configured_count
+                                                       : Scaled(inputs.open_peak_count, policy.decay_peak_ratio);
   const int64_t home = std::max({inputs.configured_count, SafeLow(policy, inputs), room});
   if (limit <= home) return {limit, LimitCause::kSteady};
   const absl::Time since = std::max(memory.changed_at, memory.calm_since + policy.decay_after);
@@ -124,8 +129,11 @@ Step Decay(const LimitPolicy& policy, const LimitInputs& inputs, const LimitMemo
   return worth ? Step{decayed, LimitCause::kDecay} : Step{limit, LimitCause::kSteady};
 }
 
-bool IsCalm(const LimitPolicy& policy, LimitMemory& memory, double utilization, absl::Time now) {
-  if (utilization >= policy.decay_at_ratio) {
+// Calm: the limit is twice what is used, or the configured one would do.
+bool IsCalm(const LimitPolicy& policy, const LimitInputs& inputs, LimitMemory& memory, absl::Time now) {
+  const bool roomy = Utilization(inputs, memory.limit_count) < policy.decay_at_ratio;
+  const bool needless = memory.limit_count > inputs.configured_count && FitsAtHome(policy, inputs, 0.9);
+  if (!roomy && !needless) {
     memory.calm_since = absl::InfinitePast();
     return false;
   }
@@ -136,7 +144,7 @@ bool IsCalm(const LimitPolicy& policy, LimitMemory& memory, double utilization, 
 Step Decide(const LimitPolicy& policy, const LimitInputs& inputs, LimitMemory& memory, absl::Time now) {
   const int64_t limit = memory.limit_count;
   const double utilization = Utilization(inputs, limit);
-  const bool calm = IsCalm(policy, memory, utilization, now);
+  const bool calm = IsCalm(policy, inputs, memory, now);
   const std::optional<LimitCause> veto = HealthVeto(policy, inputs);
   memory.unhealthy_count = veto.has_value() ? memory.unhealthy_count + 1 : 0;
   if (JudgeWatch(policy, inputs, memory, now)) return RollBack(policy, inputs, memory, now);
@@ -201,6 +209,7 @@ LimitAnswer NextLimit(const LimitPolicy& policy, const LimitInputs& inputs, Limi
   answer.utilization_ratio = Utilization(inputs, step.limit);
   // Pressure is judged against the room that this very step gives: a raise that suffices needs no haste with idle ones.
   answer.idle_timeout = IdleTimeout(policy, inputs, answer.utilization_ratio);
+  answer.projected_count = ProjectedDemand(policy, inputs);
   answer.cause = step.cause;
   answer.ceiling_count = ceiling.count;
   if (step.limit >= ceiling.count) answer.bound_by = ceiling.name;

@@ -124,6 +124,7 @@ struct LimitAnswer {
   Ceiling bound_by = Ceiling::kNone;  // the ceiling at which the limit stands, if it does
   int64_t ceiling_count = 0;          // the lowest ceiling
   double utilization_ratio = 0;       // (open + waiting) / limit
+  int64_t projected_count = 0;        // open + waiting, look_ahead from now
 };
 
 // The lowest ceiling and its name.

@@ -68,7 +68,7 @@ TEST(Reason, ArgumentsFillTheSentenceInOrder) {
   EXPECT_EQ(RenderReason(MakeReason(ReasonCode::kLimitDemand, "node-1", 170, 200, 260)),
             "node-1: demand 170 came near the limit 200; raised to 260.");
   EXPECT_THAT(ReasonArgumentNames(ReasonCode::kLimitDemand),
-              testing::ElementsAre("node", "demand", "limit", "new_limit"));
+              testing::ElementsAre("node", "demand", "limit", "new_limit", "projected"));
 }
 
 TEST(Reason, NumbersAreForPeople) {

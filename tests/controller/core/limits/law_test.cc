@@ -163,6 +163,17 @@ TEST(Law, DecayWaitsThenGoesBackToTheConfiguredLimitExactly) {
   EXPECT_EQ(last, 200);
 }
 
+// 115 of 220 is above half of the limit, but the configured 200 carries it well.
+TEST(Law, ALimitThatIsALittleTooHighGoesHomeToo) {
+  LimitInputs in = Calm();
+  in.open_count = in.open_peak_count = 115;
+  LimitMemory memory = At(220);
+  LimitPolicy policy;
+  policy.decay_after = absl::Seconds(60);
+  for (int i = 0; i < 600; ++i) NextLimit(policy, in, memory, kStart + absl::Seconds(i));
+  EXPECT_EQ(memory.limit_count, 200);
+}
+
 TEST(Law, DecayStopsAboveTheRecentPeak) {
   LimitInputs in = Calm();
   in.open_count = 100;
