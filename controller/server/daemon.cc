@@ -124,7 +124,7 @@ void Daemon::ResumeInFlight(const Autoscaler& core) {
     if (list) executor_->Start(flight.action);
   }
   if (dry_run_ == nullptr) {
-    static_cast<LiveExecutor&>(*executor_).Resolve(std::move(machine_actions));
+    static_cast<LiveExecutor&>(*executor_).Resolve(machine_actions);
   } else {
     for (const Action& action : machine_actions) dry_run_->Start(action);
   }

@@ -32,8 +32,9 @@ void DryRunExecutor::Start(const Action& action) {
 
 void DryRunExecutor::List(const Action& action) {
   absl::StatusOr<std::vector<Machine>> machines = ports_.lister.List(kListTimeout);
+  const absl::Status status = machines.status();
   if (machines.ok()) ports_.post(MachinesListed{*std::move(machines)}).IgnoreError();  // the next list tells the same
-  ports_.finish(action, ToFinished(action, machines.status()));
+  ports_.finish(action, ToFinished(action, status));
 }
 
 }  // namespace headroom

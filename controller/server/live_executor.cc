@@ -50,7 +50,7 @@ void LiveExecutor::Start(const Action& action) {
   }
 }
 
-void LiveExecutor::Resolve(std::vector<Action> open_intents) {
+void LiveExecutor::Resolve(const std::vector<Action>& open_intents) {
   if (open_intents.empty()) return;
   const auto resolve = [this, open_intents] {
     const absl::StatusOr<std::vector<Machine>> machines = ports_.provider.List(deadlines_.list);
@@ -80,8 +80,9 @@ ActionFinished LiveExecutor::Terminate(const Action& action) {
 
 ActionFinished LiveExecutor::List(const Action& action) {
   absl::StatusOr<std::vector<Machine>> machines = ports_.provider.List(deadlines_.list);
+  const absl::Status status = machines.status();
   if (machines.ok()) ports_.post(MachinesListed{*std::move(machines)}).IgnoreError();  // the next list tells the same
-  return ToFinished(action, machines.status());
+  return ToFinished(action, status);
 }
 
 }  // namespace headroom

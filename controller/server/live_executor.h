@@ -39,7 +39,7 @@ class LiveExecutor final : public Executor {
   void Start(const Action& action) override;
   // After a restart: actions whose outcome was never written are held against what the provider runs, never repeated. A
   // machine that was launched and one that is gone are finished; anything else fails, and the next tick decides anew.
-  void Resolve(std::vector<Action> open_intents);
+  void Resolve(const std::vector<Action>& open_intents);
 
  private:
   void Dispatch(const Action& action, std::function<ActionFinished(const Action&)> work);

@@ -187,9 +187,8 @@ absl::Status LoadService::Join(const v1::Hello& hello, std::shared_ptr<Directive
   absl::MutexLock lock(&order_mutex_);
   const DirectiveStream* const opened = stream.get();
   HR_RETURN_IF_ERROR(registry_.Open({hello.role(), hello.reporter_id()}, std::move(stream)));
-  const absl::Status posted = hello.role() == v1::ROLE_NODE
-                                  ? options_.post(NodeJoined{hello.reporter_id(), std::move(node)})
-                                  : options_.post(BalancerJoined{hello.reporter_id()});
+  absl::Status posted = hello.role() == v1::ROLE_NODE ? options_.post(NodeJoined{hello.reporter_id(), std::move(node)})
+                                                      : options_.post(BalancerJoined{hello.reporter_id()});
   if (!posted.ok()) registry_.Close({hello.role(), hello.reporter_id()}, opened);
   return posted;
 }

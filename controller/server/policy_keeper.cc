@@ -38,6 +38,7 @@ std::string ElementText(const Message& message, const FieldDescriptor* field, in
 std::string FieldText(const Message& message, const FieldDescriptor* field) {
   if (!field->is_repeated()) return ElementText(message, field, -1);
   std::vector<std::string> elements;
+  elements.reserve(static_cast<size_t>(message.GetReflection()->FieldSize(message, field)));
   for (int i = 0; i < message.GetReflection()->FieldSize(message, field); ++i) {
     elements.push_back(ElementText(message, field, i));
   }

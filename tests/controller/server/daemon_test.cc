@@ -1,6 +1,8 @@
 #include "controller/server/daemon.h"
 
+#include <atomic>
 #include <chrono>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <vector>
@@ -9,6 +11,7 @@
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include <boost/asio/ip/tcp.hpp>
 #include <grpcpp/grpcpp.h>
 
 #include "controller/runtime/memory_journal.h"
@@ -136,6 +139,14 @@ class DaemonTest : public ::testing::Test {
       absl::SleepFor(absl::Milliseconds(20));
     }
     return false;
+  }
+
+  // The whole answer of the HTTP port to this method and path.
+  std::string Fetch(const std::string& request) {
+    boost::asio::ip::tcp::iostream http("127.0.0.1", absl::StrCat(daemon_->http_port()));
+    http.expires_after(absl::ToChronoMilliseconds(kPatience));
+    http << request << " HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: 0\r\n\r\n" << std::flush;
+    return {std::istreambuf_iterator<char>(http), {}};
   }
 
   std::atomic<int> touched_{0};
@@ -278,6 +289,24 @@ TEST_F(DaemonTest, APolicyThatNeedsARestartIsRefusedAndTheOldOneStays) {
   v1::GetPolicyResponse policy;
   ASSERT_TRUE(Call(&v1::AdminService::Stub::GetPolicy, v1::GetPolicyRequest(), &policy).ok());
   EXPECT_EQ(policy.policy().mode(), v1::MODE_DRY_RUN);
+}
+
+TEST_F(DaemonTest, ItsPagesServeProbesAndPrometheus) {
+  Start("dry_run");
+  const absl::Time end = absl::Now() + kPatience;
+  while (!daemon_->CheckHealth().ok() && absl::Now() < end) absl::SleepFor(absl::Milliseconds(5));
+  EXPECT_THAT(Fetch("GET /healthz"), HasSubstr("200 OK"));
+  EXPECT_THAT(Fetch("GET /"), HasSubstr("/metrics"));
+  EXPECT_THAT(Fetch("GET /nowhere"), HasSubstr("404"));
+  EXPECT_THAT(Fetch("POST /metrics"), HasSubstr("405"));
+  const std::string metrics = Fetch("GET /metrics");
+  for (const char* series :
+       {"headroom_build_info{version=\"test\"} 1", "headroom_nodes{state=\"serving\"} 0", "headroom_nodes_max 4",
+        "headroom_reports_rejected_total{reason=\"negative\"} 0", "headroom_loop_duration_seconds_bucket",
+        "headroom_diagnosis{cause=\"none\"} 1", "headroom_alarm{code=\"alarm_at_max\"}",
+        "headroom_scale_actions_total{kind=\"launch\",result=\"ok\"}", "headroom_config_last_reload_successful 1"}) {
+    EXPECT_THAT(metrics, HasSubstr(series));
+  }
 }
 
 TEST_F(DaemonTest, AWatcherSeesDecisionsAsTheyAreMade) {
