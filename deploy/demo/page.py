@@ -34,13 +34,19 @@ def table(report):
     return "\n".join(lines)
 
 
+def round_up(top):
+    """The next number that is easy to read in quarters."""
+    scale = 10 ** max(0, len(str(int(top))) - 1)
+    return next(step * scale for step in (1, 1.2, 1.6, 2, 2.4, 3, 4, 6, 8, 10) if step * scale >= top)
+
+
 class Chart:
     """One SVG chart over time; the y axis starts at zero."""
 
     WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 880, 200, 56, 14, 24
 
     def __init__(self, title, seconds, top):
-        self.title, self.seconds, self.top, self.parts = title, max(seconds, 1), max(top, 1), []
+        self.title, self.seconds, self.top, self.parts = title, max(seconds, 1), round_up(max(top, 4)), []
         self.frame()
 
     def x(self, second):
