@@ -50,25 +50,24 @@ void AddCommands(CLI::App& app, Session& session) {
   AddPolicy(app, session);
 }
 
-// What a mistyped command may have meant.
-std::string Suggestion(const CLI::App& app, const std::vector<std::string>& arguments) {
+// What a mistyped command may have meant. Values of options are no commands, so only what nobody took is looked at.
+std::string Suggestion(const CLI::App& app) {
+  if (!app.get_subcommands().empty()) return "";
   std::vector<std::string> names;
   for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
-  for (const std::string& argument : arguments) {
+  for (const std::string& argument : app.remaining()) {
     if (argument.empty() || argument[0] == '-') continue;
-    if (std::find(names.begin(), names.end(), argument) != names.end()) return "";
     return absl::StrCat("there is no command \"", argument, "\"", DidYouMean(NearMatches(argument, names)));
   }
   return "";
 }
 
-int Refuse(const CLI::App& app, const CLI::ParseError& error, const std::vector<std::string>& arguments,
-           const Terminal& terminal) {
+int Refuse(const CLI::App& app, const CLI::ParseError& error, const Terminal& terminal) {
   std::ostringstream out, err;
   const int code = app.exit(error, out, err);
   terminal.out << out.str();
   if (code == 0) return 0;
-  const std::string suggestion = Suggestion(app, arguments);
+  const std::string suggestion = Suggestion(app);
   terminal.err << "headroomctl: " << (suggestion.empty() ? error.what() : suggestion)
                << "\nRun headroomctl --help for the commands.\n";
   return kUsage;
@@ -106,7 +105,7 @@ int RunHeadroomctl(const std::vector<std::string>& arguments, const Terminal& te
     std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
     app.parse(reversed);
   } catch (const CLI::ParseError& error) {
-    return Refuse(app, error, arguments, terminal);
+    return Refuse(app, error, terminal);
   }
   if (const absl::Status status = session.CheckOptions(); !status.ok()) {
     terminal.err << "headroomctl: " << status.message() << '\n';

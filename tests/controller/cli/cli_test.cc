@@ -222,6 +222,13 @@ TEST_F(CliTest, AMistypedCommandIsToldItsNeighbour) {
   EXPECT_THAT(err_, HasSubstr("did you mean status?"));
 }
 
+TEST_F(CliTest, TheValueOfAnOptionIsNotTakenForACommand) {
+  EXPECT_EQ(Run({"--server", "10.0.0.1:7600", "decisions", "--nonsense", "7"}), 2);
+  EXPECT_THAT(err_, HasSubstr("--nonsense"));
+  EXPECT_EQ(Run({"--server", "10.0.0.1:7600", "statsu"}), 2);
+  EXPECT_THAT(err_, HasSubstr("there is no command \"statsu\""));
+}
+
 TEST_F(CliTest, HelpBeginsWithExamples) {
   EXPECT_EQ(Run({"--help"}), 0);
   EXPECT_LT(out_.find("Examples:"), out_.find("Usage:"));
