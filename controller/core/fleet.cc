@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 
 #include "absl/strings/str_cat.h"
 
@@ -198,8 +199,10 @@ bool Fleet::On(absl::Time, const BalancerLeft& event, const Policy&) {
 }
 
 void Fleet::GatherBalancerViews() {
+  std::set<NodeId> held_before;
   for (auto& [id, node] : nodes_) {
     const int64_t configured = node.behind.configured_count;
+    if (node.behind.holds_slots) held_before.insert(id);
     node.behind = {};
     node.behind.configured_count = configured;
   }
@@ -217,6 +220,10 @@ void Fleet::GatherBalancerViews() {
   for (auto& [id, node] : nodes_) {
     if (node.behind.holds_slots && node.behind.configured_count == 0)
       node.behind.configured_count = node.behind.limit_count;
+    if (node.behind.holds_slots == held_before.contains(id)) continue;
+    // The slots have moved: what was known of the limit at the other place says nothing about this one.
+    node.granted_count = 0;
+    node.limit = {};
   }
 }
 

@@ -157,6 +157,13 @@ bool IdleTimeoutMoved(absl::Duration granted, absl::Duration wanted, absl::Durat
   return wanted == configured || apart > granted / 5;
 }
 
+// What the node itself is told. Where a balancer holds the slots, its limit is not the node's: the node only must not
+// become the narrower of the two.
+int64_t CountAtNode(const Node& node, int64_t limit_count, const Policy& policy) {
+  if (!node.behind.holds_slots) return limit_count;
+  return std::max(node.hello.configured_count_max, limit_count + policy.limits.law.reserve_count);
+}
+
 void Grant(State& state, const Proposal& proposal, const Policy& policy, absl::Time now, LimitPlan& plan) {
   Node& node = *proposal.node;
   const LimitAnswer& answer = proposal.answer;
@@ -172,13 +179,13 @@ void Grant(State& state, const Proposal& proposal, const Policy& policy, absl::T
   node.grant_id = ++state.grant_sequence;
   GrantLimits grant;
   grant.grant_id = node.grant_id;
-  grant.connection_count_max = answer.limit_count;
+  grant.connection_count_max = CountAtNode(node, answer.limit_count, policy);
   grant.idle_timeout = node.granted_idle_timeout;
   grant.lease = policy.limits.lease;
   grant.floor_count = policy.limits.law.floor_count;
   // Alone, a node may not take more of a shared budget than it was last granted.
-  grant.ceiling_count =
-      policy.limits.budget_count > 0 ? answer.limit_count : std::max(answer.ceiling_count, answer.limit_count);
+  grant.ceiling_count = policy.limits.budget_count > 0 ? grant.connection_count_max
+                                                       : std::max(answer.ceiling_count, grant.connection_count_max);
   grant.renewal = !limit_moved && !idle_moved;
   plan.actions.push_back({"", state.term, node.id, proposal.reason, grant});
 }
