@@ -91,13 +91,7 @@ absl::StatusOr<int> ResolvePort(int port) {
   return ntohs(address.sin_port);
 }
 
-// Where nodes come from; one of the two, owned by the daemon.
-struct World {
-  LocalProvider* local = nullptr;
-  SimulatedProvider* simulated = nullptr;
-};
-
-absl::StatusOr<World> OpenLocal(const v1::Policy& policy, const Flags& flags, Daemon::Parts& parts) {
+absl::Status OpenLocal(const v1::Policy& policy, const Flags& flags, Daemon::Parts& parts) {
   LocalProviderOptions options;
   options.settings = policy.provider().local();
   options.state_dir = flags.state_dir;
@@ -106,32 +100,25 @@ absl::StatusOr<World> OpenLocal(const v1::Policy& policy, const Flags& flags, Da
   options.controller_address = absl::StrCat(any ? "127.0.0.1" : flags.daemon.listen, ":", flags.daemon.grpc_port);
   HR_ASSIGN_OR_RETURN(std::unique_ptr<LocalProvider> local,
                       Annotate(LocalProvider::Open(std::move(options)), "provider"));
-  World world{.local = local.get()};
+  const int asked = policy.provider().local().initial_count();
+  parts.first_nodes = [raw = local.get(), count = asked > 0 ? asked : policy.nodes().min()] {
+    return Annotate(raw->EnsureInitial(count), "start the first nodes");
+  };
   parts.provider = std::move(local);
-  return world;
+  return absl::OkStatus();
 }
 
-World OpenSimulated(const v1::Policy& policy, Daemon::Parts& parts) {
+SimulatedProvider* OpenSimulated(const v1::Policy& policy, Daemon::Parts& parts) {
   auto simulated = std::make_unique<SimulatedProvider>(
       SimulatedProviderOptions{.settings = policy.provider().simulated(),
                                .report_interval = parts.config.policy.control.report_interval,
                                .start = SystemClock().Now()});
-  World world{.simulated = simulated.get()};
-  parts.nodes = world.simulated;
-  parts.clock = world.simulated;
+  SimulatedProvider* const world = simulated.get();
+  parts.nodes = world;
+  parts.clock = world;
   parts.clock_speed = std::max(0.001, policy.provider().simulated().speed());
   parts.provider = std::move(simulated);
   return world;
-}
-
-// The first nodes of a cluster that has none, or the flow of a simulated one's time.
-absl::Status StartWorld(const v1::Policy& policy, const World& world, Daemon& daemon) {
-  if (world.simulated != nullptr) {
-    world.simulated->Start(daemon.poster());
-    return absl::OkStatus();
-  }
-  const int asked = policy.provider().local().initial_count();
-  return Annotate(world.local->EnsureInitial(asked > 0 ? asked : policy.nodes().min()), "start the first nodes");
 }
 
 absl::StatusOr<std::unique_ptr<Journal>> OpenJournal(const std::string& state_dir) {
@@ -154,12 +141,12 @@ void LogStart(const Flags& flags, const v1::Policy& policy, const Daemon& daemon
       .Add("version", HEADROOM_VERSION);
 }
 
-// A running controller and its world, which stops first.
+// A running controller and its simulated world, if it has one, which stops first.
 struct Running {
   std::unique_ptr<Daemon> daemon;
-  World world;
+  SimulatedProvider* world;
   ~Running() {
-    if (world.simulated != nullptr) world.simulated->Stop();
+    if (world != nullptr) world->Stop();
   }
 };
 
@@ -171,14 +158,14 @@ absl::StatusOr<std::unique_ptr<Running>> StartDaemon(Flags flags) {
   HR_ASSIGN_OR_RETURN(parts.yaml, ReadFile(flags.config));
   const v1::Policy policy = parts.config.message;
   HR_ASSIGN_OR_RETURN(parts.journal, OpenJournal(flags.state_dir));
-  World world;
+  SimulatedProvider* world = nullptr;
   if (policy.provider().has_simulated()) {
     world = OpenSimulated(policy, parts);
   } else {
-    HR_ASSIGN_OR_RETURN(world, OpenLocal(policy, flags, parts));
+    HR_RETURN_IF_ERROR(OpenLocal(policy, flags, parts));
   }
   HR_ASSIGN_OR_RETURN(std::unique_ptr<Daemon> daemon, Daemon::Start(flags.daemon, std::move(parts)));
-  HR_RETURN_IF_ERROR(StartWorld(policy, world, *daemon));
+  if (world != nullptr) world->Start(daemon->poster());
   LogStart(flags, policy, *daemon);
   return std::unique_ptr<Running>(new Running{std::move(daemon), world});
 }

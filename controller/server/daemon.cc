@@ -61,10 +61,12 @@ Daemon::Daemon(Options options, Parts parts)
       metrics_(options_.version) {}
 
 absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(Options options, Parts parts) {
+  const std::function<absl::Status()> first_nodes = std::move(parts.first_nodes);
   std::unique_ptr<Daemon> daemon(new Daemon(std::move(options), std::move(parts)));
   HR_RETURN_IF_ERROR(daemon->Recover());
   HR_RETURN_IF_ERROR(daemon->ServeGrpc());
   HR_RETURN_IF_ERROR(daemon->ServeHttp());
+  if (first_nodes) HR_RETURN_IF_ERROR(first_nodes());
   daemon->loop_thread_ = std::thread([d = daemon.get()] { d->RunLoop(); });
   return daemon;
 }

@@ -51,6 +51,9 @@ class Daemon {
     NodeControl* nodes = nullptr;  // the way to the nodes; null: their streams
     const Clock* clock = nullptr;  // of the cluster; null: the system's
     double clock_speed = 1;        // its seconds per real second
+    // Called once the ports are open and before the first decision: a controller that cannot serve starts no nodes, and
+    // one that decides does not find an empty cluster that is only about to be filled. Null: nothing is to be done.
+    std::function<absl::Status()> first_nodes;
   };
   static absl::StatusOr<std::unique_ptr<Daemon>> Start(Options options, Parts parts);
   ~Daemon();

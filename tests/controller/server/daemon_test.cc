@@ -38,9 +38,12 @@ provider:
 // A world that nobody may touch, and that says who tried.
 class UntouchedProvider : public Provider {
  public:
-  explicit UntouchedProvider(std::atomic<int>& touched) : touched_(touched) {}
+  UntouchedProvider(std::atomic<int>& touched, std::atomic<int>& listed) : touched_(touched), listed_(listed) {}
   ProviderCapabilities capabilities() const override { return {}; }
-  absl::StatusOr<std::vector<Machine>> List(absl::Duration) override { return std::vector<Machine>(); }
+  absl::StatusOr<std::vector<Machine>> List(absl::Duration) override {
+    ++listed_;
+    return std::vector<Machine>();
+  }
   absl::StatusOr<NodeId> Launch(const LaunchRequest&, absl::Duration) override {
     ++touched_;
     return absl::UnavailableError("no");
@@ -52,6 +55,7 @@ class UntouchedProvider : public Provider {
 
  private:
   std::atomic<int>& touched_;
+  std::atomic<int>& listed_;
 };
 
 v1::LoadReport Hello(const std::string& id) {
@@ -81,21 +85,26 @@ v1::LoadReport Load(uint64_t sequence, int64_t open_count) {
 class DaemonTest : public ::testing::Test {
  protected:
   void Start(const std::string& mode) {
-    std::string yaml = kPolicy;
-    yaml.replace(yaml.find("MODE"), 4, mode);
-    absl::StatusOr<Config> config = ParseConfig(yaml, "policy");
-    ASSERT_TRUE(config.ok()) << config.status();
-    Daemon::Parts parts{.config = *std::move(config),
-                        .yaml = yaml,
-                        .journal = std::make_unique<MemoryJournal>(),
-                        .provider = std::make_unique<UntouchedProvider>(touched_)};
-    absl::StatusOr<std::unique_ptr<Daemon>> daemon = Daemon::Start({.version = "test"}, std::move(parts));
+    absl::StatusOr<std::unique_ptr<Daemon>> daemon = TryStart(mode);
     ASSERT_TRUE(daemon.ok()) << daemon.status();
     daemon_ = *std::move(daemon);
     channel_ =
         grpc::CreateChannel(absl::StrCat("127.0.0.1:", daemon_->grpc_port()), grpc::InsecureChannelCredentials());
     load_ = v1::LoadService::NewStub(channel_);
     admin_ = v1::AdminService::NewStub(channel_);
+  }
+  absl::StatusOr<std::unique_ptr<Daemon>> TryStart(const std::string& mode,
+                                                   std::function<absl::Status()> first_nodes = nullptr) {
+    std::string yaml = kPolicy;
+    yaml.replace(yaml.find("MODE"), 4, mode);
+    absl::StatusOr<Config> config = ParseConfig(yaml, "policy");
+    if (!config.ok()) return config.status();
+    Daemon::Parts parts{.config = *std::move(config),
+                        .yaml = yaml,
+                        .journal = std::make_unique<MemoryJournal>(),
+                        .provider = std::make_unique<UntouchedProvider>(touched_, listed_),
+                        .first_nodes = std::move(first_nodes)};
+    return Daemon::Start({.version = "test"}, std::move(parts));
   }
 
   struct Stream {
@@ -149,12 +158,26 @@ class DaemonTest : public ::testing::Test {
     return {std::istreambuf_iterator<char>(http), {}};
   }
 
+  std::atomic<int> listed_ = 0;
   std::atomic<int> touched_{0};
   std::unique_ptr<Daemon> daemon_;
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::LoadService::Stub> load_;
   std::unique_ptr<v1::AdminService::Stub> admin_;
 };
+
+TEST_F(DaemonTest, DecidesNothingBeforeTheFirstNodesAreThere) {
+  // A list in this time would show an empty cluster, and nodes.min would be launched beside the first nodes.
+  const auto failed = TryStart("live", [this] {
+    for (const absl::Time end = absl::Now() + absl::Milliseconds(300); absl::Now() < end && listed_ == 0;) {
+      absl::SleepFor(absl::Milliseconds(10));
+    }
+    return absl::UnavailableError("no more processes");
+  });
+  EXPECT_EQ(failed.status(), absl::UnavailableError("no more processes"));
+  EXPECT_EQ(listed_, 0);
+  EXPECT_EQ(touched_, 0);
+}
 
 TEST_F(DaemonTest, ABadHelloEndsTheStreamWithASentence) {
   Start("live");
