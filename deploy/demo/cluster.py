@@ -1,5 +1,7 @@
 """The demo's cluster: real processes on loopback, started in order and ended by their process id."""
 
+import concurrent.futures
+import csv
 import http.client
 import json
 import os
@@ -7,7 +9,9 @@ import pathlib
 import random
 import re
 import signal
+import socket
 import subprocess
+import sys
 import time
 import urllib.request
 
@@ -19,10 +23,15 @@ NODES = 3
 FIRST_PORT = 19101
 FRONT_PORT, GRPC_PORT, HTTP_PORT = 19080, 19600, 19601
 OBJECTS = 200
+UPLOADERS = 8
 
 
 class DemoError(Exception):
     """Something that the person who runs the demo should read."""
+
+
+def admin_port(node):
+    return int(node["address"].rsplit(":", 1)[1]) + 1000
 
 
 def snake(name):
@@ -38,9 +47,43 @@ def snake_keys(value):
     return value
 
 
+def enter_own_network():
+    """A network namespace of our own where that is allowed, so that kernel counters and ports are ours alone."""
+    if os.environ.get("HEADROOM_DEMO_NETWORK"):
+        return os.environ["HEADROOM_DEMO_NETWORK"]
+    ways = [["unshare", "--net"], ["unshare", "--user", "--map-root-user", "--net"]]
+    for way in ways:
+        if subprocess.run(way + ["ip", "link", "set", "lo", "up"], capture_output=True).returncode == 0:
+            os.environ["HEADROOM_DEMO_NETWORK"] = "own namespace"
+            command = way + ["sh", "-c", 'ip link set lo up && exec "$0" "$@"', sys.executable, *sys.argv]
+            os.execvp(command[0], command)
+    os.environ["HEADROOM_DEMO_NETWORK"] = "shared"
+    return "shared"
+
+
+def edited(text, edits):
+    for old, new in edits.items():
+        if old not in text:
+            raise DemoError(f"there is no {old!r} to replace")
+        text = text.replace(old, str(new))
+    return text
+
+
+def campaign(seconds):
+    """The profile of the outage, with phases of so many seconds."""
+    text = (ROOT / "tests/load/profiles/campaign.yaml").read_text()
+    for phase, length in seconds.items():
+        text = re.sub(rf"(name: {phase}, duration: )\d+s", rf"\g<1>{length}s", text)
+    return text
+
+
 class Cluster:
-    def __init__(self, work, programs, mode):
+    """`balancer`: tcp or http, as the examples of HAProxy are named, or none. `server_limit`: what each server of HAProxy
+    begins with; 0: none. `edits`: what is replaced in deploy/examples/demo.yaml."""
+
+    def __init__(self, work, programs, mode, balancer="tcp", server_limit=0, edits=None):
         self.work, self.programs, self.mode = work, programs, mode
+        self.balancer, self.server_limit, self.edits = balancer, server_limit, edits or {}
         self.processes = []
 
     def __enter__(self):
@@ -50,38 +93,52 @@ class Cluster:
         self.stop()
 
     def spawn(self, name, command, **environment):
-        log = open(self.work / f"{name}.log", "wb")
-        process = subprocess.Popen([str(word) for word in command], stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                                   env={**os.environ, **{key: str(value) for key, value in environment.items()}})
+        with open(self.work / f"{name}.log", "ab") as log:
+            process = subprocess.Popen([str(word) for word in command], stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                                       env={**os.environ, **{key: str(value) for key, value in environment.items()}})
         self.processes.append((name, process))
         return process
 
     def start(self):
         self.policy = self.work / "policy.yaml"
         text = (ROOT / "deploy/examples/demo.yaml").read_text()
-        for key, value in {"MODE": self.mode, "DATA_DIR": self.work / "files"}.items():
-            text = text.replace("${" + key + "}", str(value))
-        self.policy.write_text(text)
+        self.policy.write_text(edited(text, {"${MODE}": self.mode, "${DATA_DIR}": self.work / "files", **self.edits}))
         (self.work / "files").mkdir()
         self.daemon = self.start_daemon()
         self.wait("three serving nodes", 30, lambda: sum(node["state"] == "serving" for node in self.nodes()) == NODES)
-        self.start_balancer()
+        if self.balancer != "none":
+            self.start_balancer()
 
     def start_daemon(self):
         return self.spawn("headroomd", [self.programs / "headroomd", "--config", self.policy, "--state-dir", self.work / "state",
                                         "--grpc-port", GRPC_PORT, "--http-port", HTTP_PORT])
 
     def start_balancer(self):
-        configuration = self.work / "haproxy.cfg"
-        servers = "".join(f"  server {node['node_id']} {node['address']} check port {int(node['address'].rsplit(':', 1)[1]) + 1000}\n"
+        maxconn = f" maxconn {self.server_limit}" if self.server_limit else ""
+        servers = "".join(f"  server {node['node_id']} {node['address']} check port {admin_port(node)}{maxconn}\n"
                           for node in self.nodes())
-        configuration.write_text((ROOT / "deploy/examples/haproxy-tcp.cfg").read_text().rstrip() + "\n" + servers)
-        socket = self.work / "haproxy.sock"
-        self.spawn("haproxy", ["haproxy", "-db", "-f", configuration], HEADROOM_FRONT_PORT=FRONT_PORT,
-                   HEADROOM_HAPROXY_SOCKET=socket)
-        self.spawn("agent", [self.programs / "headroom-agent", "--adapter", "haproxy", "--haproxy-socket", socket, "--backend", "nodes",
-                             "--frontend", "front", "--controller", f"127.0.0.1:{GRPC_PORT}", "--balancer-id", "front"])
+        text = (ROOT / f"deploy/examples/haproxy-{self.balancer}.cfg").read_text()
+        (self.work / "haproxy.cfg").write_text(text.rstrip() + "\n" + servers)
+        self.start_haproxy()
+        self.agent = self.spawn("agent", [
+            self.programs / "headroom-agent", "--adapter", "haproxy", "--haproxy-socket", self.work / "haproxy.sock", "--backend",
+            "nodes", "--frontend", "front", "--controller", f"127.0.0.1:{GRPC_PORT}", "--balancer-id", "front",
+            "--server-limit", self.server_limit])
         self.wait("HAProxy to answer for the nodes", 20, self.front_answers)
+
+    def start_haproxy(self):
+        self.haproxy = self.spawn("haproxy", ["haproxy", "-db", "-f", self.work / "haproxy.cfg"], HEADROOM_FRONT_PORT=FRONT_PORT,
+                                  HEADROOM_HAPROXY_SOCKET=self.work / "haproxy.sock")
+
+    def servers(self):
+        """HAProxy's own figures of its servers, by node."""
+        with socket.socket(socket.AF_UNIX) as line:
+            line.settimeout(5)
+            line.connect(str(self.work / "haproxy.sock"))
+            line.sendall(b"show stat\n")
+            text = b"".join(iter(lambda: line.recv(1 << 16), b"")).decode()
+        rows = csv.DictReader(text.removeprefix("# ").splitlines())
+        return {row["svname"]: row for row in rows if row["pxname"] == "nodes" and row["svname"] != "BACKEND"}
 
     def front_answers(self):
         connection = http.client.HTTPConnection("127.0.0.1", FRONT_PORT, timeout=2)
@@ -94,32 +151,34 @@ class Cluster:
             connection.close()
 
     def upload(self):
-        """Files of 2 to 30 KB, through HAProxy and the nodes' own API."""
+        """Files of 2 to 30 KB, through HAProxy, where there is one, and the nodes' own API."""
         chance = random.Random(1)
-        connection = http.client.HTTPConnection("127.0.0.1", FRONT_PORT, timeout=10)
-        for number in range(OBJECTS):
-            connection.request("PUT", f"/campaign/object-{number}", body=chance.randbytes(chance.randrange(2_000, 30_000)))
+        bodies = [chance.randbytes(chance.randrange(2_000, 30_000)) for _ in range(OBJECTS)]
+        with concurrent.futures.ThreadPoolExecutor(UPLOADERS) as uploaders:
+            list(uploaders.map(lambda first: self.upload_some(bodies, first), range(UPLOADERS)))
+
+    def upload_some(self, bodies, first):
+        connection = http.client.HTTPConnection("127.0.0.1", FRONT_PORT if self.balancer != "none" else FIRST_PORT, timeout=10)
+        for number in range(first, OBJECTS, UPLOADERS):
+            connection.request("PUT", f"/campaign/object-{number}", body=bodies[number])
             answer = connection.getresponse()
             answer.read()
             if answer.status not in (200, 201, 204):
                 raise DemoError(f"uploading object {number} was answered with {answer.status}")
         connection.close()
 
-    def start_load(self, seed, seconds):
-        profile = self.work / "profile.yaml"
-        text = (ROOT / "tests/load/profiles/campaign.yaml").read_text()
-        for phase, length in seconds.items():
-            text = re.sub(rf"(name: {phase}, duration: )\d+s", rf"\g<1>{length}s", text)
-        profile.write_text(text)
-        return self.spawn("load", [self.programs / "headroom-load", profile, "--target", f"127.0.0.1:{FRONT_PORT}", "--seed", seed,
-                                   "--json", self.work / "load.json"])
+    def start_load(self, seed, profile, *target):
+        path = self.work / "profile.yaml"
+        path.write_text(profile)
+        return self.spawn("load", [self.programs / "headroom-load", path, *(target or ("--target", f"127.0.0.1:{FRONT_PORT}")),
+                                   "--seed", seed, "--json", self.work / "load.json"])
 
     def control(self, *words):
         """What headroomctl says, as JSON."""
         command = [self.programs / "headroomctl", "--server", f"127.0.0.1:{GRPC_PORT}", "-o", "json", *words]
         done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=15)
         if done.returncode != 0:
-            raise DemoError(f"headroomctl {' '.join(words)}: {done.stderr.strip()}")
+            raise DemoError(f"headroomctl {' '.join(map(str, words))}: {done.stderr.strip()}")
         return snake_keys(json.loads(done.stdout))
 
     def nodes(self):
@@ -147,10 +206,20 @@ class Cluster:
                 last = (self.work / f"{name}.log").read_text(errors="replace").strip().splitlines()[-1:]
                 raise DemoError(f"{name} ended with {process.returncode}: {' '.join(last)}")
 
+    def kill(self, process):
+        """As the kernel's killer of memory hogs would: with no time to say anything."""
+        process.kill()
+        process.wait()
+        self.processes = [(name, other) for name, other in self.processes if other is not process]
+
     def stop(self):
         for name, process in reversed(self.processes):
             self.end(process)
-        self.stop_nodes()
+        for pid in self.node_processes().values():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
 
     @staticmethod
     def end(process):
@@ -163,18 +232,19 @@ class Cluster:
             process.kill()
             process.wait()
 
-    def stop_nodes(self):
-        """Nodes outlive the controller by design; the demo ends those that it caused, by pid and command line."""
+    def node_processes(self):
+        """The pids of the nodes by their ids. Nodes outlive the controller by design; these serve this cluster's files."""
+        files = b"--data-dir=" + str(self.work / "files").encode()
+        found = {}
         for entry in pathlib.Path("/proc").iterdir():
-            if not entry.name.isdigit():
-                continue
             try:
-                words = (entry / "cmdline").read_bytes().split(b"\0")
+                words = (entry / "cmdline").read_bytes().split(b"\0") if entry.name.isdigit() else [b""]
             except OSError:
                 continue
-            files = str(self.work / "files").encode()
-            if words[0].endswith(b"headroom-node") and any(word.endswith(files) for word in words):
-                try:
-                    os.kill(int(entry.name), signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
+            if not words[0].endswith(b"headroom-node") or files not in words:
+                continue
+            node = next(word for word in words if word.startswith(b"--node-id=")).decode().partition("=")[2]
+            if node in found:
+                raise DemoError(f"{node} runs twice: as process {found[node]} and {entry.name}")
+            found[node] = int(entry.name)
+        return found

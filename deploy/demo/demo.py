@@ -13,10 +13,8 @@ Examples:
 
 import argparse
 import json
-import os
 import pathlib
 import shutil
-import subprocess
 import sys
 import time
 
@@ -42,20 +40,6 @@ def parse_arguments():
     return parser.parse_args()
 
 
-def enter_own_network():
-    """A network namespace of our own where that is allowed, so that kernel counters and ports are the demo's alone."""
-    if os.environ.get("HEADROOM_DEMO_NETWORK"):
-        return os.environ["HEADROOM_DEMO_NETWORK"]
-    ways = [["unshare", "--net"], ["unshare", "--user", "--map-root-user", "--net"]]
-    for way in ways:
-        if subprocess.run(way + ["ip", "link", "set", "lo", "up"], capture_output=True).returncode == 0:
-            os.environ["HEADROOM_DEMO_NETWORK"] = "own namespace"
-            command = way + ["sh", "-c", 'ip link set lo up && exec "$0" "$@"', sys.executable, *sys.argv]
-            os.execvp(command[0], command)
-    os.environ["HEADROOM_DEMO_NETWORK"] = "shared"
-    return "shared"
-
-
 def say(text):
     print(text, flush=True)
 
@@ -72,7 +56,7 @@ def run_pass(name, arguments, seconds):
         say(f"  {name}: files uploaded through the API; the load begins")
         watch = measure.Watch(demo)
         watch.start()
-        load = demo.start_load(arguments.seed, seconds)
+        load = demo.start_load(arguments.seed, cluster.campaign(seconds))
         follow(name, load, watch, sum(seconds.values()))
         watch.stop()
         return measure.evaluate(name, demo, watch, seconds)
@@ -102,7 +86,7 @@ def follow(name, load, watch, total):
 
 def main():
     arguments = parse_arguments()
-    network = enter_own_network()
+    network = cluster.enter_own_network()
     seconds = FORMS[arguments.form]
     arguments.out.mkdir(parents=True, exist_ok=True)
     say(f"Headroom demo, {arguments.form} form, seed {arguments.seed}, network: {network}")

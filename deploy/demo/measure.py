@@ -61,7 +61,7 @@ class Watch(threading.Thread):
     def list_nodes(self):
         for node in self.demo.nodes():
             if node.get("address") and not node.get("hypothetical"):
-                self.admin_ports[node["node_id"]] = int(node["address"].rsplit(":", 1)[1]) + 1000
+                self.admin_ports[node["node_id"]] = cluster.admin_port(node)
 
     def ask_nodes(self):
         answers = {}
