@@ -227,7 +227,7 @@ class HttpBalancer {
   }
 
   World& world_;
-  int64_t sequence_ = 0;
+  uint64_t sequence_ = 0;
 };
 
 TEST(Autoscaler, WhereABalancerHoldsTheSlotsItsLimitIsRaisedAndTheNodesOwnIsNeverCut) {

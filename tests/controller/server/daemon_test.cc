@@ -266,7 +266,7 @@ TEST_F(DaemonTest, AHoldNeedsAReasonIsCheckedWithoutBeingSetAndIsDoneOnce) {
   request.set_direction(v1::HOLD_DIRECTION_DOWN);
   EXPECT_EQ(Call(&Stub::SetHold, request, &response).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   request.set_reason("backup");
-  request.mutable_duration()->set_seconds(100 * 24 * 3600);
+  request.mutable_duration()->set_seconds(int64_t{100} * 24 * 3600);
   EXPECT_EQ(Call(&Stub::SetHold, request, &response).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   request.mutable_duration()->set_seconds(600);
   request.set_validate_only(true);
