@@ -201,7 +201,7 @@ class Writer {
   template <typename T>
   void Put(const T& value) {
     if constexpr (Struct<T>) {
-      T::Fields(value, [this](const char*, const auto& member) { Put(member); });
+      T::Fields(value, [&](const char*, const auto& member) { Put(member); });
     } else if constexpr (Whole<T>) {
       PutVarint(ToWire(value));
     } else if constexpr (std::is_same_v<T, double>) {
@@ -223,7 +223,7 @@ class Writer {
       for (const auto& [key, mapped] : value) Put(key), Put(mapped);
     } else {
       PutVarint(value.index());
-      std::visit([this](const auto& alternative) { Put(alternative); }, value);
+      std::visit([&](const auto& alternative) { Put(alternative); }, value);
     }
   }
 
@@ -331,7 +331,7 @@ class Reader {
   template <typename T>
   void GetStruct(T& value, const Shape* shape) {
     if (shape == nullptr) {
-      T::Fields(value, [this](const char*, auto& member) { Get(member, nullptr); });
+      T::Fields(value, [&](const char*, auto& member) { Get(member, nullptr); });
       return;
     }
     for (size_t i = 0; i < shape->names.size() && !failed_; ++i) {
