@@ -189,7 +189,7 @@ void Serve(Daemon& daemon, int signal_fd, FileWatch* watch) {
         return;
       }
     }
-    if ((waited[1].revents & POLLIN) != 0 && watch->Changed()) daemon.ReloadPolicy();
+    if ((waited[1].revents & POLLIN) != 0 && watch != nullptr && watch->Changed()) daemon.ReloadPolicy();
     daemon.CheckHealth().IgnoreError();  // for the health service
   }
 }

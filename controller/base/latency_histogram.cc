@@ -33,4 +33,9 @@ LatencyHistogram& LatencyHistogram::operator+=(const LatencyHistogram& other) {
   return *this;
 }
 
+LatencyHistogram& LatencyHistogram::operator-=(const LatencyHistogram& other) {
+  for (size_t i = 0; i < counts.size(); ++i) counts[i] -= other.counts[i];
+  return *this;
+}
+
 }  // namespace headroom

@@ -40,6 +40,7 @@ struct LatencyHistogram {
   // What was added between `earlier` and this; a bucket that went backwards counts as zero.
   LatencyHistogram Since(const LatencyHistogram& earlier) const;
   LatencyHistogram& operator+=(const LatencyHistogram& other);
+  LatencyHistogram& operator-=(const LatencyHistogram& other);
   bool operator==(const LatencyHistogram&) const = default;
 };
 

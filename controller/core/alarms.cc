@@ -36,7 +36,7 @@ void LongUnknown(const AlarmInput& in, std::vector<Reason>& alarms) {
 
 void RaiseAlarms(const AlarmInput& in, std::vector<Reason>& alarms) {
   AtMax(in, alarms);
-  NodesLost(in, alarms);
+  if (in.summary.lost > 0) NodesLost(in, alarms);
   LongUnknown(in, alarms);
   if (!in.state.journal_error.empty()) alarms.push_back(MakeReason(ReasonCode::kAlarmJournal, in.state.journal_error));
   const Fleet& fleet = in.state.fleet;

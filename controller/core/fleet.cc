@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <set>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 
@@ -48,6 +49,16 @@ int64_t Node::WaitingCount() const {
   return queued + static_cast<int64_t>(outside) + behind.queue_count;
 }
 
+uint64_t VariantOf(absl::string_view version, absl::string_view config) {
+  if (version.empty() && config.empty()) return 0;
+  uint64_t hash = 0xcbf29ce484222325;  // FNV-1a: the same on every machine, for it is saved
+  const auto mix = [&hash](char c) { hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3; };
+  for (const char c : version) mix(c);
+  mix('\0');
+  for (const char c : config) mix(c);
+  return std::max<uint64_t>(hash, 1);
+}
+
 bool Fleet::Apply(absl::Time at, const Event& event, const Policy& policy) {
   return std::visit([&](const auto& fact) { return On(at, fact, policy); }, event);
 }
@@ -61,10 +72,10 @@ const Node* Fleet::Find(const NodeId& id) const {
 Node& Fleet::Adopt(const NodeId& id, const ActionId& launch_id, absl::Time at) {
   if (const auto found = nodes_.find(id); found != nodes_.end()) return found->second;
   if (const auto launch = nodes_.find(PlaceholderOf(launch_id)); !launch_id.empty() && launch != nodes_.end()) {
-    auto handle = nodes_.extract(launch);
-    handle.key() = id;
-    handle.mapped().id = id;
-    return nodes_.insert(std::move(handle)).position->second;
+    Node known = std::move(launch->second);
+    nodes_.erase(launch);
+    known.id = id;
+    return nodes_.emplace(id, std::move(known)).first->second;
   }
   Node node;
   node.id = id;
@@ -79,11 +90,13 @@ bool Fleet::On(absl::Time at, const NodeJoined& event, const Policy&) {
   Node& node = Adopt(event.node, event.hello.launch_id, at);
   const bool new_boot = node.hello.boot_id != event.hello.boot_id;
   node.hello = event.hello;
+  node.variant = VariantOf(event.hello.server_version, event.hello.config_hash);
   node.connected = true;
   node.last_report_at = at;
   if (!event.hello.zone.empty()) node.zone = event.hello.zone;
   if (new_boot) {
     node.ready = false;
+    UncountLatency(node);
     node.counters.Clear();
     node.rates = {};
     node.demand_slope = {};
@@ -120,10 +133,12 @@ bool Fleet::On(absl::Time at, const NodeReported& event, const Policy& policy) {
 // The load of a new report: rates, peaks, and what the server says of its own life. True when something turned.
 bool Fleet::TakeLoad(Node& node, absl::Time at, const Policy& policy) {
   const bool waited = node.WaitingCount() > 0;
+  UncountLatency(node);
   node.counters.Add(node.report.counters);
   node.rates = node.counters.Rates(absl::Seconds(1));
   node.latency_p50 = node.rates.latency.Quantile(0.5);
   node.latency_p99 = node.rates.latency.Quantile(0.99);
+  node.largest_client_count = node.report.top_clients.empty() ? 0 : node.report.top_clients.front().open_count;
   node.baseline.Add(node.latency_p50, !IsBusy(node));
   node.work.Add(static_cast<double>(node.report.active_count), node.rates.completed);
   const auto demand = static_cast<double>(node.DemandCount());
@@ -143,10 +158,28 @@ bool Fleet::TakeLoad(Node& node, absl::Time at, const Policy& policy) {
   } else if (node.state == NodeState::kDraining && node.report.open_count == 0) {
     Become(node, NodeState::kDrained, at);
   }
+  CountLatency(node);
   const bool near_limit =
       node.LimitCount() > 0 && demand > policy.limits.law.raise_at_ratio *
                                             static_cast<double>(std::max(node.LimitCount(), node.limit.limit_count));
   return node.state != before || near_limit || (node.WaitingCount() > 0) != waited;
+}
+
+void Fleet::UncountLatency(Node& node) {
+  if (std::exchange(node.latency_counted, false)) latency_ -= node.rates.latency;
+}
+
+void Fleet::CountLatency(Node& node) {
+  const bool belongs = node.Carries() && node.state != NodeState::kDraining;
+  if (belongs == node.latency_counted) return;
+  if (!belongs) return UncountLatency(node);
+  latency_ += node.rates.latency;
+  node.latency_counted = true;
+}
+
+Fleet::Nodes::iterator Fleet::Forget(Nodes::iterator node) {
+  UncountLatency(node->second);
+  return nodes_.erase(node);
 }
 
 void Fleet::BeginServing(Node& node, absl::Time at) {
@@ -200,7 +233,7 @@ bool Fleet::On(absl::Time, const BalancerLeft& event, const Policy&) {
 
 void Fleet::GatherBalancerViews() {
   std::set<NodeId> held_before;
-  for (auto& [id, node] : nodes_) {
+  for (const auto& [id, node] : nodes_) {
     const int64_t configured = node.behind.configured_count;
     if (node.behind.holds_slots) held_before.insert(id);
     node.behind = {};
@@ -217,7 +250,7 @@ void Fleet::GatherBalancerViews() {
       view.holds_slots = balancer.report.slot_place == SlotPlace::kBalancer && server.session_count_max > 0;
     }
   }
-  for (auto& [id, node] : nodes_) {
+  for (const auto& [id, node] : nodes_) {
     if (node.behind.holds_slots && node.behind.configured_count == 0)
       node.behind.configured_count = node.behind.limit_count;
     if (node.behind.holds_slots == held_before.contains(id)) continue;
@@ -231,7 +264,7 @@ bool Fleet::On(absl::Time at, const MachinesListed& event, const Policy&) {
   last_listed_at_ = at;
   NoteProvider(at, "list", "");
   std::map<NodeId, bool> was_listed;
-  for (auto& [id, node] : nodes_) was_listed[id] = std::exchange(node.listed, false);
+  for (const auto& [id, node] : nodes_) was_listed[id] = std::exchange(node.listed, false);
   for (const Machine& machine : event.machines) {
     if (nodes_.size() >= kNodesMax && Find(machine.node) == nullptr) continue;
     Node& node = Adopt(machine.node, machine.launch_id, at);
@@ -249,7 +282,7 @@ bool Fleet::On(absl::Time at, const MachinesListed& event, const Policy&) {
         node.launched_at != absl::InfinitePast()) {
       LaunchFailed(at, "the machine vanished before it served");
     }
-    it = vanished ? nodes_.erase(it) : std::next(it);
+    it = vanished ? Forget(it) : std::next(it);
   }
   return false;
 }
@@ -290,7 +323,7 @@ bool Fleet::On(absl::Time at, const ActionFinished& event, const Policy&) {
 void Fleet::FinishLaunch(absl::Time at, const Action& action, const ActionFinished& outcome) {
   const auto placeholder = nodes_.find(PlaceholderOf(action.id));
   if (outcome.code != absl::StatusCode::kOk) {
-    if (placeholder != nodes_.end()) nodes_.erase(placeholder);
+    if (placeholder != nodes_.end()) Forget(placeholder);
     LaunchFailed(at, outcome.message);
     return;
   }
@@ -300,11 +333,11 @@ void Fleet::FinishLaunch(absl::Time at, const Action& action, const ActionFinish
   }
   if (placeholder == nodes_.end()) return;
   // The shadow fleet takes back a node that it would have removed before it invents one.
-  for (auto& [id, node] : nodes_) {
+  for (const auto& [id, node] : nodes_) {
     if (!node.shadow_gone) continue;
     node.shadow_gone = false;
     Become(node, NodeState::kServing, at);
-    nodes_.erase(placeholder);
+    Forget(placeholder);
     return;
   }
   placeholder->second.hypothetical = true;
@@ -327,7 +360,7 @@ void Fleet::FinishTerminate(absl::Time at, const Action& action, const ActionFin
   } else if (outcome.hypothetical && !node.hypothetical) {
     node.shadow_gone = true;
   } else {
-    nodes_.erase(found);
+    Forget(found);
     GatherBalancerViews();
   }
 }
@@ -373,12 +406,13 @@ void Fleet::LaunchFailed(absl::Time at, absl::string_view error) {
 void Fleet::Advance(absl::Time now, const Policy& policy) {
   for (auto it = nodes_.begin(); it != nodes_.end();) {
     AgeNode(it->second, now, policy);
+    CountLatency(it->second);
     const Node& node = it->second;
     const bool stuck = (node.state == NodeState::kLaunching || node.state == NodeState::kJoining) && !node.connected &&
                        node.launched_at != absl::InfinitePast() && now - node.launched_at > policy.nodes.launch_timeout;
     if (stuck) LaunchFailed(now, "nothing served within the launch timeout");
     // A machine that is still listed is removed by the planner, not forgotten.
-    it = stuck && !node.listed ? nodes_.erase(it) : std::next(it);
+    it = stuck && !node.listed ? Forget(it) : std::next(it);
   }
   AgeActions(now, policy);
   if (now - provider_failed_at_ > absl::Minutes(10)) provider_error_.clear();

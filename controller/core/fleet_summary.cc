@@ -34,6 +34,7 @@ void CountState(const Node& node, FleetSummary& summary) {
       break;
   }
   if (node.hypothetical) ++summary.hypothetical;
+  if (node.drained_by_operator) ++summary.drained_by_operator;
   if (node.CountsAsCapacity()) ++summary.effective;
 }
 
@@ -52,7 +53,6 @@ void AddLoad(const Node& node, FleetSummary& summary) {
   summary.overflows += rates.overflows.value_or(0);
   summary.sent_bytes += rates.sent_bytes;
   summary.received_bytes += rates.received_bytes;
-  summary.latency += rates.latency;
   const int64_t limit = node.LimitCount();
   if (limit > 0 && node.DemandCount() >= limit) ++summary.at_limit;
 }
@@ -68,11 +68,14 @@ int64_t Median(std::vector<int64_t>& values) {
 
 FleetSummary Summarize(const Fleet& fleet, const Policy& policy, absl::Time now) {
   FleetSummary summary;
+  summary.latency = fleet.latency();
   std::vector<int64_t> configured;
+  configured.reserve(fleet.nodes().size());
   for (const auto& [id, node] : fleet.nodes()) {
     CountState(node, summary);
     if (!node.Carries()) continue;
     summary.demand += node.DemandCount();
+    summary.newest_at = std::max(summary.newest_at, node.state_since);
     if (node.state == NodeState::kDraining) continue;
     AddLoad(node, summary);
     if (now - node.last_report_at <= policy.control.silent_after) ++summary.fresh;

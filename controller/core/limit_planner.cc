@@ -74,14 +74,14 @@ Reason ReasonOf(const Node& node, const LimitInputs& in, const LimitPolicy& law,
     case LimitCause::kSteady:
       break;
   }
-  return MakeReason(ReasonCode::kLimitRenewed, node.id, answer.limit_count);
+  return {};
 }
 
 struct Proposal {
   Node* node;
   int64_t before;
   LimitAnswer answer;
-  Reason reason;
+  Reason reason;  // kNone: nothing changes
 };
 
 // Whether limits may fall: an operator's hold and a failing journal both say no.
@@ -104,7 +104,7 @@ Proposal Propose(State& state, Node& node, const Policy& policy, absl::Time now)
              (answer.limit_count < before && !MayLower(state, now))) {
     node.limit = memory;
     answer.limit_count = before;
-    reason = MakeReason(ReasonCode::kLimitRenewed, node.id, before);
+    reason = {};
   }
   node.limit.limit_count = answer.limit_count;
   return {&node, before, answer, std::move(reason)};
@@ -164,15 +164,36 @@ int64_t CountAtNode(const Node& node, int64_t limit_count, const Policy& policy)
   return std::max(node.hello.configured_count_max, limit_count + policy.limits.law.reserve_count);
 }
 
-void Grant(State& state, const Proposal& proposal, const Policy& policy, absl::Time now, LimitPlan& plan) {
+// Leases are renewed after a third of their length, and not all in one tick: what was granted in one tick would come
+// back in one for ever, and a tick of 10,000 grants takes twice as long as one of none. At half their length at the
+// latest.
+class Renewals {
+ public:
+  Renewals(const Policy& policy, size_t nodes) : lease_(policy.limits.lease), left_(1 + nodes / kTicks) {}
+  bool IsDue(absl::Duration age) {
+    if (age < lease_ / 3) return false;
+    if (left_ > 0)
+      --left_;
+    else if (age < lease_ / 2)
+      return false;
+    return true;
+  }
+
+ private:
+  static constexpr size_t kTicks = 8;
+  const absl::Duration lease_;
+  size_t left_;
+};
+
+void Grant(State& state, const Proposal& proposal, const Policy& policy, Renewals& renewals, LimitPlan& plan) {
+  const absl::Time now = state.last_tick_at;
   Node& node = *proposal.node;
   const LimitAnswer& answer = proposal.answer;
   const bool first = node.granted_count == 0;
   const bool limit_moved = answer.limit_count != (first ? node.LimitCount() : node.granted_count);
   const bool idle_moved = IdleTimeoutMoved(first ? node.hello.configured_idle_timeout : node.granted_idle_timeout,
                                            answer.idle_timeout, node.hello.configured_idle_timeout);
-  const bool due = first || now - node.granted_at >= policy.limits.lease / 3;
-  if (!limit_moved && !idle_moved && !due) return;
+  if (!limit_moved && !idle_moved && !first && !renewals.IsDue(now - node.granted_at)) return;
   if (idle_moved || first) node.granted_idle_timeout = answer.idle_timeout;
   node.granted_count = answer.limit_count;
   node.granted_at = now;
@@ -187,7 +208,10 @@ void Grant(State& state, const Proposal& proposal, const Policy& policy, absl::T
   grant.ceiling_count = policy.limits.budget_count > 0 ? grant.connection_count_max
                                                        : std::max(answer.ceiling_count, grant.connection_count_max);
   grant.renewal = !limit_moved && !idle_moved;
-  plan.actions.push_back({"", state.term, node.id, proposal.reason, grant});
+  Reason reason = proposal.reason.code == ReasonCode::kNone
+                      ? MakeReason(ReasonCode::kLimitRenewed, node.id, answer.limit_count)
+                      : proposal.reason;
+  plan.actions.push_back({"", state.term, node.id, std::move(reason), grant});
 }
 
 void Explain(const Proposal& proposal, LimitPlan& plan) {
@@ -222,7 +246,8 @@ LimitPlan PlanLimits(State& state, const Policy& policy, absl::Time now) {
   LimitPlan plan;
   if (!policy.limits.enabled) return plan;
   std::vector<Proposal> proposals;
-  for (auto& [id, node] : state.fleet.mutable_nodes()) {
+  proposals.reserve(state.fleet.nodes().size());
+  for (const auto& [id, node] : state.fleet.mutable_nodes()) {
     if (!Steerable(node)) continue;
     LearnClamp(node);
     proposals.push_back(Propose(state, node, policy, now));
@@ -232,9 +257,10 @@ LimitPlan PlanLimits(State& state, const Policy& policy, absl::Time now) {
     }
   }
   ApplyBudget(state, policy, proposals, plan);
+  Renewals renewals(policy, proposals.size());
   for (const Proposal& proposal : proposals) {
     Explain(proposal, plan);
-    Grant(state, proposal, policy, now, plan);
+    Grant(state, proposal, policy, renewals, plan);
   }
   return plan;
 }
@@ -243,7 +269,8 @@ std::vector<Action> PlanRebalance(State& state, const FleetSummary& summary, con
   constexpr absl::Duration kPause = absl::Seconds(2), kYoung = absl::Minutes(1), kIdle = absl::Milliseconds(500);
   constexpr double kPoor = 0.7, kRich = 1.1, kShare = 0.2;
   std::vector<Action> actions;
-  if (!policy.limits.enabled || summary.serving < 2 || now - state.scale.shed_at < kPause) return actions;
+  const bool settled = now - summary.newest_at >= kYoung;
+  if (!policy.limits.enabled || summary.serving < 2 || settled || now - state.scale.shed_at < kPause) return actions;
   const double fair = static_cast<double>(summary.open) / summary.serving;
   const auto& nodes = state.fleet.nodes();
   const bool poor = std::any_of(nodes.begin(), nodes.end(), [&](const auto& entry) {

@@ -43,6 +43,10 @@ NodeRates Between(const NodeCounters& before, const NodeCounters& now) {
   return rates;
 }
 
+int64_t BucketNumber(absl::Time at, absl::Duration length) {
+  return absl::ToUnixMicros(at) / std::max<int64_t>(1, absl::ToInt64Microseconds(length)) + 1;
+}
+
 }  // namespace
 
 void CounterWindow::Add(const NodeCounters& counters) {
@@ -65,19 +69,23 @@ NodeRates CounterWindow::Rates(absl::Duration over) const {
 }
 
 void WindowedMax::Add(absl::Time at, absl::Duration window, double value) {
-  const int64_t number =
-      absl::ToUnixMicros(at) / std::max<int64_t>(1, absl::ToInt64Microseconds(window / kBuckets)) + 1;
+  const int64_t number = BucketNumber(at, window / kBuckets);
   const auto slot = static_cast<size_t>(number % kBuckets);
   if (buckets_[slot] != number) {
     buckets_[slot] = number;
     maxima_[slot] = value;
   }
   maxima_[slot] = std::max(maxima_[slot], value);
+  max_ = number == newest_ ? std::max(max_, value) : MaxUntil(number);
+  newest_ = number;
 }
 
 double WindowedMax::Max(absl::Time now, absl::Duration window) const {
-  const int64_t number =
-      absl::ToUnixMicros(now) / std::max<int64_t>(1, absl::ToInt64Microseconds(window / kBuckets)) + 1;
+  const int64_t number = BucketNumber(now, window / kBuckets);
+  return number == newest_ ? max_ : MaxUntil(number);
+}
+
+double WindowedMax::MaxUntil(int64_t number) const {
   double highest = 0;
   for (size_t i = 0; i < buckets_.size(); ++i) {
     if (buckets_[i] > number - kBuckets && buckets_[i] <= number) highest = std::max(highest, maxima_[i]);
@@ -86,16 +94,19 @@ double WindowedMax::Max(absl::Time now, absl::Duration window) const {
 }
 
 void Slope::Add(absl::Time at, double value) {
+  const auto is_new = [&](absl::Time time) { return at - time <= kAge; };
+  size_t old = static_cast<size_t>(std::find_if(times_.begin(), times_.end(), is_new) - times_.begin());
+  if (times_.size() - old == kPoints) ++old;
+  times_.erase(times_.begin(), times_.begin() + static_cast<std::ptrdiff_t>(old));
+  values_.erase(values_.begin(), values_.begin() + static_cast<std::ptrdiff_t>(old));
   times_.push_back(at);
   values_.push_back(value);
-  while (times_.size() > kPoints || at - times_.front() > absl::Seconds(4)) {
-    times_.pop_front();
-    values_.pop_front();
-  }
+  at_ = at;
+  per_second_ = Fit();
 }
 
-double Slope::PerSecond(absl::Time now) const {
-  if (times_.size() < 3 || now - times_.back() > absl::Seconds(4)) return 0;
+double Slope::Fit() const {
+  if (times_.size() < 3) return 0;
   const absl::Time origin = times_.front();
   if (times_.back() - origin < absl::Milliseconds(300)) return 0;
   double sum_x = 0, sum_y = 0, sum_xx = 0, sum_xy = 0;

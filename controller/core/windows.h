@@ -89,26 +89,39 @@ class WindowedMax {
   }
 
  private:
+  double MaxUntil(int64_t number) const;
+
+  int64_t newest_ = 0;  // with max_: the answer for as long as the newest bucket lasts; found again after a load
+  double max_ = 0;
   std::array<int64_t, kBuckets> buckets_{};  // number of the bucket since the epoch, plus 1; 0: empty
   std::array<double, kBuckets> maxima_{};
 };
 
-// Slope: growth per second of a gauge, by least squares over the last points (at most kPoints, at most 4 s old).
+// Slope: growth per second of a gauge, by least squares over the last points (at most kPoints, at most kAge old). It is
+// fitted when a point comes, so that a tick only reads it.
 class Slope {
  public:
   static constexpr int kPoints = 16;
+  static constexpr absl::Duration kAge = absl::Seconds(4);
   void Add(absl::Time at, double value);
-  double PerSecond(absl::Time now) const;  // 0 with fewer than 3 points or less than 300 ms of them
+  // 0 with fewer than 3 points, less than 300 ms of them, or none of late.
+  double PerSecond(absl::Time now) const { return now - at_ > kAge ? 0 : per_second_; }
 
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {
+    visit("at", self.at_);
+    visit("per_second", self.per_second_);
     visit("times", self.times_);
     visit("values", self.values_);
   }
 
  private:
-  std::deque<absl::Time> times_;
-  std::deque<double> values_;
+  double Fit() const;
+
+  absl::Time at_ = absl::InfinitePast();  // of the last point
+  double per_second_ = 0;
+  std::vector<absl::Time> times_;
+  std::vector<double> values_;
 };
 
 // BaselineLatency: the usual median latency of a node that is not busy: a low quantile (p10) of the medians of its calm

@@ -19,6 +19,8 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
+#include "controller/base/boxed_map.h"
+
 // The binary archive: one writer and one reader for everything that lists its Fields (base/fields.h).
 //
 //   std::string bytes = ToArchive(state);
@@ -73,6 +75,8 @@ concept Whole = std::integral<T> || std::is_enum_v<T>;
 template <typename T>
 concept Growing = kIs<T, std::vector> || kIs<T, std::deque>;
 template <typename T>
+concept Keyed = kIs<T, std::map> || kIs<T, BoxedMap>;
+template <typename T>
 concept List = Growing<T> || kIsArray<T>;
 
 // "NodeReported" of headroom::NodeReported.
@@ -124,7 +128,7 @@ constexpr char KindOf() {
   if constexpr (std::is_same_v<T, absl::Duration>) return 'p';
   if constexpr (kIs<T, std::optional>) return '?';
   if constexpr (List<T>) return '[';
-  if constexpr (kIs<T, std::map>) return '<';
+  if constexpr (Keyed<T>) return '<';
   if constexpr (kIs<T, std::variant>) return '(';
   return 0;
 }
@@ -140,7 +144,7 @@ void AppendSchema(std::string& out) {
   } else if constexpr (kIs<T, std::variant>) {
     AppendAlternatives<T>(out, std::make_index_sequence<std::variant_size_v<T>>());
     out += ')';
-  } else if constexpr (kIs<T, std::map>) {
+  } else if constexpr (Keyed<T>) {
     AppendSchema<typename T::key_type>(out);
     AppendSchema<typename T::mapped_type>(out);
   } else if constexpr (kIs<T, std::optional> || List<T>) {
@@ -197,7 +201,7 @@ class Writer {
   template <typename T>
   void Put(const T& value) {
     if constexpr (Struct<T>) {
-      T::Fields(value, [this](const char*, const auto& member) { Put(member); });
+      T::Fields(value, [&](const char*, const auto& member) { Put(member); });
     } else if constexpr (Whole<T>) {
       PutVarint(ToWire(value));
     } else if constexpr (std::is_same_v<T, double>) {
@@ -214,12 +218,12 @@ class Writer {
       if (value) Put(*value);
     } else if constexpr (List<T>) {
       PutList(value);
-    } else if constexpr (kIs<T, std::map>) {
+    } else if constexpr (Keyed<T>) {
       PutVarint(value.size());
       for (const auto& [key, mapped] : value) Put(key), Put(mapped);
     } else {
       PutVarint(value.index());
-      std::visit([this](const auto& alternative) { Put(alternative); }, value);
+      std::visit([&](const auto& alternative) { Put(alternative); }, value);
     }
   }
 
@@ -292,7 +296,7 @@ class Reader {
       if (GetByte() != 0) Get(value.emplace(), Part(shape, 0));
     } else if constexpr (List<T>) {
       GetList(value, Part(shape, 0));
-    } else if constexpr (kIs<T, std::map>) {
+    } else if constexpr (Keyed<T>) {
       GetMap(value, shape);
     } else {
       GetVariant(value, shape);
@@ -327,7 +331,7 @@ class Reader {
   template <typename T>
   void GetStruct(T& value, const Shape* shape) {
     if (shape == nullptr) {
-      T::Fields(value, [this](const char*, auto& member) { Get(member, nullptr); });
+      T::Fields(value, [&](const char*, auto& member) { Get(member, nullptr); });
       return;
     }
     for (size_t i = 0; i < shape->names.size() && !failed_; ++i) {
@@ -373,7 +377,7 @@ class Reader {
     for (uint64_t i = 0; i < count && !failed_; ++i) {
       typename T::key_type key{};
       Get(key, Part(shape, 0));
-      Get(map.emplace_hint(map.end(), std::move(key), typename T::mapped_type{})->second, Part(shape, 1));
+      Get(map.emplace(std::move(key), typename T::mapped_type{}).first->second, Part(shape, 1));
     }
   }
 

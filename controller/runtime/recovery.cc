@@ -43,7 +43,7 @@ void ObserveEndOfStreams(absl::Time at, Autoscaler& core) {
 
 // Nobody could report while there was no controller.
 void ForgiveSilence(absl::Duration absence, State& state) {
-  for (auto& [id, node] : state.fleet.mutable_nodes()) {
+  for (const auto& [id, node] : state.fleet.mutable_nodes()) {
     node.last_report_at += absence;
     if (node.state == NodeState::kRestarting) node.state_since += absence;
   }

@@ -75,7 +75,7 @@ class Session : public std::enable_shared_from_this<Session> {
   }
 
   beast::tcp_stream stream_;
-  beast::flat_buffer buffer_{kHeaderBytesMax * 2};
+  beast::flat_buffer buffer_{size_t{kHeaderBytesMax} * 2};
   std::optional<http::request_parser<http::empty_body>> parser_;
   Response response_;
   const Pages& pages_;

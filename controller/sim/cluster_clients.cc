@@ -230,7 +230,7 @@ void ClusterModel::SendSyn(uint32_t index) {
     ++node.counters.rejected;
     Turn(request.node, Urgency::kRejection);
   }
-  const auto waiting_max = static_cast<size_t>(settings_.node.backlog + 1);
+  const auto waiting_max = static_cast<size_t>(settings_.node.backlog) + 1;
   if (node.queue.size() < waiting_max || (waiting_max == 0 && !is_full)) {
     // The kernel has answered: the client takes itself for connected, and its request's time runs.
     request.state = RequestState::kQueued;

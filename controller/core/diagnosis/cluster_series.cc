@@ -123,28 +123,32 @@ std::optional<double> ClusterSeries::Smooth(const ClusterSample& latest, Metric 
   return known == 0 ? std::nullopt : std::optional<double>(sum / known);
 }
 
-std::optional<size_t> ClusterSeries::SeeVariant(const NodeHello& hello, absl::Time now) {
-  if (hello.server_version.empty() && hello.config_hash.empty()) return std::nullopt;
+std::optional<size_t> ClusterSeries::SeeVariant(const Node& node, absl::Time now) {
+  if (node.variant == 0) return std::nullopt;
   for (ServerVariant& variant : variants_) {
-    if (variant.version != hello.server_version || variant.config != hello.config_hash) continue;
+    if (variant.key != node.variant) continue;
     variant.seen_at = now;
     return static_cast<size_t>(&variant - variants_.data());
   }
+  const NodeHello& hello = node.hello;
   const bool first_look = now - began_at_ < kFirstLook;
   const absl::Time otherwise = first_look ? absl::InfinitePast() : now;
   const absl::Time since = std::min(ToldSince(hello).value_or(otherwise), now);
   if (variants_.size() < kVariantsMax) {
-    variants_.push_back({hello.server_version, hello.config_hash, since, now});
+    variants_.push_back({hello.server_version, hello.config_hash, since, now, node.variant});
     return variants_.size() - 1;
   }
   const auto before = [](const ServerVariant& a, const ServerVariant& b) { return a.since < b.since; };
   const auto oldest = std::min_element(variants_.begin(), variants_.end(), before);
-  *oldest = {hello.server_version, hello.config_hash, since, now};
+  *oldest = {hello.server_version, hello.config_hash, since, now, node.variant};
   return static_cast<size_t>(oldest - variants_.begin());
 }
 
 void ClusterSeries::ForgetVariants(absl::Time now) {
   std::erase_if(variants_, [&](const ServerVariant& variant) { return now - variant.seen_at > kVariantGone; });
+  for (ServerVariant& variant : variants_) {
+    if (variant.key == 0) variant.key = VariantOf(variant.version, variant.config);
+  }
 }
 
 const ServerVariant* ClusterSeries::newest_variant() const {

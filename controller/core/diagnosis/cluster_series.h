@@ -78,6 +78,7 @@ struct ServerVariant {
   std::string version, config;
   absl::Time since = absl::InfinitePast();  // when it came; InfinitePast: long ago, or not told
   absl::Time seen_at = absl::InfinitePast();
+  uint64_t key = 0;  // VariantOf() both; 0: loaded and not yet found again
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {
     visit("version", self.version);
@@ -136,7 +137,7 @@ class ClusterSeries {
   void ForgetVariants(absl::Time now);
   // Notes that a node runs a variant now. Returns its index, below kVariantsMax and good until ForgetVariants();
   // nothing where the node tells none.
-  std::optional<size_t> SeeVariant(const NodeHello& hello, absl::Time now);
+  std::optional<size_t> SeeVariant(const Node& node, absl::Time now);
   const std::vector<ServerVariant>& variants() const { return variants_; }
   // The variant that came last; null when no node tells its version.
   const ServerVariant* newest_variant() const;

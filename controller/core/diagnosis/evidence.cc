@@ -78,7 +78,7 @@ void Totals::AddGauges(const Node& node) {
   cpu_some.Add(report.cpu_some_ratio);
   if (report.client_count > 0) clients.Add(static_cast<double>(report.client_count));
   if (!report.top_clients.empty()) {
-    largest_client.Add(static_cast<double>(report.top_clients.front().open_count));
+    largest_client.Add(static_cast<double>(node.largest_client_count));
     told_open.Add(static_cast<double>(report.open_count));
   }
   // An idle timeout of a minute or less closes what would be old.
@@ -380,7 +380,7 @@ Evidence GatherEvidence(const EvidenceInput& in, const TroubleTimes& trouble, Cl
   for (const auto& [id, node] : in.fleet.nodes()) {
     survey.Add(node, in.policy, in.now);
     if (!IsFresh(node, in.policy, in.now) || node.state == NodeState::kDraining) continue;
-    survey.deploy.Add(node, series.SeeVariant(node.hello, in.now));
+    survey.deploy.Add(node, series.SeeVariant(node, in.now));
   }
 
   Evidence evidence;

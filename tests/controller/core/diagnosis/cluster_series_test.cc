@@ -69,32 +69,33 @@ TEST(ClusterSeries, SteadiesRatesOverTheLastSeconds) {
   EXPECT_FALSE(series.Smooth(At(10, 400), Metric::kDevice).has_value());
 }
 
-NodeHello Hello(const std::string& version) {
-  NodeHello hello;
-  hello.server_version = version;
-  return hello;
+Node Running(const std::string& version) {
+  Node node;
+  node.hello.server_version = version;
+  node.variant = VariantOf(version, "");
+  return node;
 }
 
 TEST(ClusterSeries, AVersionThatWasThereFromTheBeginningIsNoChange) {
   ClusterSeries series;
   EXPECT_EQ(series.newest_variant(), nullptr);
-  series.SeeVariant(Hello("1"), kStart);
+  series.SeeVariant(Running("1"), kStart);
   AddCalm(series, 0, 120, 100);
   EXPECT_EQ(series.newest_variant()->since, absl::InfinitePast());
-  series.SeeVariant(Hello("2"), kStart + absl::Seconds(120));
+  series.SeeVariant(Running("2"), kStart + absl::Seconds(120));
   EXPECT_EQ(series.newest_variant()->version, "2");
   EXPECT_EQ(series.newest_variant()->since, kStart + absl::Seconds(120));
 }
 
 TEST(ClusterSeries, AVersionThatComesBackIsAChangeAgain) {
   ClusterSeries series;
-  series.SeeVariant(Hello("1"), kStart);
+  series.SeeVariant(Running("1"), kStart);
   AddCalm(series, 0, 120, 100);
   for (int s = 120; s < 300; ++s) {
-    series.SeeVariant(Hello("2"), kStart + absl::Seconds(s));
+    series.SeeVariant(Running("2"), kStart + absl::Seconds(s));
     series.ForgetVariants(kStart + absl::Seconds(s));
   }
-  series.SeeVariant(Hello("1"), kStart + absl::Seconds(300));
+  series.SeeVariant(Running("1"), kStart + absl::Seconds(300));
   EXPECT_EQ(series.newest_variant()->version, "1");
   EXPECT_EQ(series.newest_variant()->since, kStart + absl::Seconds(300));
 }
@@ -102,7 +103,7 @@ TEST(ClusterSeries, AVersionThatComesBackIsAChangeAgain) {
 TEST(ClusterSeries, VariantsAreBounded) {
   ClusterSeries series;
   AddCalm(series, 0, 120, 100);
-  for (int i = 0; i < 100; ++i) series.SeeVariant(Hello(std::to_string(i)), kStart + absl::Seconds(120 + i));
+  for (int i = 0; i < 100; ++i) series.SeeVariant(Running(std::to_string(i)), kStart + absl::Seconds(120 + i));
   EXPECT_EQ(series.newest_variant()->version, "99");
   int fields = 0;
   ClusterSeries::Fields(series, [&](const char* name, auto& value) {
