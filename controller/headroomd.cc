@@ -155,7 +155,7 @@ absl::StatusOr<std::unique_ptr<Running>> StartDaemon(Flags flags) {
   flags.daemon.config_path = flags.config;
   Daemon::Parts parts;
   HR_ASSIGN_OR_RETURN(parts.config, LoadConfig(flags.config));
-  HR_ASSIGN_OR_RETURN(parts.yaml, ReadFile(flags.config));
+  HR_ASSIGN_OR_RETURN(parts.yaml, ReadPolicyFile(flags.config));
   const v1::Policy policy = parts.config.message;
   HR_ASSIGN_OR_RETURN(parts.journal, OpenJournal(flags.state_dir));
   SimulatedProvider* world = nullptr;

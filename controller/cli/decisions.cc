@@ -8,7 +8,7 @@
 
 #include "controller/base/status.h"
 #include "controller/cli/commands.h"
-#include "controller/server/convert.h"
+#include "controller/runtime/wire_time.h"
 
 namespace headroom {
 namespace {

@@ -6,7 +6,6 @@
 #include "controller/base/status.h"
 #include "controller/cli/commands.h"
 #include "controller/runtime/config.h"
-#include "controller/server/policy_keeper.h"
 
 namespace headroom {
 namespace {
@@ -45,7 +44,7 @@ struct ApplyArguments {
 
 absl::Status Apply(Session& session, const ApplyArguments& arguments) {
   v1::ApplyPolicyRequest request;
-  HR_ASSIGN_OR_RETURN(*request.mutable_yaml(), ReadFile(arguments.file));
+  HR_ASSIGN_OR_RETURN(*request.mutable_yaml(), ReadPolicyFile(arguments.file));
   request.set_reason(arguments.reason);
   request.set_validate_only(arguments.validate_only);
   request.set_request_id(NewRequestId());

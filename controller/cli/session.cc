@@ -8,8 +8,7 @@
 #include <google/protobuf/util/json_util.h>
 #include <yaml-cpp/yaml.h>
 
-#include "controller/server/convert.h"
-#include "controller/server/grpc_status.h"
+#include "controller/runtime/wire_time.h"
 
 namespace headroom {
 namespace {
@@ -74,7 +73,7 @@ void Session::SetDeadline(grpc::ClientContext& context) const {
 }
 
 absl::Status Session::Explain(const grpc::Status& status) const {
-  const absl::Status plain = FromGrpc(status);
+  const absl::Status plain(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
   if (absl::IsUnavailable(plain) && !absl::StrContains(plain.message(), "control loop")) {
     return absl::UnavailableError(absl::StrCat("cannot reach headroomd at ", server,
                                                "; is it running? --server or HEADROOM_SERVER name another one (",

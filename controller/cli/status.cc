@@ -5,7 +5,7 @@
 #include <CLI/CLI.hpp>
 
 #include "controller/cli/commands.h"
-#include "controller/server/convert.h"
+#include "controller/runtime/wire_time.h"
 
 namespace headroom {
 namespace {

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
+#include "controller/base/status.h"
 #include "controller/core/policy_parse.h"
 #include "controller/runtime/yaml_message.h"
 
@@ -167,12 +168,17 @@ absl::StatusOr<Config> ParseConfig(absl::string_view yaml, absl::string_view nam
   }));
 }
 
-absl::StatusOr<Config> LoadConfig(const std::string& path) {
+absl::StatusOr<std::string> ReadPolicyFile(const std::string& path) {
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "re"), &std::fclose);
   if (file == nullptr) return absl::ErrnoToStatus(errno, absl::StrCat("cannot read the policy ", path));
   std::string yaml(kYamlBytesMax + 1, '\0');
   yaml.resize(std::fread(yaml.data(), 1, yaml.size(), file.get()));
   if (std::ferror(file.get()) != 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot read the policy ", path));
+  return yaml;
+}
+
+absl::StatusOr<Config> LoadConfig(const std::string& path) {
+  HR_ASSIGN_OR_RETURN(const std::string yaml, ReadPolicyFile(path));
   return ParseConfig(yaml, std::filesystem::path(path).filename().string());
 }
 

@@ -23,6 +23,9 @@ struct Config {
 // call the text. Unknown fields are faults, with the nearest known name suggested. A fault of syntax (tabs, several
 // documents, an empty or huge file, endless nesting) stands alone.
 absl::StatusOr<Config> ParseConfig(absl::string_view yaml, absl::string_view name);
+// The text of a policy file, read up to a little more than the size that ParseConfig takes. NOT_FOUND /
+// PERMISSION_DENIED with the path.
+absl::StatusOr<std::string> ReadPolicyFile(const std::string& path);
 // NOT_FOUND / PERMISSION_DENIED with the path, else as above.
 absl::StatusOr<Config> LoadConfig(const std::string& path);
 // The same from a message, as an operator sends it; faults have no lines.

@@ -13,6 +13,7 @@
 #include "controller/core/fleet.h"
 #include "controller/core/fleet_summary.h"
 #include "controller/core/report.h"
+#include "controller/runtime/wire_time.h"
 #include "headroom/v1/admin.pb.h"
 #include "headroom/v1/decision.pb.h"
 #include "headroom/v1/load.pb.h"
@@ -58,10 +59,5 @@ v1::Override ToWire(const OverrideSet& override_set);
 v1::LimitGrant ToWire(const GrantLimits& grant);
 v1::Shed ToWire(const ShedConnections& shed);
 v1::ServerTarget ToWire(const ServerTarget& target);
-
-void SetTime(absl::Time time, google::protobuf::Timestamp* out);
-void SetDuration(absl::Duration duration, google::protobuf::Duration* out);
-absl::Duration FromWire(const google::protobuf::Duration& duration);
-absl::Time FromWire(const google::protobuf::Timestamp& time);
 
 }  // namespace headroom

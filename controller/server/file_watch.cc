@@ -8,7 +8,7 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
-#include "controller/server/policy_keeper.h"
+#include "controller/runtime/config.h"
 
 namespace headroom {
 
@@ -26,7 +26,7 @@ absl::StatusOr<FileWatch> FileWatch::Open(const std::string& path) {
 }
 
 FileWatch::FileWatch(std::string path, int fd)
-    : path_(std::move(path)), content_(ReadFile(path_).value_or("")), fd_(fd) {}
+    : path_(std::move(path)), content_(ReadPolicyFile(path_).value_or("")), fd_(fd) {}
 
 FileWatch::FileWatch(FileWatch&& other) noexcept
     : path_(std::move(other.path_)), content_(std::move(other.content_)), fd_(std::exchange(other.fd_, -1)) {}
@@ -39,7 +39,7 @@ bool FileWatch::Changed() {
   char events[4096];
   while (read(fd_, events, sizeof events) > 0) {
   }
-  absl::StatusOr<std::string> content = ReadFile(path_);
+  absl::StatusOr<std::string> content = ReadPolicyFile(path_);
   if (!content.ok() || *content == content_) return false;
   content_ = *std::move(content);
   return true;

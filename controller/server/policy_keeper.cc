@@ -1,8 +1,5 @@
 #include "controller/server/policy_keeper.h"
 
-#include <cerrno>
-#include <fstream>
-#include <sstream>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -108,7 +105,7 @@ absl::StatusOr<PolicyKeeper::Change> PolicyKeeper::Apply(absl::string_view yaml,
 }
 
 absl::StatusOr<PolicyKeeper::Change> PolicyKeeper::Reload(const std::string& path) {
-  absl::StatusOr<std::string> yaml = ReadFile(path);
+  absl::StatusOr<std::string> yaml = ReadPolicyFile(path);
   absl::StatusOr<Change> change = yaml.ok() ? Apply(*yaml, path) : absl::StatusOr<Change>(yaml.status());
   if (!change.ok()) NoteFaults(change.status());
   return change;
@@ -132,14 +129,6 @@ std::string PolicyKeeper::yaml() const {
 std::vector<std::string> PolicyKeeper::faults() const {
   absl::MutexLock lock(&mutex_);
   return faults_;
-}
-
-absl::StatusOr<std::string> ReadFile(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return absl::ErrnoToStatus(errno, absl::StrCat("cannot read ", path));
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
 }
 
 }  // namespace headroom

@@ -51,7 +51,4 @@ class PolicyKeeper {
   std::vector<std::string> faults_ ABSL_GUARDED_BY(mutex_);
 };
 
-// The bytes of a file. NOT_FOUND, PERMISSION_DENIED with the path.
-absl::StatusOr<std::string> ReadFile(const std::string& path);
-
 }  // namespace headroom
