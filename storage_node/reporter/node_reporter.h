@@ -107,7 +107,7 @@ class NodeReporter {
   NodeHistory history_ ABSL_GUARDED_BY(mutex_);
   NodeMemory memory_ ABSL_GUARDED_BY(mutex_);
   GrantKeeper keeper_ ABSL_GUARDED_BY(mutex_);
-  const NodeLimits configured_;  // the server's own
+  const NodeLimits configured_;                  // the server's own
   GateLimits in_force_ ABSL_GUARDED_BY(mutex_);  // as this reporter left them
   std::string bound_by_ ABSL_GUARDED_BY(mutex_);
   ConnectionCensus census_ ABSL_GUARDED_BY(mutex_);

@@ -24,7 +24,9 @@ TEST(LatencyHistogram, QuantilesAreWithinSixPercent) {
   EXPECT_NEAR(absl::ToDoubleMilliseconds(histogram.Quantile(0.99)), 990, 60);
 }
 
-TEST(LatencyHistogram, AnEmptyOneSaysZero) { EXPECT_EQ(LatencyHistogram{}.Quantile(0.99), absl::ZeroDuration()); }
+TEST(LatencyHistogram, AnEmptyOneSaysZero) {
+  EXPECT_EQ(LatencyHistogram{}.Quantile(0.99), absl::ZeroDuration());
+}
 
 TEST(LatencyHistogram, AWindowIsTheDifferenceOfTwo) {
   LatencyHistogram earlier, later;
