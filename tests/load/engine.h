@@ -21,8 +21,8 @@ struct Progress {
 };
 
 struct RunOptions {
-  std::string targets_file;       // not empty: targets are read from it, again whenever it changes
-  const std::atomic<bool>* stop;  // set from a signal handler: end now and report what there is
+  std::string targets_file;                 // not empty: targets are read from it, again whenever it changes
+  const std::atomic<bool>* stop = nullptr;  // set from a signal handler: end now and report what there is
   std::function<void(const Progress&)> on_second = [](const Progress&) {};
   std::function<void(const std::string&)> on_notice = [](const std::string&) {};  // one line for the user
 };
