@@ -75,7 +75,11 @@ void NameActions(Decision& decision, const std::string& cluster) {
 }
 
 void Append(std::vector<Action>& to, std::vector<Action> from) {
-  std::move(from.begin(), from.end(), std::back_inserter(to));
+  if (to.empty()) {
+    to = std::move(from);
+  } else {
+    std::move(from.begin(), from.end(), std::back_inserter(to));
+  }
 }
 
 }  // namespace
@@ -110,8 +114,16 @@ Decision Autoscaler::Tick(absl::Time now) {
   state_.last_tick_at = now;
   state_.urgent_at = absl::InfiniteFuture();
   if (state_.scale.began_at == absl::InfinitePast()) state_.scale.began_at = now;
-  state_.fleet.Advance(now, policy_);
-  const FleetSummary summary = Summarize(state_.fleet, policy_, now);
+  Summarizer sums(policy_, now);
+  Survey survey(policy_, state_.diagnosis.series, now);
+  LimitPlanner limit_planner(state_, policy_, now);
+  state_.fleet.Advance(now, policy_, [&](Node& node) {
+    sums.Add(node);
+    survey.Add(node);
+    limit_planner.Add(node);
+  });
+  const FleetSummary summary = std::move(sums).Finish(state_.fleet);
+  LimitPlan limits = std::move(limit_planner).Finish();
 
   Decision decision;
   decision.sequence = ++state_.sequence;
@@ -120,7 +132,7 @@ Decision Autoscaler::Tick(absl::Time now) {
   decision.mode = policy_.mode;
   decision.serving_count = summary.serving;
   decision.effective_count = summary.effective;
-  decision.diagnosis = Diagnose(state_.fleet, summary, policy_, state_.diagnosis, now);
+  decision.diagnosis = Diagnose({state_.fleet, summary, policy_, now}, std::move(survey), state_.diagnosis);
 
   decision.demands = AskSignals({state_.fleet, summary, policy_, now});
   const Demand* largest = Largest(decision.demands);
@@ -131,7 +143,6 @@ Decision Autoscaler::Tick(absl::Time now) {
   if (largest != nullptr) state_.scale.wanted.Add(now, policy_.nodes.stabilization, guards.wanted);
   decision.desired_count = ApplyGuards(guards, decision.verdicts);
 
-  LimitPlan limits = PlanLimits(state_, policy_, now);
   decision.limits = std::move(limits.decisions);
   Append(decision.actions, std::move(limits.actions));
   const NodePlan plan{decision.desired_count, largest == nullptr ? "none" : largest->signal.c_str(), now};

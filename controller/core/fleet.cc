@@ -403,19 +403,23 @@ void Fleet::LaunchFailed(absl::Time at, absl::string_view error) {
   launch_failures_.last_error = std::string(error);
 }
 
-void Fleet::Advance(absl::Time now, const Policy& policy) {
+void Fleet::Advance(absl::Time now, const Policy& policy, absl::FunctionRef<void(Node&)> see) {
+  AgeActions(now, policy);
+  if (now - provider_failed_at_ > absl::Minutes(10)) provider_error_.clear();
   for (auto it = nodes_.begin(); it != nodes_.end();) {
-    AgeNode(it->second, now, policy);
-    CountLatency(it->second);
-    const Node& node = it->second;
+    Node& node = it->second;
+    AgeNode(node, now, policy);
+    CountLatency(node);
     const bool stuck = (node.state == NodeState::kLaunching || node.state == NodeState::kJoining) && !node.connected &&
                        node.launched_at != absl::InfinitePast() && now - node.launched_at > policy.nodes.launch_timeout;
     if (stuck) LaunchFailed(now, "nothing served within the launch timeout");
-    // A machine that is still listed is removed by the planner, not forgotten.
-    it = stuck && !node.listed ? Forget(it) : std::next(it);
+    if (stuck && !node.listed) {  // a machine that is still listed is removed by the planner, not forgotten
+      it = Forget(it);
+      continue;
+    }
+    see(node);
+    ++it;
   }
-  AgeActions(now, policy);
-  if (now - provider_failed_at_ > absl::Minutes(10)) provider_error_.clear();
 }
 
 void Fleet::AgeNode(Node& node, absl::Time now, const Policy& policy) {

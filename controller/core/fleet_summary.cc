@@ -1,6 +1,7 @@
 #include "controller/core/fleet_summary.h"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 namespace headroom {
@@ -66,23 +67,27 @@ int64_t Median(std::vector<int64_t>& values) {
 
 }  // namespace
 
+void Summarizer::Add(const Node& node) {
+  CountState(node, summary_);
+  if (!node.Carries()) return;
+  summary_.demand += node.DemandCount();
+  summary_.newest_at = std::max(summary_.newest_at, node.state_since);
+  if (node.state == NodeState::kDraining) return;
+  AddLoad(node, summary_);
+  if (now_ - node.last_report_at <= silent_after_) ++summary_.fresh;
+  if (node.ConfiguredCount() > 0) configured_.push_back(node.ConfiguredCount());
+}
+
+FleetSummary Summarizer::Finish(const Fleet& fleet) && {
+  summary_.latency = fleet.latency();
+  summary_.configured_median = Median(configured_);
+  return summary_;
+}
+
 FleetSummary Summarize(const Fleet& fleet, const Policy& policy, absl::Time now) {
-  FleetSummary summary;
-  summary.latency = fleet.latency();
-  std::vector<int64_t> configured;
-  configured.reserve(fleet.nodes().size());
-  for (const auto& [id, node] : fleet.nodes()) {
-    CountState(node, summary);
-    if (!node.Carries()) continue;
-    summary.demand += node.DemandCount();
-    summary.newest_at = std::max(summary.newest_at, node.state_since);
-    if (node.state == NodeState::kDraining) continue;
-    AddLoad(node, summary);
-    if (now - node.last_report_at <= policy.control.silent_after) ++summary.fresh;
-    if (node.ConfiguredCount() > 0) configured.push_back(node.ConfiguredCount());
-  }
-  summary.configured_median = Median(configured);
-  return summary;
+  Summarizer summarizer(policy, now);
+  for (const auto& [id, node] : fleet.nodes()) summarizer.Add(node);
+  return std::move(summarizer).Finish(fleet);
 }
 
 }  // namespace headroom

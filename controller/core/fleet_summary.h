@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "absl/time/time.h"
 
@@ -32,6 +33,20 @@ struct FleetSummary {
   bool Known(const ControlPolicy& control) const {
     return serving > 0 && static_cast<double>(fresh) >= control.quorum_ratio * static_cast<double>(serving);
   }
+};
+
+// Adds up a fleet, node by node.
+class Summarizer {
+ public:
+  Summarizer(const Policy& policy, absl::Time now) : silent_after_(policy.control.silent_after), now_(now) {}
+  void Add(const Node& node);
+  FleetSummary Finish(const Fleet& fleet) &&;
+
+ private:
+  const absl::Duration silent_after_;
+  const absl::Time now_;
+  FleetSummary summary_;
+  std::vector<int64_t> configured_;  // of each node
 };
 
 FleetSummary Summarize(const Fleet& fleet, const Policy& policy, absl::Time now);

@@ -77,78 +77,14 @@ Reason ReasonOf(const Node& node, const LimitInputs& in, const LimitPolicy& law,
   return {};
 }
 
-struct Proposal {
-  Node* node;
-  int64_t before;
-  LimitAnswer answer;
-  Reason reason;  // kNone: nothing changes
-};
-
 // Whether limits may fall: an operator's hold and a failing journal both say no.
 bool MayLower(const State& state, absl::Time now) {
   return !HeldDown(state, now) && state.journal_error.empty();
 }
 
-Proposal Propose(State& state, Node& node, const Policy& policy, absl::Time now) {
-  if (node.limit.limit_count == 0)
-    node.limit.limit_count = node.LimitCount();  // adopt what is in force, never a default
-  const int64_t before = node.limit.limit_count;
-  const LimitInputs in = InputsOf(node, policy, now);
-  const LimitMemory memory = node.limit;
-  LimitAnswer answer = NextLimit(policy.limits.law, in, node.limit, now);
-  Reason reason = ReasonOf(node, in, policy.limits.law, {before, answer});
-  if (node.fixed.count > 0 && node.fixed.until > now) {
-    answer.limit_count = node.fixed.count;
-    reason = MakeReason(ReasonCode::kLimitFixed, node.id, node.fixed.count);
-  } else if ((answer.limit_count > before && HeldUp(state, now)) ||
-             (answer.limit_count < before && !MayLower(state, now))) {
-    node.limit = memory;
-    answer.limit_count = before;
-    reason = {};
-  }
-  node.limit.limit_count = answer.limit_count;
-  return {&node, before, answer, std::move(reason)};
-}
-
 // What a node may use already, whatever it was granted: the budget counts it until the node confirms less.
 int64_t Committed(const Node& node) {
   return std::max({node.granted_count, node.LimitCount(), node.OpenCount()});
-}
-
-// Shrink -> confirm -> grow: nobody grows into room that another still holds. A lost node's share stays reserved until
-// the provider says that its machine is gone.
-void ApplyBudget(const State& state, const Policy& policy, std::vector<Proposal>& proposals, LimitPlan& plan) {
-  const int64_t budget = policy.limits.budget_count;
-  if (budget <= 0) return;
-  int64_t reserved = 0;
-  for (const auto& [id, node] : state.fleet.nodes()) {
-    if (node.state == NodeState::kLost || node.state == NodeState::kRestarting) reserved += Committed(node);
-  }
-  std::vector<BudgetClaim> claims;
-  int64_t floors = 0, committed = 0;
-  for (const Proposal& proposal : proposals) {
-    const int64_t floor =
-        std::min(proposal.answer.limit_count, proposal.node->report.active_count + policy.limits.law.reserve_count);
-    claims.push_back({1.0, floor, proposal.answer.limit_count});
-    floors += floor;
-    committed += Committed(*proposal.node);
-  }
-  const int64_t sharable = std::max<int64_t>(0, budget - reserved);
-  const BudgetShares shares = ShareBudget(sharable, claims);
-  if (!shares.floors_fit) plan.alarms.push_back(MakeReason(ReasonCode::kAlarmFloorsExceedBudget, floors, budget));
-  int64_t free = std::max<int64_t>(0, sharable - committed);
-  for (size_t i = 0; i < proposals.size(); ++i) {
-    Proposal& proposal = proposals[i];
-    const int64_t wanted = proposal.answer.limit_count, held = Committed(*proposal.node);
-    const int64_t grown = std::min(std::max<int64_t>(0, shares.counts[i] - held), free);
-    free -= grown;
-    proposal.answer.limit_count = std::min(shares.counts[i], held + grown);
-    if (proposal.answer.limit_count == wanted) continue;
-    proposal.answer.bound_by = Ceiling::kBudget;
-    proposal.node->limit.limit_count = proposal.answer.limit_count;
-    proposal.reason =
-        MakeReason(ReasonCode::kLimitBudget, proposal.node->id, wanted, proposal.answer.limit_count, budget);
-  }
 }
 
 bool IdleTimeoutMoved(absl::Duration granted, absl::Duration wanted, absl::Duration configured) {
@@ -162,68 +98,6 @@ bool IdleTimeoutMoved(absl::Duration granted, absl::Duration wanted, absl::Durat
 int64_t CountAtNode(const Node& node, int64_t limit_count, const Policy& policy) {
   if (!node.behind.holds_slots) return limit_count;
   return std::max(node.hello.configured_count_max, limit_count + policy.limits.law.reserve_count);
-}
-
-// Leases are renewed after a third of their length, and not all in one tick: what was granted in one tick would come
-// back in one for ever, and a tick of 10,000 grants takes twice as long as one of none. At half their length at the
-// latest.
-class Renewals {
- public:
-  Renewals(const Policy& policy, size_t nodes) : lease_(policy.limits.lease), left_(1 + nodes / kTicks) {}
-  bool IsDue(absl::Duration age) {
-    if (age < lease_ / 3) return false;
-    if (left_ > 0)
-      --left_;
-    else if (age < lease_ / 2)
-      return false;
-    return true;
-  }
-
- private:
-  static constexpr size_t kTicks = 8;
-  const absl::Duration lease_;
-  size_t left_;
-};
-
-void Grant(State& state, const Proposal& proposal, const Policy& policy, Renewals& renewals, LimitPlan& plan) {
-  const absl::Time now = state.last_tick_at;
-  Node& node = *proposal.node;
-  const LimitAnswer& answer = proposal.answer;
-  const bool first = node.granted_count == 0;
-  const bool limit_moved = answer.limit_count != (first ? node.LimitCount() : node.granted_count);
-  const bool idle_moved = IdleTimeoutMoved(first ? node.hello.configured_idle_timeout : node.granted_idle_timeout,
-                                           answer.idle_timeout, node.hello.configured_idle_timeout);
-  if (!limit_moved && !idle_moved && !first && !renewals.IsDue(now - node.granted_at)) return;
-  if (idle_moved || first) node.granted_idle_timeout = answer.idle_timeout;
-  node.granted_count = answer.limit_count;
-  node.granted_at = now;
-  node.grant_id = ++state.grant_sequence;
-  GrantLimits grant;
-  grant.grant_id = node.grant_id;
-  grant.connection_count_max = CountAtNode(node, answer.limit_count, policy);
-  grant.idle_timeout = node.granted_idle_timeout;
-  grant.lease = policy.limits.lease;
-  grant.floor_count = policy.limits.law.floor_count;
-  // Alone, a node may not take more of a shared budget than it was last granted.
-  grant.ceiling_count = policy.limits.budget_count > 0 ? grant.connection_count_max
-                                                       : std::max(answer.ceiling_count, grant.connection_count_max);
-  grant.renewal = !limit_moved && !idle_moved;
-  Reason reason = proposal.reason.code == ReasonCode::kNone
-                      ? MakeReason(ReasonCode::kLimitRenewed, node.id, answer.limit_count)
-                      : proposal.reason;
-  plan.actions.push_back({"", state.term, node.id, std::move(reason), grant});
-}
-
-void Explain(const Proposal& proposal, LimitPlan& plan) {
-  const bool bound = proposal.answer.cause == LimitCause::kCeiling || proposal.answer.bound_by == Ceiling::kBudget;
-  const bool vetoed =
-      proposal.answer.cause >= LimitCause::kVetoLatency && proposal.answer.cause <= LimitCause::kVetoPlateau;
-  if (proposal.answer.limit_count == proposal.before && !bound && !vetoed) return;
-  plan.decisions.push_back({proposal.node->id, proposal.before, proposal.answer.limit_count,
-                            proposal.answer.idle_timeout, proposal.answer.bound_by, proposal.reason});
-  if (proposal.answer.cause != LimitCause::kCeiling) return;
-  plan.alarms.push_back(MakeReason(ReasonCode::kAlarmCeiling, proposal.node->id, CeilingName(proposal.answer.bound_by),
-                                   proposal.answer.ceiling_count));
 }
 
 // A server that clamped a grant knows a ceiling of its own better than anybody else.
@@ -242,27 +116,155 @@ bool Steerable(const Node& node) {
 
 }  // namespace
 
-LimitPlan PlanLimits(State& state, const Policy& policy, absl::Time now) {
-  LimitPlan plan;
-  if (!policy.limits.enabled) return plan;
-  std::vector<Proposal> proposals;
-  proposals.reserve(state.fleet.nodes().size());
-  for (const auto& [id, node] : state.fleet.mutable_nodes()) {
-    if (!Steerable(node)) continue;
-    LearnClamp(node);
-    proposals.push_back(Propose(state, node, policy, now));
-    if (node.foreign_since != absl::InfinitePast()) {
-      plan.alarms.push_back(
-          MakeReason(ReasonCode::kAlarmForeignWriter, id, node.report.limits.connection_count_max, node.granted_count));
-    }
+// What the law wants of one node.
+struct LimitPlanner::Proposal {
+  Node* node;
+  int64_t before;
+  LimitAnswer answer;
+  Reason reason;  // kNone: nothing changes
+};
+
+// Leases are renewed after a third of their length, and not all in one tick: what was granted in one tick would come
+// back in one for ever, and a tick of 10,000 grants takes twice as long as one of none.
+constexpr size_t kRenewalTicks = 8;
+constexpr size_t kFew = 16;
+
+LimitPlanner::LimitPlanner(State& state, const Policy& policy, absl::Time now)
+    : state_(state), policy_(policy), now_(now), renewals_left_(1 + state.fleet.nodes().size() / kRenewalTicks) {}
+
+LimitPlanner::~LimitPlanner() = default;
+
+void LimitPlanner::Add(Node& node) {
+  if (!policy_.limits.enabled) return;
+  if (node.state == NodeState::kLost || node.state == NodeState::kRestarting) reserved_count_ += Committed(node);
+  if (!Steerable(node)) return;
+  LearnClamp(node);
+  if (node.foreign_since != absl::InfinitePast()) {
+    plan_.alarms.push_back(MakeReason(ReasonCode::kAlarmForeignWriter, node.id, node.report.limits.connection_count_max,
+                                      node.granted_count));
   }
-  ApplyBudget(state, policy, proposals, plan);
-  Renewals renewals(policy, proposals.size());
-  for (const Proposal& proposal : proposals) {
-    Explain(proposal, plan);
-    Grant(state, proposal, policy, renewals, plan);
+  Proposal proposal = Propose(node);
+  if (policy_.limits.budget_count > 0)
+    proposals_.push_back(std::move(proposal));
+  else
+    Conclude(proposal);
+}
+
+LimitPlan LimitPlanner::Finish() && {
+  ApplyBudget();
+  for (const Proposal& proposal : proposals_) Conclude(proposal);
+  return std::move(plan_);
+}
+
+LimitPlanner::Proposal LimitPlanner::Propose(Node& node) {
+  if (node.limit.limit_count == 0)
+    node.limit.limit_count = node.LimitCount();  // adopt what is in force, never a default
+  const int64_t before = node.limit.limit_count;
+  const LimitInputs in = InputsOf(node, policy_, now_);
+  const LimitMemory memory = node.limit;
+  LimitAnswer answer = NextLimit(policy_.limits.law, in, node.limit, now_);
+  Reason reason = ReasonOf(node, in, policy_.limits.law, {before, answer});
+  if (node.fixed.count > 0 && node.fixed.until > now_) {
+    answer.limit_count = node.fixed.count;
+    reason = MakeReason(ReasonCode::kLimitFixed, node.id, node.fixed.count);
+  } else if ((answer.limit_count > before && HeldUp(state_, now_)) ||
+             (answer.limit_count < before && !MayLower(state_, now_))) {
+    node.limit = memory;
+    answer.limit_count = before;
+    reason = {};
   }
-  return plan;
+  node.limit.limit_count = answer.limit_count;
+  return {&node, before, answer, std::move(reason)};
+}
+
+// Shrink -> confirm -> grow: nobody grows into room that another still holds. A lost node's share stays reserved until
+// the provider says that its machine is gone.
+void LimitPlanner::ApplyBudget() {
+  const int64_t budget = policy_.limits.budget_count;
+  if (proposals_.empty()) return;
+  std::vector<BudgetClaim> claims;
+  int64_t floors = 0, committed = 0;
+  for (const Proposal& proposal : proposals_) {
+    const int64_t floor =
+        std::min(proposal.answer.limit_count, proposal.node->report.active_count + policy_.limits.law.reserve_count);
+    claims.push_back({1.0, floor, proposal.answer.limit_count});
+    floors += floor;
+    committed += Committed(*proposal.node);
+  }
+  const int64_t sharable = std::max<int64_t>(0, budget - reserved_count_);
+  const BudgetShares shares = ShareBudget(sharable, claims);
+  if (!shares.floors_fit) plan_.alarms.push_back(MakeReason(ReasonCode::kAlarmFloorsExceedBudget, floors, budget));
+  int64_t free = std::max<int64_t>(0, sharable - committed);
+  for (size_t i = 0; i < proposals_.size(); ++i) {
+    Proposal& proposal = proposals_[i];
+    const int64_t wanted = proposal.answer.limit_count, held = Committed(*proposal.node);
+    const int64_t grown = std::min(std::max<int64_t>(0, shares.counts[i] - held), free);
+    free -= grown;
+    proposal.answer.limit_count = std::min(shares.counts[i], held + grown);
+    if (proposal.answer.limit_count == wanted) continue;
+    proposal.answer.bound_by = Ceiling::kBudget;
+    proposal.node->limit.limit_count = proposal.answer.limit_count;
+    proposal.reason =
+        MakeReason(ReasonCode::kLimitBudget, proposal.node->id, wanted, proposal.answer.limit_count, budget);
+  }
+}
+
+// At half its length a lease is renewed however many there are.
+bool LimitPlanner::RenewalIsDue(const Node& node) {
+  const absl::Duration age = now_ - node.granted_at, lease = policy_.limits.lease;
+  if (age < lease / 3 || (renewals_left_ == 0 && age < lease / 2)) return false;
+  if (renewals_left_ > 0) --renewals_left_;
+  return true;
+}
+
+// In a surge every node gets a word at once; growing step by step would move them all several times.
+template <typename Value>
+void LimitPlanner::Push(std::vector<Value>& values, Value value) {
+  if (values.size() == kFew) values.reserve(state_.fleet.nodes().size());
+  values.push_back(std::move(value));
+}
+
+void LimitPlanner::Conclude(const Proposal& proposal) {
+  const LimitAnswer& answer = proposal.answer;
+  const bool bound = answer.cause == LimitCause::kCeiling || answer.bound_by == Ceiling::kBudget;
+  const bool vetoed = answer.cause >= LimitCause::kVetoLatency && answer.cause <= LimitCause::kVetoPlateau;
+  if (answer.limit_count != proposal.before || bound || vetoed) {
+    Push(plan_.decisions, LimitDecision{proposal.node->id, proposal.before, answer.limit_count, answer.idle_timeout,
+                                        answer.bound_by, proposal.reason});
+  }
+  if (answer.cause == LimitCause::kCeiling) {
+    plan_.alarms.push_back(
+        MakeReason(ReasonCode::kAlarmCeiling, proposal.node->id, CeilingName(answer.bound_by), answer.ceiling_count));
+  }
+  Grant(proposal);
+}
+
+void LimitPlanner::Grant(const Proposal& proposal) {
+  Node& node = *proposal.node;
+  const LimitAnswer& answer = proposal.answer;
+  const bool first = node.granted_count == 0;
+  const bool limit_moved = answer.limit_count != (first ? node.LimitCount() : node.granted_count);
+  const bool idle_moved = IdleTimeoutMoved(first ? node.hello.configured_idle_timeout : node.granted_idle_timeout,
+                                           answer.idle_timeout, node.hello.configured_idle_timeout);
+  if (!limit_moved && !idle_moved && !first && !RenewalIsDue(node)) return;
+  if (idle_moved || first) node.granted_idle_timeout = answer.idle_timeout;
+  node.granted_count = answer.limit_count;
+  node.granted_at = now_;
+  node.grant_id = ++state_.grant_sequence;
+  GrantLimits grant;
+  grant.grant_id = node.grant_id;
+  grant.connection_count_max = CountAtNode(node, answer.limit_count, policy_);
+  grant.idle_timeout = node.granted_idle_timeout;
+  grant.lease = policy_.limits.lease;
+  grant.floor_count = policy_.limits.law.floor_count;
+  // Alone, a node may not take more of a shared budget than it was last granted.
+  grant.ceiling_count = policy_.limits.budget_count > 0 ? grant.connection_count_max
+                                                        : std::max(answer.ceiling_count, grant.connection_count_max);
+  grant.renewal = !limit_moved && !idle_moved;
+  Reason reason = proposal.reason.code == ReasonCode::kNone
+                      ? MakeReason(ReasonCode::kLimitRenewed, node.id, answer.limit_count)
+                      : proposal.reason;
+  Push(plan_.actions, Action{"", state_.term, node.id, std::move(reason), grant});
 }
 
 std::vector<Action> PlanRebalance(State& state, const FleetSummary& summary, const Policy& policy, absl::Time now) {

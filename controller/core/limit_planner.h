@@ -18,8 +18,33 @@ struct LimitPlan {
 };
 
 // One step of the limit law for every node that carries load, under the operators' fixed limits, the holds and the
-// shared budget; grants for what changed and for leases that are due. Writes the law's memory into the nodes.
-LimitPlan PlanLimits(State& state, const Policy& policy, absl::Time now);
+// shared budget; grants for what changed and for leases that are due. Writes the law's memory into the nodes. A node is
+// done with when it is added, unless a budget is shared: then all are waited for.
+class LimitPlanner {
+ public:
+  LimitPlanner(State& state, const Policy& policy, absl::Time now);
+  ~LimitPlanner();
+  void Add(Node& node);
+  LimitPlan Finish() &&;
+
+ private:
+  struct Proposal;
+  Proposal Propose(Node& node);
+  void ApplyBudget();
+  bool RenewalIsDue(const Node& node);
+  void Grant(const Proposal& proposal);
+  void Conclude(const Proposal& proposal);
+  template <typename Value>
+  void Push(std::vector<Value>& values, Value value);
+
+  State& state_;
+  const Policy& policy_;
+  const absl::Time now_;
+  size_t renewals_left_;             // in this tick
+  int64_t reserved_count_ = 0;       // of the budget: what nodes may hold that cannot be asked
+  std::vector<Proposal> proposals_;  // that wait for their share
+  LimitPlan plan_;
+};
 
 // After a scale-out new nodes receive nothing from old connections: sheds idle connections of the fuller nodes, a fifth
 // at a time, until the young ones have their share.

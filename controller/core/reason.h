@@ -183,6 +183,7 @@ inline ReasonArgument ToArgument(const char* value) {
 template <typename... Values>
 Reason MakeReason(ReasonCode code, const Values&... values) {
   Reason reason{code, {}};
+  reason.arguments.reserve(sizeof...(values));
   (reason.arguments.push_back(ToArgument(values)), ...);
   return reason;
 }

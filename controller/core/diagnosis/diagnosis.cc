@@ -1,6 +1,7 @@
 #include "controller/core/diagnosis/diagnosis.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "controller/core/diagnosis/evidence.h"
 #include "controller/core/diagnosis/rules.h"
@@ -124,9 +125,9 @@ Diagnosis Ill(Cause cause, const Evidence& evidence, const Fleet& fleet, const D
 
 }  // namespace
 
-Diagnosis Diagnose(const Fleet& fleet, const FleetSummary& summary, const Policy& policy, DiagnosisMemory& memory,
-                   absl::Time now) {
-  const Evidence evidence = GatherEvidence({fleet, summary, policy, now}, memory.trouble, memory.series);
+Diagnosis Diagnose(const DiagnosisInput& in, Survey&& survey, DiagnosisMemory& memory) {
+  const auto& [fleet, summary, policy, now] = in;
+  const Evidence evidence = std::move(survey).Finish({fleet, summary, memory.trouble});
   const Symptoms symptoms = FindSymptoms(evidence);
   TrackTrouble(symptoms, evidence, memory, now);
   const bool trouble = memory.trouble.onset != absl::InfiniteFuture();

@@ -36,8 +36,14 @@ struct DiagnosisMemory {
 // kCannotTell when something is but no cause stands out. It compares the last seconds with the cluster's own calm past
 // (control.baseline_window), which is left alone while there is trouble. A cause is named once it has led for its
 // patience (1 to 5 s), stays named until another one has led for 3 s, and is dropped after 10 s of calm.
-// Called once per tick, with a `now` that never goes back; deterministic; O(nodes).
-Diagnosis Diagnose(const Fleet& fleet, const FleetSummary& summary, const Policy& policy, DiagnosisMemory& memory,
-                   absl::Time now);
+// Called once per tick, with a `now` that never goes back and a survey of memory.series to which every node was added;
+// deterministic.
+struct DiagnosisInput {
+  const Fleet& fleet;
+  const FleetSummary& summary;
+  const Policy& policy;
+  absl::Time now;
+};
+Diagnosis Diagnose(const DiagnosisInput& in, Survey&& survey, DiagnosisMemory& memory);
 
 }  // namespace headroom

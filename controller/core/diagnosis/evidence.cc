@@ -282,47 +282,6 @@ std::optional<std::set<NodeId>> UpForBalancers(const Fleet& fleet, const Policy&
   return up;
 }
 
-// What one pass over the nodes finds.
-struct Survey {
-  Totals totals;
-  SpreadView spread;
-  DeployView deploy;
-  std::vector<const NodeId*> silent;
-  bool is_steady = true;
-  int nodes = 0, at_limit = 0;
-  int64_t open = 0, waiting = 0, limit = 0;
-  double own_demand = 0, own_limit = 0, overflows = 0;
-
-  void Add(const Node& node, const Policy& policy, absl::Time now);
-  void AddServing(const Node& node);
-};
-
-void Survey::Add(const Node& node, const Policy& policy, absl::Time now) {
-  if (node.hypothetical) return;
-  const bool settled = (node.state == NodeState::kServing && now - node.state_since > kSettled) || node.shadow_gone;
-  const bool should_speak = node.state == NodeState::kServing || node.state == NodeState::kLost;
-  if (should_speak && now - node.last_report_at > policy.control.silent_after) silent.push_back(&node.id);
-  is_steady = is_steady && settled;
-  if (!IsFresh(node, policy, now)) return;
-  totals.AddGauges(node);
-  totals.AddRates(node);
-  if (node.state != NodeState::kDraining) AddServing(node);
-}
-
-void Survey::AddServing(const Node& node) {
-  const int64_t demand = node.DemandCount(), node_limit = node.LimitCount();
-  ++nodes;
-  open += node.OpenCount();
-  waiting += node.WaitingCount();
-  limit += node_limit;
-  overflows += std::max(node.rates.overflows.value_or(0), node.rates.drops);
-  spread.Add(node);
-  if (node_limit <= 0) return;
-  own_limit += OwnLimit(node);
-  own_demand += static_cast<double>(demand);
-  if (demand >= node_limit) ++at_limit;
-}
-
 // Gauges are what they are now; all that is counted over a stretch is steadied over the last seconds.
 ClusterSample Steady(const ClusterSeries& series, const ClusterSample& latest) {
   static constexpr Metric kGauges[] = {Metric::kDemand,        Metric::kTaken,   Metric::kActiveShare, Metric::kClients,
@@ -374,51 +333,99 @@ std::optional<double> Evidence::UsualOfAnswers(Metric metric) const {
   return Quotient(Usual(metric), Usual(Metric::kAnswers));
 }
 
-Evidence GatherEvidence(const EvidenceInput& in, const TroubleTimes& trouble, ClusterSeries& series) {
-  Survey survey;
-  series.ForgetVariants(in.now);
-  for (const auto& [id, node] : in.fleet.nodes()) {
-    survey.Add(node, in.policy, in.now);
-    if (!IsFresh(node, in.policy, in.now) || node.state == NodeState::kDraining) continue;
-    survey.deploy.Add(node, series.SeeVariant(node, in.now));
-  }
+// What the walk has found so far.
+struct Survey::Findings {
+  Totals totals;
+  SpreadView spread;
+  DeployView deploy;
+  std::vector<const NodeId*> silent;
+  bool is_steady = true;
+  int nodes = 0, at_limit = 0;
+  int64_t open = 0, waiting = 0, limit = 0;
+  double own_demand = 0, own_limit = 0, overflows = 0;
 
+  void AddServing(const Node& node);
+  void TellSilence(const EvidenceInput& in, const Policy& policy, absl::Time now, Evidence& evidence) const;
+};
+
+void Survey::Findings::AddServing(const Node& node) {
+  const int64_t demand = node.DemandCount(), node_limit = node.LimitCount();
+  ++nodes;
+  open += node.OpenCount();
+  waiting += node.WaitingCount();
+  limit += node_limit;
+  overflows += std::max(node.rates.overflows.value_or(0), node.rates.drops);
+  spread.Add(node);
+  if (node_limit <= 0) return;
+  own_limit += OwnLimit(node);
+  own_demand += static_cast<double>(demand);
+  if (demand >= node_limit) ++at_limit;
+}
+
+void Survey::Findings::TellSilence(const EvidenceInput& in, const Policy& policy, absl::Time now,
+                                   Evidence& evidence) const {
+  evidence.silent_after = policy.control.silent_after;
+  evidence.silent = static_cast<int>(silent.size());
+  evidence.is_steady = is_steady && silent.empty();
+  if (silent.empty()) return;
+  const std::optional<std::set<NodeId>> up = UpForBalancers(in.fleet, policy, now);
+  evidence.heard_balancers = up.has_value();
+  for (const NodeId* id : silent) evidence.silent_but_up += up.has_value() && up->count(*id) > 0 ? 1 : 0;
+}
+
+Survey::Survey(const Policy& policy, ClusterSeries& series, absl::Time now)
+    : policy_(policy), series_(series), now_(now), findings_(std::make_unique<Findings>()) {
+  series.ForgetVariants(now);
+}
+
+Survey::~Survey() = default;
+
+void Survey::Add(const Node& node) {
+  if (node.hypothetical) return;
+  Findings& found = *findings_;
+  const bool settled = (node.state == NodeState::kServing && now_ - node.state_since > kSettled) || node.shadow_gone;
+  const bool should_speak = node.state == NodeState::kServing || node.state == NodeState::kLost;
+  if (should_speak && now_ - node.last_report_at > policy_.control.silent_after) found.silent.push_back(&node.id);
+  found.is_steady = found.is_steady && settled;
+  if (!IsFresh(node, policy_, now_)) return;
+  found.totals.AddGauges(node);
+  found.totals.AddRates(node);
+  if (node.state == NodeState::kDraining) return;
+  found.AddServing(node);
+  found.deploy.Add(node, series_.SeeVariant(node, now_));
+}
+
+Evidence Survey::Finish(const EvidenceInput& in) && {
+  Findings& found = *findings_;
   Evidence evidence;
-  evidence.nodes = survey.nodes;
-  evidence.at_limit = survey.at_limit;
-  evidence.open = survey.open;
-  evidence.waiting = survey.waiting;
-  evidence.limit = survey.limit;
-  evidence.overflows = survey.overflows;
-  if (survey.own_limit > 0) evidence.own_taken = survey.own_demand / survey.own_limit;
-  evidence.spread = std::move(survey.spread).Evidence();
-  evidence.silent_after = in.policy.control.silent_after;
-  evidence.silent = static_cast<int>(survey.silent.size());
-  evidence.is_steady = survey.is_steady && survey.silent.empty();
-  if (!survey.silent.empty()) {
-    const std::optional<std::set<NodeId>> up = UpForBalancers(in.fleet, in.policy, in.now);
-    evidence.heard_balancers = up.has_value();
-    for (const NodeId* id : survey.silent) evidence.silent_but_up += up.has_value() && up->count(*id) > 0 ? 1 : 0;
-  }
+  evidence.nodes = found.nodes;
+  evidence.at_limit = found.at_limit;
+  evidence.open = found.open;
+  evidence.waiting = found.waiting;
+  evidence.limit = found.limit;
+  evidence.overflows = found.overflows;
+  if (found.own_limit > 0) evidence.own_taken = found.own_demand / found.own_limit;
+  evidence.spread = std::move(found.spread).Evidence();
+  found.TellSilence(in, policy_, now_, evidence);
 
-  evidence.latest = SampleOf(survey.totals);
-  evidence.latest.at = in.now;
+  evidence.latest = SampleOf(found.totals);
+  evidence.latest.at = now_;
   evidence.latest.Set(Metric::kP50, Seconds(in.summary.latency.Quantile(0.5)));
   evidence.latest.Set(Metric::kP99, Seconds(in.summary.latency.Quantile(0.99)));
-  evidence.latest.Set(Metric::kFailedConnects, series.CountFailedConnects(in.fleet.balancers()));
-  if (survey.nodes >= 2)
+  evidence.latest.Set(Metric::kFailedConnects, series_.CountFailedConnects(in.fleet.balancers()));
+  if (found.nodes >= 2)
     evidence.latest.Set(Metric::kSkew, evidence.spread.demand / std::max(1.0, evidence.spread.median_demand));
-  evidence.now = Steady(series, evidence.latest);
-  evidence.usual = series.usual();
+  evidence.now = Steady(series_, evidence.latest);
+  evidence.usual = series_.usual();
   evidence.clients_told =
       evidence.Now(Metric::kClients).value_or(0) >= kClientsPerNodeMin * std::max(1, evidence.nodes);
-  evidence.deploy =
-      survey.deploy.Evidence(series, in.now, std::min(trouble.onset, in.now), in.policy.control.deploy_window);
-  evidence.demand_peak = std::max(trouble.demand_peak, evidence.now.Or(Metric::kDemand, 0));
-  if (trouble.full_at <= in.now)
-    evidence.fill_time = trouble.full_at - trouble.onset;
+  const absl::Time onset = std::min(in.trouble.onset, now_);
+  evidence.deploy = found.deploy.Evidence(series_, now_, onset, policy_.control.deploy_window);
+  evidence.demand_peak = std::max(in.trouble.demand_peak, evidence.now.Or(Metric::kDemand, 0));
+  if (in.trouble.full_at <= now_)
+    evidence.fill_time = in.trouble.full_at - in.trouble.onset;
   else if (evidence.at_limit > 0)
-    evidence.fill_time = in.now - std::min(trouble.onset, in.now);
+    evidence.fill_time = now_ - onset;
   return evidence;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -94,16 +95,29 @@ struct TroubleTimes {
   }
 };
 
-// What evidence is gathered from.
+// What evidence is gathered from, beside the nodes themselves.
 struct EvidenceInput {
   const Fleet& fleet;
   const FleetSummary& summary;
-  const Policy& policy;
-  absl::Time now;
+  const TroubleTimes& trouble;
 };
 
-// What the rules look at, in one pass over the nodes. The series takes note of the versions and of the balancers'
-// counters; the sample is the caller's to add.
-Evidence GatherEvidence(const EvidenceInput& in, const TroubleTimes& trouble, ClusterSeries& series);
+// Survey: gathers evidence in one walk over the nodes. Those that were added must outlive it.
+class Survey {
+ public:
+  // The series takes note of the versions that nodes run and of the balancers' counters; the sample is the caller's to
+  // add.
+  Survey(const Policy& policy, ClusterSeries& series, absl::Time now);
+  ~Survey();
+  void Add(const Node& node);
+  Evidence Finish(const EvidenceInput& in) &&;
+
+ private:
+  struct Findings;
+  const Policy& policy_;
+  ClusterSeries& series_;
+  const absl::Time now_;
+  const std::unique_ptr<Findings> findings_;
+};
 
 }  // namespace headroom

@@ -164,8 +164,10 @@ void GeneratedCluster::ReportBalancer() {
 }
 
 Diagnosis GeneratedCluster::DiagnoseAt(absl::Time at) {
-  fleet_.Advance(at, policy_);
-  return Diagnose(fleet_, Summarize(fleet_, policy_, at), policy_, memory_, at);
+  Survey survey(policy_, memory_.series, at);
+  fleet_.Advance(at, policy_, [&](const Node& node) { survey.Add(node); });
+  const FleetSummary summary = Summarize(fleet_, policy_, at);
+  return Diagnose({fleet_, summary, policy_, at}, std::move(survey), memory_);
 }
 
 std::vector<Diagnosis> GeneratedCluster::Second(const Incident& incident) {
