@@ -11,6 +11,7 @@ namespace headroom {
 namespace {
 
 constexpr absl::Duration kActivePeakWindow = absl::Minutes(10);
+constexpr absl::Duration kGoodputStretch = absl::Seconds(5);
 constexpr size_t kLeadTimesMax = 20;
 constexpr absl::Duration kListTimeout = absl::Minutes(1);
 constexpr absl::Duration kTerminateTimeout = absl::Minutes(3);
@@ -136,6 +137,7 @@ bool Fleet::TakeLoad(Node& node, absl::Time at, const Policy& policy) {
   UncountLatency(node);
   node.counters.Add(node.report.counters);
   node.rates = node.counters.Rates(absl::Seconds(1));
+  node.goodput = node.counters.GoodputOver(kGoodputStretch);
   node.latency_p50 = node.rates.latency.Quantile(0.5);
   node.latency_p99 = node.rates.latency.Quantile(0.99);
   node.largest_client_count = node.report.top_clients.empty() ? 0 : node.report.top_clients.front().open_count;
@@ -247,6 +249,7 @@ void Fleet::GatherBalancerViews() {
       view.session_count += server.session_count;
       view.queue_count += server.queue_count;
       view.limit_count += server.session_count_max;
+      view.told_at = std::max(view.told_at, balancer.last_report_at);
       view.holds_slots = balancer.report.slot_place == SlotPlace::kBalancer && server.session_count_max > 0;
     }
   }

@@ -58,6 +58,7 @@ struct BalancerView {
   int64_t session_count = 0, queue_count = 0;
   int64_t limit_count = 0;       // sum over balancers; 0: none
   int64_t configured_count = 0;  // the first limit that was seen: theirs, not ours
+  absl::Time told_at = absl::InfinitePast();
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {
     visit("holds_slots", self.holds_slots);
@@ -65,6 +66,7 @@ struct BalancerView {
     visit("queue", self.queue_count);
     visit("limit", self.limit_count);
     visit("configured", self.configured_count);
+    visit("told_at", self.told_at);
   }
 };
 
@@ -88,12 +90,14 @@ struct Node {
   uint64_t variant = 0;                              // VariantOf() its hello
   int64_t largest_client_count = 0;                  // open connections of the largest of report.top_clients
   absl::Duration latency_p50, latency_p99;           // over the stretch of `rates`; zero: no request
+  Goodput goodput;                                   // over about 5 s
   BaselineLatency baseline;
   WorkCorrelation work;  // of active requests and completions
   BalancerView behind;   // what balancers say of it
   // Limits.
   LimitMemory limit;
-  uint64_t grant_id = 0;  // of the last grant
+  absl::Time limit_stepped_at = absl::InfinitePast();  // news_at() of the law's last step
+  uint64_t grant_id = 0;                               // of the last grant
   absl::Time granted_at = absl::InfinitePast();
   int64_t granted_count = 0;  // what was last granted; 0: nothing yet
   absl::Duration granted_idle_timeout;
@@ -124,6 +128,8 @@ struct Node {
     fetch(&hello.fd_count_max, &hello + 1);
   }
 
+  // When the load was last told, by whoever holds the slots.
+  absl::Time news_at() const { return behind.holds_slots ? behind.told_at : last_report_at; }
   // Slots are where they run out: at the node, or in a balancer that reuses connections.
   int64_t OpenCount() const { return behind.holds_slots ? behind.session_count : report.open_count; }
   int64_t LimitCount() const { return behind.holds_slots ? behind.limit_count : report.limits.connection_count_max; }
@@ -164,6 +170,7 @@ struct Node {
     visit("latency_counted", self.latency_counted);
     visit("latency_p50", self.latency_p50);
     visit("latency_p99", self.latency_p99);
+    visit("goodput", self.goodput);
     visit("last_report_at", self.last_report_at);
     visit("hello", self.hello);
     visit("report", self.report);
@@ -175,6 +182,7 @@ struct Node {
     visit("work", self.work);
     visit("behind", self.behind);
     visit("limit", self.limit);
+    visit("limit_stepped_at", self.limit_stepped_at);
     visit("fixed", self.fixed);
     visit("grant_id", self.grant_id);
     visit("granted_at", self.granted_at);

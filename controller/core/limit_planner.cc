@@ -9,6 +9,9 @@
 namespace headroom {
 namespace {
 
+// A median of fewer requests is chance.
+constexpr double kLatencyCountMin = 5;
+
 LimitInputs InputsOf(const Node& node, const Policy& policy, absl::Time now) {
   LimitInputs in;
   in.open_count = node.OpenCount();
@@ -21,13 +24,14 @@ LimitInputs InputsOf(const Node& node, const Policy& policy, absl::Time now) {
   in.configured_idle_timeout = node.hello.configured_idle_timeout;
   in.fd_count_max = node.hello.fd_count_max;
   in.memory_count_max = node.hello.memory_count_max;
-  if (node.latency_p50 > absl::ZeroDuration()) in.latency_p50 = node.latency_p50;
+  if (node.rates.completed * node.rates.seconds >= kLatencyCountMin) in.latency_p50 = node.latency_p50;
   in.latency_baseline = node.baseline.value();
   in.memory_full_ratio = node.report.memory_full_ratio;
   in.io_full_ratio = node.report.io_full_ratio;
   if (in.waiting_count > 0 || 10 * in.open_count > 9 * node.LimitCount())
     in.work_throughput_correlation = node.work.Correlation();
-  in.goodput_per_second = std::max(0.0, node.rates.completed - node.rates.errors);
+  in.goodput_per_second = node.goodput.per_second;
+  in.goodput_seconds = node.goodput.seconds;
   return in;
 }
 
@@ -136,8 +140,11 @@ LimitPlanner::~LimitPlanner() = default;
 
 void LimitPlanner::Add(Node& node) {
   if (!policy_.limits.enabled) return;
-  if (node.state == NodeState::kLost || node.state == NodeState::kRestarting) reserved_count_ += Committed(node);
-  if (!Steerable(node)) return;
+  if (!Steerable(node)) {
+    // Whatever became of it, what it was granted it may still use.
+    if (!node.hypothetical) reserved_count_ += Committed(node);
+    return;
+  }
   LearnClamp(node);
   if (node.foreign_since != absl::InfinitePast()) {
     plan_.alarms.push_back(MakeReason(ReasonCode::kAlarmForeignWriter, node.id, node.report.limits.connection_count_max,
@@ -162,8 +169,11 @@ LimitPlanner::Proposal LimitPlanner::Propose(Node& node) {
   const int64_t before = node.limit.limit_count;
   const LimitInputs in = InputsOf(node, policy_, now_);
   const LimitMemory memory = node.limit;
-  LimitAnswer answer = NextLimit(policy_.limits.law, in, node.limit, now_);
-  Reason reason = ReasonOf(node, in, policy_.limits.law, {before, answer});
+  const bool news = node.news_at() > node.limit_stepped_at;
+  node.limit_stepped_at = node.news_at();
+  const LimitPolicy& law = policy_.limits.law;
+  LimitAnswer answer = news ? NextLimit(law, in, node.limit, now_) : KeepLimit(law, in, node.limit, now_);
+  Reason reason = ReasonOf(node, in, law, {before, answer});
   if (node.fixed.count > 0 && node.fixed.until > now_) {
     answer.limit_count = node.fixed.count;
     reason = MakeReason(ReasonCode::kLimitFixed, node.id, node.fixed.count);

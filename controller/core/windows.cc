@@ -60,12 +60,24 @@ void CounterWindow::Add(const NodeCounters& counters) {
   latest_ = counters;
 }
 
-NodeRates CounterWindow::Rates(absl::Duration over) const {
-  if (snapshots_.empty()) return {};
+const NodeCounters* CounterWindow::SnapshotBefore(absl::Duration over) const {
   for (auto snapshot = snapshots_.rbegin(); snapshot != snapshots_.rend(); ++snapshot) {
-    if (latest_.uptime - snapshot->uptime >= over) return Between(*snapshot, latest_);
+    if (latest_.uptime - snapshot->uptime >= over) return &*snapshot;
   }
-  return Between(snapshots_.front(), latest_);
+  return snapshots_.empty() ? nullptr : &snapshots_.front();
+}
+
+NodeRates CounterWindow::Rates(absl::Duration over) const {
+  const NodeCounters* before = SnapshotBefore(over);
+  return before == nullptr ? NodeRates() : Between(*before, latest_);
+}
+
+Goodput CounterWindow::GoodputOver(absl::Duration over) const {
+  const NodeCounters* before = SnapshotBefore(over);
+  if (before == nullptr) return {};
+  const double seconds = absl::ToDoubleSeconds(latest_.uptime - before->uptime);
+  if (seconds <= 0) return {};
+  return {PerSecond(latest_.completed - latest_.errors, before->completed - before->errors, seconds), seconds};
 }
 
 void WindowedMax::Add(absl::Time at, absl::Duration window, double value) {

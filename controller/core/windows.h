@@ -50,6 +50,16 @@ struct NodeRates {
   }
 };
 
+struct Goodput {
+  double per_second = 0;
+  double seconds = 0;  // length of the stretch; 0: nothing is known
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("per_second", self.per_second);
+    visit("seconds", self.seconds);
+  }
+};
+
 // CounterWindow: the last snapshots of a node's cumulative counters, at least a second apart, so that rates over 1 to 5
 // seconds can be told exactly whatever the pace of the reports. Bounded: kSnapshots. A new boot begins anew.
 class CounterWindow {
@@ -62,6 +72,8 @@ class CounterWindow {
   }
   // Rates between the latest counters and the newest snapshot that is at least `over` old, else the oldest there is.
   NodeRates Rates(absl::Duration over) const;
+  // Completions that were no errors, over the same stretch.
+  Goodput GoodputOver(absl::Duration over) const;
 
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {
@@ -70,6 +82,9 @@ class CounterWindow {
   }
 
  private:
+  // Null: there is none.
+  const NodeCounters* SnapshotBefore(absl::Duration over) const;
+
   std::deque<NodeCounters> snapshots_;  // oldest first
   NodeCounters latest_;
 };
