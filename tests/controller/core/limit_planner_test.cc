@@ -1,5 +1,7 @@
 #include "controller/core/limit_planner.h"
 
+#include <random>
+
 #include <gtest/gtest.h>
 
 #include "tests/controller/core/world.h"
@@ -67,12 +69,9 @@ TEST(LimitPlanner, SlotsFullOfIdleConnectionsUnderAnEvenLoadAreAlwaysRaised) {
   // An even load has a correlation of work and throughput that wavers around zero: that is no plateau.
   for (int seed = 1; seed <= 20; ++seed) {
     World world = ThreeNodes();
-    uint64_t dice = static_cast<uint64_t>(seed) * 0x9E3779B97F4A7C15;
-    const auto roll = [&dice](int64_t sides) {
-      dice = dice * 6364136223846793005 + 1442695040888963407;
-      return static_cast<int64_t>((dice >> 33) % static_cast<uint64_t>(sides));
-    };
-    for (int second = 0; second < 60; ++second) {
+    std::mt19937_64 random(static_cast<uint64_t>(seed));
+    const auto roll = [&random](uint64_t sides) { return static_cast<int64_t>(random() % sides); };
+    for (int second = 0; second < 200; ++second) {
       world.Run(absl::Seconds(1), [&] {
         for (auto& [id, node] : world.nodes) {
           node.active = 4 + roll(5);
