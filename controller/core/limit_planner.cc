@@ -46,6 +46,29 @@ std::optional<double> Rising(int64_t demand, const LimitAnswer& answer) {
   return static_cast<double>(answer.projected_count);
 }
 
+// What was found unhealthy, and from where on it counts so.
+struct Veto {
+  absl::string_view name;
+  ReasonArgument value, bound;
+};
+
+Veto VetoOf(LimitCause cause, const LimitInputs& in, const LimitPolicy& law) {
+  switch (cause) {
+    case LimitCause::kVetoLatency:
+      return {"the median latency", in.latency_p50.value_or(absl::ZeroDuration()),
+              law.latency_ratio_max * in.latency_baseline.value_or(absl::ZeroDuration()) + law.latency_slack};
+    case LimitCause::kVetoMemory:
+      return {"the memory stall share", in.memory_full_ratio.value_or(0), law.memory_full_ratio_max};
+    case LimitCause::kVetoIo:
+      return {"the io stall share", in.io_full_ratio.value_or(0), law.io_full_ratio_max};
+    case LimitCause::kVetoPlateau:
+      return {"the correlation of work and throughput", in.work_throughput_correlation.value_or(0),
+              kPlateauCorrelation};
+    default:
+      return {};
+  }
+}
+
 Reason ReasonOf(const Node& node, const LimitInputs& in, const LimitPolicy& law, const LimitStep& step) {
   const auto& [before, answer] = step;
   const int64_t demand = in.open_count + in.waiting_count;
@@ -55,20 +78,16 @@ Reason ReasonOf(const Node& node, const LimitInputs& in, const LimitPolicy& law,
     case LimitCause::kCeiling:
       return MakeReason(ReasonCode::kLimitCeiling, node.id, demand, answer.ceiling_count, CeilingName(answer.bound_by));
     case LimitCause::kVetoLatency:
-      return MakeReason(ReasonCode::kLimitVeto, node.id, demand, "the median latency",
-                        in.latency_p50.value_or(absl::ZeroDuration()),
-                        law.latency_ratio_max * in.latency_baseline.value_or(absl::ZeroDuration()) + law.latency_slack);
     case LimitCause::kVetoMemory:
-      return MakeReason(ReasonCode::kLimitVeto, node.id, demand, "the memory stall share",
-                        in.memory_full_ratio.value_or(0), law.memory_full_ratio_max);
     case LimitCause::kVetoIo:
-      return MakeReason(ReasonCode::kLimitVeto, node.id, demand, "the io stall share", in.io_full_ratio.value_or(0),
-                        law.io_full_ratio_max);
-    case LimitCause::kVetoPlateau:
-      return MakeReason(ReasonCode::kLimitVeto, node.id, demand, "the correlation of work and throughput",
-                        in.work_throughput_correlation.value_or(0), 0.0);
-    case LimitCause::kCutUnhealthy:
-      return MakeReason(ReasonCode::kLimitCut, node.id, before, answer.limit_count, "stayed so for several steps");
+    case LimitCause::kVetoPlateau: {
+      const Veto veto = VetoOf(answer.cause, in, law);
+      return MakeReason(ReasonCode::kLimitVeto, node.id, demand, veto.name, veto.value, veto.bound);
+    }
+    case LimitCause::kCutUnhealthy: {
+      const Veto veto = VetoOf(HealthVeto(law, in).value_or(LimitCause::kSteady), in, law);
+      return MakeReason(ReasonCode::kLimitCut, node.id, before, answer.limit_count, veto.name);
+    }
     case LimitCause::kRestore:
       return MakeReason(ReasonCode::kLimitRestore, node.id, before, answer.limit_count);
     case LimitCause::kDecay:
@@ -210,7 +229,9 @@ void LimitPlanner::ApplyBudget() {
     const int64_t wanted = proposal.answer.limit_count, held = Committed(*proposal.node);
     const int64_t grown = std::min(std::max<int64_t>(0, shares.counts[i] - held), free);
     free -= grown;
-    proposal.answer.limit_count = std::min(shares.counts[i], held + grown);
+    // What works is never cut off, whatever others hold: a node keeps its floor as far as it has it.
+    const int64_t kept = std::min(claims[i].floor_count, held);
+    proposal.answer.limit_count = std::max(kept, std::min(shares.counts[i], held + grown));
     if (proposal.answer.limit_count == wanted) continue;
     proposal.answer.bound_by = Ceiling::kBudget;
     proposal.node->limit.limit_count = proposal.answer.limit_count;

@@ -105,5 +105,20 @@ TEST(LimitPlanner, ANodeWhoseStreamBrokeKeepsItsShareOfTheBudget) {
   }
 }
 
+TEST(LimitPlanner, ABudgetThatIsHeldByLostNodesNeverCutsTheOthersToNothing) {
+  World world = ThreeNodes();
+  Fill(world, 190, 0);
+  world.Run(absl::Seconds(20));
+  Policy policy = ThreeFixedNodes();
+  policy.limits.budget_count = 100;
+  world.core.Observe(world.now, PolicyChanged{policy});
+  world.nodes["node-1"].silent = true;
+  world.core.Observe(world.now, NodeLeft{"node-1", "boot-1", NodeLeft::How::kLost});
+  world.Run(absl::Seconds(5));
+  const int64_t least = world.nodes["node-2"].active + policy.limits.law.reserve_count;
+  EXPECT_GE(world.nodes["node-2"].limit, least);
+  EXPECT_GE(world.nodes["node-3"].limit, least);
+}
+
 }  // namespace
 }  // namespace headroom
