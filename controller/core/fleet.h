@@ -84,7 +84,7 @@ struct Node {
   bool drained_by_operator = false;
   bool hypothetical = false;     // exists only in the dry run's shadow fleet
   bool shadow_gone = false;      // exists, but the dry run would have removed it
-  bool latency_counted = false;  // rates.latency is part of Fleet::latency()
+  bool latency_counted = false;  // latency is part of Fleet::latency()
   absl::Time state_since = absl::InfinitePast();
   absl::Time last_report_at = absl::InfinitePast();  // receive time, never the node's clock
   uint64_t variant = 0;                              // VariantOf() its hello
@@ -103,11 +103,13 @@ struct Node {
   absl::Duration granted_idle_timeout;
   absl::Time foreign_since = absl::InfinitePast();
   FixedLimit fixed;
+  NodeRates rates;          // over the last second or so, computed when a report comes
+  NodeGauges report;        // the newest
   Slope demand_slope;       // of open + waiting
   WindowedMax open_peak;    // of open + waiting, over limits.peak_window
   WindowedMax active_peak;  // over 10 minutes
-  NodeReport report;        // the newest
-  NodeRates rates;          // over the last second or so, computed when a report comes
+  // From here on a tick reads but the end of the hello.
+  LatencyHistogram latency;  // over the stretch of `rates`
   NodeHello hello;
   NodeId id;
   std::string zone;
@@ -121,10 +123,8 @@ struct Node {
     const auto fetch = [](const void* from, const void* to) {
       for (auto at = static_cast<const char*>(from); at < to; at += 64) __builtin_prefetch(at);
     };
-    fetch(this, &fixed + 1);
-    fetch(&demand_slope, &demand_slope + 1);
-    fetch(&report, &report.counters);
-    fetch(&rates, &rates.latency);
+    fetch(this, &open_peak + 1);
+    fetch(&active_peak, &active_peak + 1);
     fetch(&hello.fd_count_max, &hello + 1);
   }
 
@@ -165,6 +165,7 @@ struct Node {
     visit("shadow_gone", self.shadow_gone);
     visit("launched_at", self.launched_at);
     visit("rates", self.rates);
+    visit("latency", self.latency.counts);
     visit("variant", self.variant);
     visit("largest_client", self.largest_client_count);
     visit("latency_counted", self.latency_counted);
@@ -300,7 +301,7 @@ class Fleet {
 
   Node& Adopt(const NodeId& id, const ActionId& launch_id, absl::Time at);
   void BeginServing(Node& node, absl::Time at);
-  bool TakeLoad(Node& node, absl::Time at, const Policy& policy);
+  bool TakeLoad(Node& node, const NodeCounters& counters, absl::Time at, const Policy& policy);
   void FinishLaunch(absl::Time at, const Action& action, const ActionFinished& outcome);
   void FinishDrain(absl::Time at, const Action& action, const ActionFinished& outcome);
   void FinishTerminate(absl::Time at, const Action& action, const ActionFinished& outcome);

@@ -173,12 +173,12 @@ void LimitPlanner::Add(Node& node) {
   if (policy_.limits.budget_count > 0)
     proposals_.push_back(std::move(proposal));
   else
-    Conclude(proposal);
+    Conclude(std::move(proposal));
 }
 
 LimitPlan LimitPlanner::Finish() && {
   ApplyBudget();
-  for (const Proposal& proposal : proposals_) Conclude(proposal);
+  for (Proposal& proposal : proposals_) Conclude(std::move(proposal));
   return std::move(plan_);
 }
 
@@ -255,7 +255,7 @@ void LimitPlanner::Push(std::vector<Value>& values, Value value) {
   values.push_back(std::move(value));
 }
 
-void LimitPlanner::Conclude(const Proposal& proposal) {
+void LimitPlanner::Conclude(Proposal proposal) {
   const LimitAnswer& answer = proposal.answer;
   const bool bound = answer.cause == LimitCause::kCeiling || answer.bound_by == Ceiling::kBudget;
   const bool vetoed = answer.cause >= LimitCause::kVetoLatency && answer.cause <= LimitCause::kVetoPlateau;
@@ -267,10 +267,10 @@ void LimitPlanner::Conclude(const Proposal& proposal) {
     plan_.alarms.push_back(
         MakeReason(ReasonCode::kAlarmCeiling, proposal.node->id, CeilingName(answer.bound_by), answer.ceiling_count));
   }
-  Grant(proposal);
+  Grant(std::move(proposal));
 }
 
-void LimitPlanner::Grant(const Proposal& proposal) {
+void LimitPlanner::Grant(Proposal proposal) {
   Node& node = *proposal.node;
   const LimitAnswer& answer = proposal.answer;
   const bool first = node.granted_count == 0;
@@ -294,7 +294,7 @@ void LimitPlanner::Grant(const Proposal& proposal) {
   grant.renewal = !limit_moved && !idle_moved;
   Reason reason = proposal.reason.code == ReasonCode::kNone
                       ? MakeReason(ReasonCode::kLimitRenewed, node.id, answer.limit_count)
-                      : proposal.reason;
+                      : std::move(proposal.reason);
   Push(plan_.actions, Action{"", state_.term, node.id, std::move(reason), grant});
 }
 

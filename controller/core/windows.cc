@@ -39,7 +39,6 @@ NodeRates Between(const NodeCounters& before, const NodeCounters& now) {
   if (now.device_time.has_value() && before.device_time.has_value() && now.completed > before.completed) {
     rates.device_latency = (*now.device_time - *before.device_time) / (now.completed - before.completed);
   }
-  rates.latency = now.latency.Since(before.latency);
   return rates;
 }
 
@@ -70,6 +69,12 @@ const NodeCounters* CounterWindow::SnapshotBefore(absl::Duration over) const {
 NodeRates CounterWindow::Rates(absl::Duration over) const {
   const NodeCounters* before = SnapshotBefore(over);
   return before == nullptr ? NodeRates() : Between(*before, latest_);
+}
+
+LatencyHistogram CounterWindow::LatencyOver(absl::Duration over) const {
+  const NodeCounters* before = SnapshotBefore(over);
+  if (before == nullptr || before->uptime >= latest_.uptime) return {};
+  return latest_.latency.Since(before->latency);
 }
 
 Goodput CounterWindow::GoodputOver(absl::Duration over) const {

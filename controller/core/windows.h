@@ -24,7 +24,6 @@ struct NodeRates {
   std::optional<double> overflows, retries, segments_out, retransmits;
   double cpu_cores = 0;                          // CPU seconds a second
   std::optional<absl::Duration> device_latency;  // device time per completed request
-  LatencyHistogram latency;                      // of the stretch
 
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {
@@ -46,7 +45,6 @@ struct NodeRates {
     visit("retransmits", self.retransmits);
     visit("cpu_cores", self.cpu_cores);
     visit("device_latency", self.device_latency);
-    visit("latency", self.latency.counts);
   }
 };
 
@@ -72,6 +70,8 @@ class CounterWindow {
   }
   // Rates between the latest counters and the newest snapshot that is at least `over` old, else the oldest there is.
   NodeRates Rates(absl::Duration over) const;
+  // The latencies of the same stretch.
+  LatencyHistogram LatencyOver(absl::Duration over) const;
   // Completions that were no errors, over the same stretch.
   Goodput GoodputOver(absl::Duration over) const;
 
