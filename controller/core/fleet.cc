@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -12,19 +11,6 @@ namespace {
 
 constexpr absl::Duration kActivePeakWindow = absl::Minutes(10);
 constexpr size_t kLeadTimesMax = 20;
-constexpr absl::Duration kListTimeout = absl::Minutes(1);
-constexpr absl::Duration kTerminateTimeout = absl::Minutes(3);
-
-// A launch is a node before it has a name: real ids never contain '~'.
-NodeId PlaceholderOf(const ActionId& launch) {
-  return absl::StrCat("~", launch);
-}
-
-void Become(Node& node, NodeState state, absl::Time at) {
-  if (node.state == state) return;
-  node.state = state;
-  node.state_since = at;
-}
 
 bool IsBusy(const Node& node) {
   return node.LimitCount() > 0 && 2 * node.DemandCount() > node.LimitCount();
@@ -47,6 +33,12 @@ int64_t Node::WaitingCount() const {
   const bool queue_known = report.accept_queue_count_max > 0;
   const int64_t queued = queue_known ? report.accept_queue_count : static_cast<int64_t>(rates.rejected);
   return queued + static_cast<int64_t>(outside) + behind.queue_count;
+}
+
+void Node::Become(NodeState to, absl::Time at) {
+  if (state == to) return;
+  state = to;
+  state_since = at;
 }
 
 uint64_t VariantOf(absl::string_view version, absl::string_view config) {
@@ -106,7 +98,7 @@ bool Fleet::On(absl::Time at, const NodeJoined& event, const Policy&) {
     node.limit = {};
   }
   if (event.hello.learned_baseline_latency.has_value()) node.baseline.Adopt(*event.hello.learned_baseline_latency);
-  if (node.state == NodeState::kLaunching) Become(node, NodeState::kJoining, at);
+  if (node.state == NodeState::kLaunching) node.Become(NodeState::kJoining, at);
   return true;
 }
 
@@ -154,9 +146,9 @@ bool Fleet::TakeLoad(Node& node, absl::Time at, const Policy& policy) {
   if (node.report.state == ServerState::kServing) {
     BeginServing(node, at);
   } else if (node.report.state == ServerState::kStopping && node.state == NodeState::kServing) {
-    Become(node, NodeState::kRestarting, at);
+    node.Become(NodeState::kRestarting, at);
   } else if (node.state == NodeState::kDraining && node.report.open_count == 0) {
-    Become(node, NodeState::kDrained, at);
+    node.Become(NodeState::kDrained, at);
   }
   CountLatency(node);
   const bool near_limit =
@@ -186,7 +178,7 @@ void Fleet::BeginServing(Node& node, absl::Time at) {
   const bool came_up = node.state == NodeState::kLaunching || node.state == NodeState::kJoining;
   node.ready = true;
   if (!came_up && node.state != NodeState::kRestarting && node.state != NodeState::kLost) return;
-  Become(node, NodeState::kServing, at);
+  node.Become(NodeState::kServing, at);
   if (!came_up || node.launched_at == absl::InfinitePast()) return;
   launch_failures_ = {};
   lead_times_.push_back(at - node.launched_at);
@@ -198,171 +190,8 @@ bool Fleet::On(absl::Time at, const NodeLeft& event, const Policy&) {
   if (found == nodes_.end() || found->second.hello.boot_id != event.boot_id) return false;
   Node& node = found->second;
   node.connected = false;
-  if (event.how != NodeLeft::How::kLost && node.state == NodeState::kServing) Become(node, NodeState::kRestarting, at);
+  if (event.how != NodeLeft::How::kLost && node.state == NodeState::kServing) node.Become(NodeState::kRestarting, at);
   return true;
-}
-
-bool Fleet::On(absl::Time at, const BalancerReported& event, const Policy&) {
-  Balancer& balancer = balancers_[event.balancer];
-  const bool replayed =
-      balancer.report.boot_id == event.report.boot_id && event.report.sequence <= balancer.report.sequence;
-  if (replayed) {
-    ++reports_dropped_old_;
-    return false;
-  }
-  balancer.report = event.report;
-  balancer.connected = true;
-  balancer.last_report_at = at;
-  GatherBalancerViews();
-  return std::any_of(event.report.servers.begin(), event.report.servers.end(),
-                     [](const BalancedServer& server) { return server.queue_count > 0; });
-}
-
-bool Fleet::On(absl::Time at, const BalancerJoined& event, const Policy&) {
-  Balancer& balancer = balancers_[event.balancer];
-  balancer.connected = true;
-  balancer.last_report_at = at;
-  return true;
-}
-
-bool Fleet::On(absl::Time, const BalancerLeft& event, const Policy&) {
-  balancers_.erase(event.balancer);
-  GatherBalancerViews();
-  return false;
-}
-
-void Fleet::GatherBalancerViews() {
-  std::set<NodeId> held_before;
-  for (const auto& [id, node] : nodes_) {
-    const int64_t configured = node.behind.configured_count;
-    if (node.behind.holds_slots) held_before.insert(id);
-    node.behind = {};
-    node.behind.configured_count = configured;
-  }
-  for (const auto& [id, balancer] : balancers_) {
-    for (const BalancedServer& server : balancer.report.servers) {
-      const auto found = nodes_.find(server.node);
-      if (found == nodes_.end()) continue;
-      BalancerView& view = found->second.behind;
-      view.session_count += server.session_count;
-      view.queue_count += server.queue_count;
-      view.limit_count += server.session_count_max;
-      view.holds_slots = balancer.report.slot_place == SlotPlace::kBalancer && server.session_count_max > 0;
-    }
-  }
-  for (const auto& [id, node] : nodes_) {
-    if (node.behind.holds_slots && node.behind.configured_count == 0)
-      node.behind.configured_count = node.behind.limit_count;
-    if (node.behind.holds_slots == held_before.contains(id)) continue;
-    // The slots have moved: what was known of the limit at the other place says nothing about this one.
-    node.granted_count = 0;
-    node.limit = {};
-  }
-}
-
-bool Fleet::On(absl::Time at, const MachinesListed& event, const Policy&) {
-  last_listed_at_ = at;
-  NoteProvider(at, "list", "");
-  std::map<NodeId, bool> was_listed;
-  for (const auto& [id, node] : nodes_) was_listed[id] = std::exchange(node.listed, false);
-  for (const Machine& machine : event.machines) {
-    if (nodes_.size() >= kNodesMax && Find(machine.node) == nullptr) continue;
-    Node& node = Adopt(machine.node, machine.launch_id, at);
-    node.listed = true;
-    if (!machine.zone.empty()) node.zone = machine.zone;
-    if (machine.state == Machine::State::kStopping && node.state != NodeState::kTerminating) {
-      Become(node, NodeState::kTerminating, at);
-    }
-  }
-  // A machine that was there and is not any more is gone, unless it still speaks to us.
-  for (auto it = nodes_.begin(); it != nodes_.end();) {
-    Node& node = it->second;
-    const bool vanished = was_listed[it->first] && !node.listed && !node.connected && !node.hypothetical;
-    if (vanished && (node.state == NodeState::kLaunching || node.state == NodeState::kJoining) &&
-        node.launched_at != absl::InfinitePast()) {
-      LaunchFailed(at, "the machine vanished before it served");
-    }
-    it = vanished ? Forget(it) : std::next(it);
-  }
-  return false;
-}
-
-bool Fleet::On(absl::Time at, const ActionStarted& event, const Policy&) {
-  const Action& action = event.action;
-  if (std::holds_alternative<LaunchNode>(action.body)) {
-    Node& node = Adopt(PlaceholderOf(action.id), "", at);
-    node.state = NodeState::kLaunching;
-    node.launch_id = action.id;
-    node.launched_at = at;
-    node.zone = std::get<LaunchNode>(action.body).zone;
-  } else if (const auto found = nodes_.find(action.node); found != nodes_.end()) {
-    Node& node = found->second;
-    if (std::holds_alternative<DrainNode>(action.body) && node.state != NodeState::kDrained)
-      Become(node, NodeState::kDraining, at);
-    if (std::holds_alternative<CancelDrain>(action.body)) Become(node, NodeState::kServing, at);
-    if (std::holds_alternative<TerminateNode>(action.body)) Become(node, NodeState::kTerminating, at);
-  }
-  const bool awaited = ChangesMachines(action) || std::holds_alternative<ListMachines>(action.body) ||
-                       std::holds_alternative<DrainNode>(action.body);
-  if (awaited) in_flight_[action.id] = {action, at};
-  return false;
-}
-
-bool Fleet::On(absl::Time at, const ActionFinished& event, const Policy&) {
-  const auto found = in_flight_.find(event.id);
-  if (found == in_flight_.end()) return false;
-  const Action action = std::move(found->second.action);
-  in_flight_.erase(found);
-  NoteProvider(at, ActionKind(action), event.code == absl::StatusCode::kOk ? "" : event.message);
-  if (std::holds_alternative<LaunchNode>(action.body)) FinishLaunch(at, action, event);
-  if (std::holds_alternative<DrainNode>(action.body)) FinishDrain(at, action, event);
-  if (std::holds_alternative<TerminateNode>(action.body)) FinishTerminate(at, action, event);
-  return true;
-}
-
-void Fleet::FinishLaunch(absl::Time at, const Action& action, const ActionFinished& outcome) {
-  const auto placeholder = nodes_.find(PlaceholderOf(action.id));
-  if (outcome.code != absl::StatusCode::kOk) {
-    if (placeholder != nodes_.end()) Forget(placeholder);
-    LaunchFailed(at, outcome.message);
-    return;
-  }
-  if (!outcome.hypothetical) {
-    if (!outcome.node.empty()) Adopt(outcome.node, action.id, at).listed = true;
-    return;
-  }
-  if (placeholder == nodes_.end()) return;
-  // The shadow fleet takes back a node that it would have removed before it invents one.
-  for (const auto& [id, node] : nodes_) {
-    if (!node.shadow_gone) continue;
-    node.shadow_gone = false;
-    Become(node, NodeState::kServing, at);
-    Forget(placeholder);
-    return;
-  }
-  placeholder->second.hypothetical = true;
-  Become(placeholder->second, NodeState::kServing, at);
-}
-
-void Fleet::FinishDrain(absl::Time at, const Action& action, const ActionFinished& outcome) {
-  const auto found = nodes_.find(action.node);
-  if (found != nodes_.end() && outcome.hypothetical && found->second.state == NodeState::kDraining) {
-    Become(found->second, NodeState::kDrained, at);
-  }
-}
-
-void Fleet::FinishTerminate(absl::Time at, const Action& action, const ActionFinished& outcome) {
-  const auto found = nodes_.find(action.node);
-  if (found == nodes_.end()) return;
-  Node& node = found->second;
-  if (outcome.code != absl::StatusCode::kOk) {
-    Become(node, NodeState::kDrained, at);  // the next tick sees it and tries again
-  } else if (outcome.hypothetical && !node.hypothetical) {
-    node.shadow_gone = true;
-  } else {
-    Forget(found);
-    GatherBalancerViews();
-  }
 }
 
 bool Fleet::On(absl::Time, const NodeLimitFixed& event, const Policy&) {
@@ -387,22 +216,6 @@ bool Fleet::On(absl::Time, const DrainRequested& event, const Policy&) {
   return true;
 }
 
-void Fleet::NoteProvider(absl::Time at, absl::string_view operation, absl::string_view error) {
-  if (!error.empty()) {
-    provider_operation_ = std::string(operation);
-    provider_error_ = std::string(error);
-    provider_failed_at_ = at;
-  } else if (operation == provider_operation_) {
-    provider_error_.clear();
-  }
-}
-
-void Fleet::LaunchFailed(absl::Time at, absl::string_view error) {
-  ++launch_failures_.in_a_row;
-  launch_failures_.last_at = at;
-  launch_failures_.last_error = std::string(error);
-}
-
 void Fleet::Advance(absl::Time now, const Policy& policy, absl::FunctionRef<void(Node&)> see) {
   AgeActions(now, policy);
   if (now - provider_failed_at_ > absl::Minutes(10)) provider_error_.clear();
@@ -425,39 +238,11 @@ void Fleet::Advance(absl::Time now, const Policy& policy, absl::FunctionRef<void
 void Fleet::AgeNode(Node& node, absl::Time now, const Policy& policy) {
   if (node.hypothetical) return;
   const absl::Duration silent = now - node.last_report_at;
-  if (node.state == NodeState::kServing && silent > policy.control.lost_after) Become(node, NodeState::kLost, now);
+  if (node.state == NodeState::kServing && silent > policy.control.lost_after) node.Become(NodeState::kLost, now);
   if (node.state == NodeState::kRestarting && now - node.state_since > policy.nodes.restart_grace)
-    Become(node, NodeState::kLost, now);
+    node.Become(NodeState::kLost, now);
   const bool silent_drain = node.state == NodeState::kDraining && !node.connected && silent > policy.control.lost_after;
-  if (silent_drain) Become(node, NodeState::kDrained, now);
-}
-
-void Fleet::AgeActions(absl::Time now, const Policy& policy) {
-  std::vector<ActionId> overdue;
-  for (const auto& [id, flight] : in_flight_) {
-    absl::Duration allowed = kListTimeout;
-    if (std::holds_alternative<TerminateNode>(flight.action.body)) allowed = kTerminateTimeout;
-    if (std::holds_alternative<LaunchNode>(flight.action.body)) allowed = policy.nodes.launch_timeout;
-    if (now - flight.since > allowed) overdue.push_back(id);
-  }
-  for (const ActionId& id : overdue) {
-    ActionFinished outcome;
-    outcome.id = id;
-    outcome.code = absl::StatusCode::kDeadlineExceeded;
-    outcome.message = "no outcome came";
-    const bool drain = std::holds_alternative<DrainNode>(in_flight_[id].action.body);
-    if (drain)
-      in_flight_.erase(id);
-    else
-      On(now, outcome, policy);
-  }
-}
-
-std::optional<absl::Duration> Fleet::learned_lead_time() const {
-  if (lead_times_.size() < 2) return std::nullopt;
-  std::vector<absl::Duration> sorted = lead_times_;
-  std::sort(sorted.begin(), sorted.end());
-  return sorted[(sorted.size() - 1) * 95 / 100];
+  if (silent_drain) node.Become(NodeState::kDrained, now);
 }
 
 }  // namespace headroom

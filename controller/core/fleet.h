@@ -112,6 +112,8 @@ struct Node {
   std::string drain_reason, drain_actor;  // the operator's
   CounterWindow counters;
 
+  void Become(NodeState to, absl::Time at);
+
   // Asks the processor to fetch what a tick reads, for a node that is some steps ahead.
   void Fetch() const {
     const auto fetch = [](const void* from, const void* to) {
@@ -290,6 +292,7 @@ class Fleet {
     return false;
   }
 
+  static NodeId PlaceholderOf(const ActionId& launch);
   Node& Adopt(const NodeId& id, const ActionId& launch_id, absl::Time at);
   void BeginServing(Node& node, absl::Time at);
   bool TakeLoad(Node& node, absl::Time at, const Policy& policy);
