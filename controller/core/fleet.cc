@@ -210,9 +210,11 @@ bool Fleet::On(absl::Time, const NodePinned& event, const Policy&) {
 bool Fleet::On(absl::Time, const DrainRequested& event, const Policy&) {
   const auto found = nodes_.find(event.node);
   if (found == nodes_.end()) return false;
-  found->second.drained_by_operator = event.drain;
-  found->second.drain_reason = event.reason;
-  found->second.drain_actor = event.actor;
+  Node& node = found->second;
+  node.drained_by_operator = event.drain;
+  node.take_back = !event.drain && node.IsLeaving() && !node.shadow_gone;
+  node.drain_reason = event.reason;
+  node.drain_actor = event.actor;
   return true;
 }
 

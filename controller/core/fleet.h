@@ -80,10 +80,14 @@ struct Node {
   bool listed = false;     // the provider's last list has it
   bool pinned = false;
   bool drained_by_operator = false;
+  bool take_back = false;        // an operator wants it back from its drain
+  bool returning = false;        // a drain was cancelled, and the node has not said since that it serves
+  bool found_draining = false;   // drained by somebody else than Headroom: it may come back, it is not terminated
   bool hypothetical = false;     // exists only in the dry run's shadow fleet
   bool shadow_gone = false;      // exists, but the dry run would have removed it
   bool latency_counted = false;  // rates.latency is part of Fleet::latency()
   absl::Time state_since = absl::InfinitePast();
+  absl::Time told_at = absl::InfinitePast();         // when it was last told to drain or to serve
   absl::Time last_report_at = absl::InfinitePast();  // receive time, never the node's clock
   uint64_t variant = 0;                              // VariantOf() its hello
   int64_t largest_client_count = 0;                  // open connections of the largest of report.top_clients
@@ -111,6 +115,10 @@ struct Node {
   absl::Time launched_at = absl::InfinitePast();
   std::string drain_reason, drain_actor;  // the operator's
   CounterWindow counters;
+
+  bool IsLeaving() const { return state == NodeState::kDraining || state == NodeState::kDrained; }
+  // It leaves, and Headroom may take it back.
+  bool CanReturn() const { return IsLeaving() && !drained_by_operator && !shadow_gone; }
 
   void Become(NodeState to, absl::Time at);
 
@@ -155,6 +163,10 @@ struct Node {
     visit("listed", self.listed);
     visit("pinned", self.pinned);
     visit("drained_by_operator", self.drained_by_operator);
+    visit("take_back", self.take_back);
+    visit("returning", self.returning);
+    visit("found_draining", self.found_draining);
+    visit("told_at", self.told_at);
     visit("drain_reason", self.drain_reason);
     visit("drain_actor", self.drain_actor);
     visit("hypothetical", self.hypothetical);

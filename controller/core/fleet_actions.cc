@@ -60,7 +60,10 @@ bool Fleet::On(absl::Time at, const ActionStarted& event, const Policy&) {
     Node& node = found->second;
     if (std::holds_alternative<DrainNode>(action.body) && node.state != NodeState::kDrained)
       node.Become(NodeState::kDraining, at);
-    if (std::holds_alternative<CancelDrain>(action.body)) node.Become(NodeState::kServing, at);
+    if (std::holds_alternative<CancelDrain>(action.body)) {
+      node.Become(NodeState::kServing, at);
+      node.take_back = false;
+    }
     if (std::holds_alternative<TerminateNode>(action.body)) node.Become(NodeState::kTerminating, at);
   }
   const bool awaited = ChangesMachines(action) || std::holds_alternative<ListMachines>(action.body) ||

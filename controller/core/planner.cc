@@ -18,6 +18,12 @@ bool TerminateInFlight(const State& state, const NodeId& node) {
   return false;
 }
 
+bool IsCancelled(const NodeId& node, const std::vector<Action>& actions) {
+  return std::any_of(actions.begin(), actions.end(), [&](const Action& action) {
+    return action.node == node && std::holds_alternative<CancelDrain>(action.body);
+  });
+}
+
 // The zone with the fewest nodes that will serve, in the policy's order.
 std::string ZoneForLaunch(const Policy& policy, std::map<std::string, int>& counts) {
   if (policy.nodes.zones.empty()) return "";
@@ -40,9 +46,7 @@ void Grow(const State& state, const Policy& policy, const NodePlan& plan, int mi
   // What is leaving is the quickest new capacity; the one that has most connections left comes back first.
   std::vector<const Node*> leaving;
   for (const auto& [id, node] : state.fleet.nodes()) {
-    const bool can_return = node.state == NodeState::kDraining || node.state == NodeState::kDrained;
-    if (can_return && !node.drained_by_operator && !node.shadow_gone && !TerminateInFlight(state, id))
-      leaving.push_back(&node);
+    if (node.CanReturn() && !IsCancelled(id, actions) && !TerminateInFlight(state, id)) leaving.push_back(&node);
   }
   std::stable_sort(leaving.begin(), leaving.end(),
                    [](const Node* a, const Node* b) { return a->OpenCount() > b->OpenCount(); });
@@ -107,8 +111,12 @@ void FollowOperators(const State& state, const NodePlan& plan, std::vector<Actio
   constexpr absl::Duration kForgotten = absl::Seconds(5);
   for (const auto& [id, node] : state.fleet.nodes()) {
     if (node.hypothetical || node.shadow_gone) continue;
-    const bool leaving = node.state == NodeState::kDraining || node.state == NodeState::kDrained;
-    if (node.drained_by_operator && node.state == NodeState::kServing) {
+    const bool leaving = node.IsLeaving();
+    if (node.take_back && leaving && !TerminateInFlight(state, id)) {
+      actions.push_back(Make(state, id,
+                             MakeReason(ReasonCode::kCancelDrainByOperator, id, node.drain_reason, node.drain_actor),
+                             CancelDrain{}));
+    } else if (node.drained_by_operator && node.state == NodeState::kServing) {
       actions.push_back(Make(
           state, id, MakeReason(ReasonCode::kDrainByOperator, id, node.drain_reason, node.drain_actor), DrainNode{}));
     } else if (leaving && node.connected && node.report.state == ServerState::kServing &&
@@ -124,6 +132,7 @@ void FollowOperators(const State& state, const NodePlan& plan, std::vector<Actio
 void Finish(const State& state, const Policy& policy, const NodePlan& plan, std::vector<Action>& actions) {
   for (const auto& [id, node] : state.fleet.nodes()) {
     if (node.shadow_gone || node.drained_by_operator || TerminateInFlight(state, id)) continue;
+    if (IsCancelled(id, actions)) continue;  // what this very tick takes back must not be finished by it too
     const bool overdue = node.state == NodeState::kDraining && plan.now - node.state_since > policy.nodes.drain_timeout;
     const bool stuck = (node.state == NodeState::kLaunching || node.state == NodeState::kJoining) && !node.connected &&
                        node.listed && node.launched_at != absl::InfinitePast() &&
@@ -140,6 +149,12 @@ void Finish(const State& state, const Policy& policy, const NodePlan& plan, std:
   }
 }
 
+int CountCancels(const std::vector<Action>& actions) {
+  return static_cast<int>(std::count_if(actions.begin(), actions.end(), [](const Action& action) {
+    return std::holds_alternative<CancelDrain>(action.body);
+  }));
+}
+
 bool CanRemove(const State& state, const Policy& policy) {
   return state.journal_error.empty() && policy.nodes.data == DataPlacement::kGateway;
 }
@@ -153,14 +168,10 @@ std::vector<Action> PlanNodes(const State& state, const FleetSummary& summary, c
   const int leaving = summary.draining + summary.drained, coming = summary.launching + summary.joining;
   if (leaving + summary.drained_by_operator > 0) FollowOperators(state, plan, actions);
   const size_t asked = actions.size();
-  const int difference = plan.desired - summary.effective;
+  const int difference = plan.desired - summary.effective - CountCancels(actions);
   if (difference > 0) Grow(state, policy, plan, difference, actions);
   if (difference < 0 && asked == 0 && CanRemove(state, policy)) Shrink(state, summary, plan, -difference, actions);
-  // A drain that this very tick takes back must not be finished by it too.
-  const bool cancels = std::any_of(actions.begin(), actions.end(), [](const Action& action) {
-    return std::holds_alternative<CancelDrain>(action.body);
-  });
-  if (leaving + coming > 0 && !cancels && CanRemove(state, policy)) Finish(state, policy, plan, actions);
+  if (leaving + coming > 0 && CanRemove(state, policy)) Finish(state, policy, plan, actions);
   return actions;
 }
 

@@ -123,6 +123,8 @@ constexpr Row kRows[] = {
      "{node} is drained, with {open} connections open: {nodes} nodes are enough."},
     {ReasonCode::kDrainByOperator, "drain_by_operator", "{node} is drained ({reason}) by {actor}."},
     {ReasonCode::kCancelDrain, "cancel_drain", "{node} is taken back from draining: {nodes} nodes are wanted again."},
+    {ReasonCode::kCancelDrainByOperator, "cancel_drain_by_operator",
+     "{node} is taken back from draining[ ({reason})] by {actor}."},
     {ReasonCode::kTerminateDrained, "terminate_drained", "{node} is empty and is terminated."},
     {ReasonCode::kTerminateDeadline, "terminate_deadline",
      "{node} still has {open} connections after draining for {timeout} and is terminated."},

@@ -57,15 +57,16 @@ enum class ReasonCode : uint16_t {
   kGuardJournal,        // error
   kGuardWarm,           // remaining
   // Actions.
-  kLaunchForDemand,    // nodes after, signal
-  kDrainForDemand,     // node, open connections, nodes after
-  kDrainByOperator,    // node, reason, actor
-  kCancelDrain,        // node, nodes wanted
-  kTerminateDrained,   // node
-  kTerminateDeadline,  // node, open connections, timeout
-  kTerminateGone,      // node
-  kListDue,            // nothing
-  kServersChanged,     // servers, draining
+  kLaunchForDemand,        // nodes after, signal
+  kDrainForDemand,         // node, open connections, nodes after
+  kDrainByOperator,        // node, reason, actor
+  kCancelDrain,            // node, nodes wanted
+  kCancelDrainByOperator,  // node, [reason], actor
+  kTerminateDrained,       // node
+  kTerminateDeadline,      // node, open connections, timeout
+  kTerminateGone,          // node
+  kListDue,                // nothing
+  kServersChanged,         // servers, draining
   // Alarms.
   kAlarmAtMax,               // max, wanted
   kAlarmNodeLost,            // node, silent for

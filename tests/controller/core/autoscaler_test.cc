@@ -9,37 +9,6 @@
 namespace headroom {
 namespace {
 
-Policy LivePolicy() {
-  Policy policy;
-  policy.mode = Mode::kLive;
-  policy.nodes.min = 3;
-  policy.nodes.max = 8;
-  policy.nodes.stabilization = absl::Seconds(60);
-  policy.nodes.cooldown = absl::Seconds(60);
-  policy.nodes.lead_time = absl::Seconds(10);
-  return policy;
-}
-
-World ThreeNodes(Policy policy = LivePolicy()) {
-  World world(std::move(policy));
-  for (const char* id : {"node-1", "node-2", "node-3"}) world.AddNode(id);
-  return world;
-}
-
-// Spreads `total` connections evenly over the nodes that serve.
-std::function<void()> Spread(World& world, int64_t total) {
-  return [&world, total] {
-    int64_t serving = 0;
-    for (const auto& [id, node] : world.nodes) serving += node.draining ? 0 : 1;
-    for (auto& [id, node] : world.nodes) {
-      const int64_t share = node.draining ? 0 : total / std::max<int64_t>(1, serving);
-      node.open = std::min(share, node.limit);
-      node.queue = std::min<int64_t>(share - node.open, 129);
-      node.rejected_per_second = node.queue > 0 ? 10 : 0;
-    }
-  };
-}
-
 TEST(Autoscaler, ACalmClusterIsLeftAlone) {
   World world = ThreeNodes();
   world.Run(absl::Minutes(5), Spread(world, 330));

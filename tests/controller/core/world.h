@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <string>
@@ -91,7 +92,7 @@ class World {
   std::map<NodeId, FakeNode> nodes;
   std::map<NodeId, ActionId> launched;
   std::vector<Decision> decisions;
-  bool launches_fail = false;
+  bool launches_fail = false, drains_hang = false;
   int64_t new_node_open = 0;
 
  private:
@@ -120,7 +121,7 @@ class World {
       }
     } else if (std::holds_alternative<DrainNode>(action.body)) {
       nodes[action.node].draining = true;
-      nodes[action.node].open = 0;
+      if (!drains_hang) nodes[action.node].open = 0;
     } else if (std::holds_alternative<CancelDrain>(action.body)) {
       nodes[action.node].draining = false;
     } else if (std::holds_alternative<TerminateNode>(action.body)) {
@@ -135,5 +136,36 @@ class World {
 
   int launches_ = 0;
 };
+
+inline Policy LivePolicy() {
+  Policy policy;
+  policy.mode = Mode::kLive;
+  policy.nodes.min = 3;
+  policy.nodes.max = 8;
+  policy.nodes.stabilization = absl::Seconds(60);
+  policy.nodes.cooldown = absl::Seconds(60);
+  policy.nodes.lead_time = absl::Seconds(10);
+  return policy;
+}
+
+inline World ThreeNodes(Policy policy = LivePolicy()) {
+  World world(std::move(policy));
+  for (const char* id : {"node-1", "node-2", "node-3"}) world.AddNode(id);
+  return world;
+}
+
+// Spreads `total` connections evenly over the nodes that serve.
+inline std::function<void()> Spread(World& world, int64_t total) {
+  return [&world, total] {
+    int64_t serving = 0;
+    for (const auto& [id, node] : world.nodes) serving += node.draining ? 0 : 1;
+    for (auto& [id, node] : world.nodes) {
+      const int64_t share = node.draining ? 0 : total / std::max<int64_t>(1, serving);
+      node.open = std::min(share, node.limit);
+      node.queue = std::min<int64_t>(share - node.open, 129);
+      node.rejected_per_second = node.queue > 0 ? 10 : 0;
+    }
+  };
+}
 
 }  // namespace headroom

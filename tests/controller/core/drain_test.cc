@@ -1,0 +1,53 @@
+#include <gtest/gtest.h>
+
+#include "controller/core/autoscaler.h"
+#include "tests/controller/core/world.h"
+
+// How nodes leave and come back.
+
+namespace headroom {
+namespace {
+
+const Node& NodeOf(const World& world, const NodeId& id) {
+  return *world.core.fleet().Find(id);
+}
+
+World FiveNodes() {
+  World world(LivePolicy());
+  for (const char* id : {"node-1", "node-2", "node-3", "node-4", "node-5"}) world.AddNode(id);
+  world.Run(absl::Seconds(5), Spread(world, 650));
+  return world;
+}
+
+TEST(Drain, AnOperatorsUndrainBringsTheNodeBackWhereNobodyNeedsIt) {
+  World world = FiveNodes();
+  world.core.Observe(world.now, DrainRequested{"node-5", true, "maintenance", "op"});
+  world.Run(absl::Seconds(5), Spread(world, 500));
+  ASSERT_EQ(NodeOf(world, "node-5").state, NodeState::kDrained);
+  world.core.Observe(world.now, DrainRequested{"node-5", false, "done", "op"});
+  world.Run(absl::Seconds(5), Spread(world, 500));
+  ASSERT_TRUE(world.nodes.contains("node-5"));
+  EXPECT_EQ(NodeOf(world, "node-5").state, NodeState::kServing);
+  EXPECT_FALSE(world.nodes["node-5"].draining);
+  EXPECT_TRUE(world.ActionsOf("terminate").empty());
+  ASSERT_EQ(world.ActionsOf("cancel_drain").size(), 1u);
+  EXPECT_EQ(RenderReason(world.ActionsOf("cancel_drain")[0].reason),
+            "node-5 is taken back from draining (done) by op.");
+}
+
+TEST(Drain, ADrainThatHeadroomBeganIsTakenBackToo) {
+  World world = FiveNodes();
+  world.drains_hang = true;
+  world.Run(absl::Minutes(10), [&world] {
+    if (world.ActionsOf("drain").empty()) Spread(world, 100)();
+  });
+  ASSERT_FALSE(world.ActionsOf("drain").empty());
+  const NodeId victim = world.ActionsOf("drain").back().node;
+  ASSERT_EQ(NodeOf(world, victim).state, NodeState::kDraining);
+  world.core.Observe(world.now, DrainRequested{victim, false, "undone", "op"});
+  world.Run(absl::Seconds(2));
+  EXPECT_EQ(NodeOf(world, victim).state, NodeState::kServing);
+}
+
+}  // namespace
+}  // namespace headroom
