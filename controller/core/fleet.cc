@@ -143,18 +143,31 @@ bool Fleet::TakeLoad(Node& node, absl::Time at, const Policy& policy) {
     node.foreign_since = at;
 
   const NodeState before = node.state;
-  if (node.report.state == ServerState::kServing) {
-    BeginServing(node, at);
-  } else if (node.report.state == ServerState::kStopping && node.state == NodeState::kServing) {
-    node.Become(NodeState::kRestarting, at);
-  } else if (node.state == NodeState::kDraining && node.report.open_count == 0) {
-    node.Become(NodeState::kDrained, at);
-  }
+  FollowServer(node, at);
   CountLatency(node);
   const bool near_limit =
       node.LimitCount() > 0 && demand > policy.limits.law.raise_at_ratio *
                                             static_cast<double>(std::max(node.LimitCount(), node.limit.limit_count));
   return node.state != before || near_limit || (node.WaitingCount() > 0) != waited;
+}
+
+// What the server says of its own life.
+void Fleet::FollowServer(Node& node, absl::Time at) {
+  const ServerState says = node.report.state;
+  if (says == ServerState::kServing) {
+    node.returning = false;
+    if (std::exchange(node.found_draining, false) && node.IsLeaving()) node.Become(NodeState::kServing, at);
+    BeginServing(node, at);
+    return;
+  }
+  if (says == ServerState::kStopping && node.state == NodeState::kServing) node.Become(NodeState::kRestarting, at);
+  const bool counts = node.CountsAsCapacity() || node.state == NodeState::kLost;
+  if (says == ServerState::kDraining && counts) {
+    // It missed our word that it shall serve, or somebody else has drained it.
+    node.found_draining = !node.returning;
+    node.Become(node.returning ? NodeState::kServing : NodeState::kDraining, at);
+  }
+  if (node.state == NodeState::kDraining && node.report.open_count == 0) node.Become(NodeState::kDrained, at);
 }
 
 void Fleet::UncountLatency(Node& node) {

@@ -26,6 +26,7 @@ namespace headroom {
 //                              v  |
 //                           draining -> drained -> terminating -> (gone)
 //   serving -> lost: no report for lost_after; back to serving when it speaks again.
+//   A node that says that it drains, though nobody here asked it to, is draining: no capacity, but not terminated.
 enum class NodeState : uint8_t {
   kLaunching,
   kJoining,
@@ -307,6 +308,7 @@ class Fleet {
   static NodeId PlaceholderOf(const ActionId& launch);
   Node& Adopt(const NodeId& id, const ActionId& launch_id, absl::Time at);
   void BeginServing(Node& node, absl::Time at);
+  void FollowServer(Node& node, absl::Time at);
   bool TakeLoad(Node& node, absl::Time at, const Policy& policy);
   void FinishLaunch(absl::Time at, const Action& action, const ActionFinished& outcome);
   void FinishDrain(absl::Time at, const Action& action, const ActionFinished& outcome);

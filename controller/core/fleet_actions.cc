@@ -58,11 +58,16 @@ bool Fleet::On(absl::Time at, const ActionStarted& event, const Policy&) {
     node.zone = std::get<LaunchNode>(action.body).zone;
   } else if (const auto found = nodes_.find(action.node); found != nodes_.end()) {
     Node& node = found->second;
-    if (std::holds_alternative<DrainNode>(action.body) && node.state != NodeState::kDrained)
-      node.Become(NodeState::kDraining, at);
+    if (std::holds_alternative<DrainNode>(action.body)) {
+      if (node.state != NodeState::kDrained) node.Become(NodeState::kDraining, at);
+      node.returning = node.found_draining = false;
+      node.told_at = at;
+    }
     if (std::holds_alternative<CancelDrain>(action.body)) {
       node.Become(NodeState::kServing, at);
-      node.take_back = false;
+      node.returning = true;
+      node.take_back = node.found_draining = false;
+      node.told_at = at;
     }
     if (std::holds_alternative<TerminateNode>(action.body)) node.Become(NodeState::kTerminating, at);
   }

@@ -36,6 +36,7 @@ void CountState(const Node& node, FleetSummary& summary) {
   }
   if (node.hypothetical) ++summary.hypothetical;
   if (node.drained_by_operator) ++summary.drained_by_operator;
+  if (node.returning) ++summary.returning;
   if (node.CountsAsCapacity()) ++summary.effective;
 }
 

@@ -16,7 +16,7 @@ namespace headroom {
 // over serving nodes unless said otherwise; rates are per second over the last second or two.
 struct FleetSummary {
   int serving = 0, launching = 0, joining = 0, draining = 0, drained = 0, restarting = 0, lost = 0, terminating = 0;
-  int hypothetical = 0, drained_by_operator = 0;
+  int hypothetical = 0, drained_by_operator = 0, returning = 0;
   int effective = 0;  // nodes once all work in flight lands: the number every rule reasons about
   int fresh = 0;      // serving nodes that reported within control.silent_after
   int at_limit = 0;   // serving nodes whose open + waiting reach their limit

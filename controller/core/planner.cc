@@ -48,8 +48,10 @@ void Grow(const State& state, const Policy& policy, const NodePlan& plan, int mi
   for (const auto& [id, node] : state.fleet.nodes()) {
     if (node.CanReturn() && !IsCancelled(id, actions) && !TerminateInFlight(state, id)) leaving.push_back(&node);
   }
-  std::stable_sort(leaving.begin(), leaving.end(),
-                   [](const Node* a, const Node* b) { return a->OpenCount() > b->OpenCount(); });
+  std::stable_sort(leaving.begin(), leaving.end(), [](const Node* a, const Node* b) {
+    if (a->connected != b->connected) return a->connected;  // the others would not hear of it
+    return a->OpenCount() > b->OpenCount();
+  });
   for (const Node* node : leaving) {
     if (missing == 0) return;
     actions.push_back(
@@ -106,9 +108,16 @@ void Shrink(const State& state, const FleetSummary& summary, const NodePlan& pla
   }
 }
 
-// Drains that operators asked for or took back, and drains that a restarted server has forgotten.
-void FollowOperators(const State& state, const NodePlan& plan, std::vector<Action>& actions) {
-  constexpr absl::Duration kForgotten = absl::Seconds(5);
+// Whether a node that was told to drain or to serve has for a while said the opposite: it restarted, or missed it.
+bool Contradicts(const Node& node, ServerState says, absl::Time now) {
+  constexpr absl::Duration kPatience = absl::Seconds(5);
+  const absl::Time told_at = std::max(node.state_since, node.told_at);
+  return node.connected && node.report.state == says && now - told_at > kPatience &&
+         node.last_report_at > told_at + kPatience;
+}
+
+// Drains that operators asked for or took back, and what nodes were told and do not follow.
+void FollowOrders(const State& state, const NodePlan& plan, std::vector<Action>& actions) {
   for (const auto& [id, node] : state.fleet.nodes()) {
     if (node.hypothetical || node.shadow_gone) continue;
     const bool leaving = node.IsLeaving();
@@ -119,19 +128,25 @@ void FollowOperators(const State& state, const NodePlan& plan, std::vector<Actio
     } else if (node.drained_by_operator && node.state == NodeState::kServing) {
       actions.push_back(Make(
           state, id, MakeReason(ReasonCode::kDrainByOperator, id, node.drain_reason, node.drain_actor), DrainNode{}));
-    } else if (leaving && node.connected && node.report.state == ServerState::kServing &&
-               plan.now - node.state_since > kForgotten && !TerminateInFlight(state, id) &&
-               node.last_report_at > node.state_since + kForgotten) {
+    } else if (leaving && Contradicts(node, ServerState::kServing, plan.now) && !TerminateInFlight(state, id)) {
       actions.push_back(
           Make(state, id, MakeReason(ReasonCode::kDrainForDemand, id, node.OpenCount(), plan.desired), DrainNode{}));
+    } else if (node.returning && node.state == NodeState::kServing &&
+               Contradicts(node, ServerState::kDraining, plan.now)) {
+      actions.push_back(Make(state, id, MakeReason(ReasonCode::kCancelDrain, id, plan.desired), CancelDrain{}));
     }
   }
+}
+
+// What operators, or others than Headroom, keep drained stays there.
+bool MayFinish(const Node& node) {
+  return !node.shadow_gone && !node.drained_by_operator && !node.found_draining;
 }
 
 // Drained nodes are terminated, except those that an operator wants empty but there; a drain past its deadline too.
 void Finish(const State& state, const Policy& policy, const NodePlan& plan, std::vector<Action>& actions) {
   for (const auto& [id, node] : state.fleet.nodes()) {
-    if (node.shadow_gone || node.drained_by_operator || TerminateInFlight(state, id)) continue;
+    if (!MayFinish(node) || TerminateInFlight(state, id)) continue;
     if (IsCancelled(id, actions)) continue;  // what this very tick takes back must not be finished by it too
     const bool overdue = node.state == NodeState::kDraining && plan.now - node.state_since > policy.nodes.drain_timeout;
     const bool stuck = (node.state == NodeState::kLaunching || node.state == NodeState::kJoining) && !node.connected &&
@@ -149,9 +164,10 @@ void Finish(const State& state, const Policy& policy, const NodePlan& plan, std:
   }
 }
 
-int CountCancels(const std::vector<Action>& actions) {
-  return static_cast<int>(std::count_if(actions.begin(), actions.end(), [](const Action& action) {
-    return std::holds_alternative<CancelDrain>(action.body);
+// Drains that are taken back for the first time: capacity that comes with this very tick.
+int CountReturns(const State& state, const std::vector<Action>& actions) {
+  return static_cast<int>(std::count_if(actions.begin(), actions.end(), [&](const Action& action) {
+    return std::holds_alternative<CancelDrain>(action.body) && state.fleet.Find(action.node)->IsLeaving();
   }));
 }
 
@@ -166,9 +182,9 @@ std::vector<Action> PlanNodes(const State& state, const FleetSummary& summary, c
   std::vector<Action> actions;
   // Most ticks have nothing to look for; at 10,000 nodes each look at all of them counts.
   const int leaving = summary.draining + summary.drained, coming = summary.launching + summary.joining;
-  if (leaving + summary.drained_by_operator > 0) FollowOperators(state, plan, actions);
+  if (leaving + summary.drained_by_operator + summary.returning > 0) FollowOrders(state, plan, actions);
   const size_t asked = actions.size();
-  const int difference = plan.desired - summary.effective - CountCancels(actions);
+  const int difference = plan.desired - summary.effective - CountReturns(state, actions);
   if (difference > 0) Grow(state, policy, plan, difference, actions);
   if (difference < 0 && asked == 0 && CanRemove(state, policy)) Shrink(state, summary, plan, -difference, actions);
   if (leaving + coming > 0 && CanRemove(state, policy)) Finish(state, policy, plan, actions);

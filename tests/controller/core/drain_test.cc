@@ -49,5 +49,44 @@ TEST(Drain, ADrainThatHeadroomBeganIsTakenBackToo) {
   EXPECT_EQ(NodeOf(world, victim).state, NodeState::kServing);
 }
 
+TEST(Drain, ACancelThatTheNodeMissedIsRepeatedUntilItServes) {
+  World world = FiveNodes();
+  world.core.Observe(world.now, DrainRequested{"node-5", true, "", "op"});
+  world.Run(absl::Seconds(3), Spread(world, 500));
+  world.cancels_miss = 2;
+  world.core.Observe(world.now, DrainRequested{"node-5", false, "", "op"});
+  world.Run(absl::Seconds(30), Spread(world, 500));
+  EXPECT_EQ(world.ActionsOf("cancel_drain").size(), 3u) << "every 5 s until it is obeyed, and no longer";
+  EXPECT_FALSE(world.nodes["node-5"].draining);
+  EXPECT_EQ(NodeOf(world, "node-5").state, NodeState::kServing);
+}
+
+TEST(Drain, ANodeThatSomebodyElseDrainedIsNoCapacityAndIsNotTerminated) {
+  World world = FiveNodes();
+  world.nodes["node-5"].draining = true;  // by hand, at the server itself
+  world.nodes["node-5"].open = 0;
+  world.Run(absl::Minutes(30), Spread(world, 500));
+  ASSERT_TRUE(world.nodes.contains("node-5"));
+  EXPECT_EQ(NodeOf(world, "node-5").state, NodeState::kDrained);
+  EXPECT_TRUE(world.ActionsOf("cancel_drain").empty()) << "nobody here knows better";
+  EXPECT_EQ(world.Last().effective_count, 4);
+  world.nodes["node-5"].draining = false;
+  world.Run(absl::Seconds(2), Spread(world, 500));
+  EXPECT_EQ(NodeOf(world, "node-5").state, NodeState::kServing);
+}
+
+TEST(Drain, ALostNodeThatComesBackDrainingIsNoCapacityAndComesBackForDemand) {
+  World world = FiveNodes();
+  world.nodes["node-5"].silent = true;
+  world.Run(absl::Seconds(40), Spread(world, 500));
+  ASSERT_EQ(NodeOf(world, "node-5").state, NodeState::kLost);
+  world.nodes["node-5"].silent = false;
+  world.nodes["node-5"].draining = true;
+  world.Run(absl::Seconds(20), Spread(world, 400));
+  EXPECT_EQ(NodeOf(world, "node-5").state, NodeState::kDrained);
+  world.Run(absl::Seconds(5), Spread(world, 900));
+  EXPECT_EQ(NodeOf(world, "node-5").state, NodeState::kServing);
+}
+
 }  // namespace
 }  // namespace headroom

@@ -93,6 +93,7 @@ class World {
   std::map<NodeId, ActionId> launched;
   std::vector<Decision> decisions;
   bool launches_fail = false, drains_hang = false;
+  int cancels_miss = 0;  // so many more do not reach their node
   int64_t new_node_open = 0;
 
  private:
@@ -123,7 +124,10 @@ class World {
       nodes[action.node].draining = true;
       if (!drains_hang) nodes[action.node].open = 0;
     } else if (std::holds_alternative<CancelDrain>(action.body)) {
-      nodes[action.node].draining = false;
+      if (cancels_miss > 0)
+        --cancels_miss;
+      else
+        nodes[action.node].draining = false;
     } else if (std::holds_alternative<TerminateNode>(action.body)) {
       nodes.erase(action.node);
     } else if (std::holds_alternative<ListMachines>(action.body)) {
