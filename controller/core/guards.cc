@@ -67,6 +67,13 @@ Bound Stabilization(const GuardInput& in, int desired) {
                  MakeReason(ReasonCode::kGuardStabilization, highest, in.policy.nodes.stabilization));
 }
 
+// Nodes that are lost by the dozen carry load still: what is left tells too little.
+Bound ReportsLost(const GuardInput& in, int) {
+  if (!in.summary.ReportsAreLost(in.policy.control)) return {};
+  return AtLeast(in.summary.effective,
+                 MakeReason(ReasonCode::kGuardLost, in.summary.lost, in.summary.serving + in.summary.lost));
+}
+
 // The window of a controller that has just started is not full yet, so it cannot vouch for a shrink.
 Bound Warm(const GuardInput& in, int) {
   const absl::Duration left = in.state.scale.began_at + in.policy.nodes.stabilization - in.now;
@@ -138,14 +145,20 @@ Bound Bearing(const GuardInput& in, int) {
   return AtLeast(in.summary.effective, MakeReason(ReasonCode::kGuardBearing));
 }
 
+// Lost nodes whose place is not filled.
+int NotReplaced(const GuardInput& in) {
+  return in.summary.ReportsAreLost(in.policy.control) ? in.summary.lost : 0;
+}
+
 Bound DataFloor(const GuardInput& in, int) {
   if (in.policy.nodes.data_floor == 0) return {};
-  return AtLeast(in.policy.nodes.data_floor, MakeReason(ReasonCode::kGuardData, in.policy.nodes.data_floor));
+  return AtLeast(in.policy.nodes.data_floor - NotReplaced(in),
+                 MakeReason(ReasonCode::kGuardData, in.policy.nodes.data_floor));
 }
 
 Bound Minimum(const GuardInput& in, int) {
   const Bounds bounds = EffectiveBounds(in.state, in.policy, in.now);
-  return AtLeast(bounds.min, MakeReason(ReasonCode::kGuardMin, bounds.min));
+  return AtLeast(bounds.min - NotReplaced(in), MakeReason(ReasonCode::kGuardMin, bounds.min));
 }
 
 Bound Maximum(const GuardInput& in, int) {
@@ -154,7 +167,9 @@ Bound Maximum(const GuardInput& in, int) {
   if (in.summary.effective > bounds.max) {
     return AtMost(in.summary.effective, MakeReason(ReasonCode::kGuardAboveMax, in.summary.effective, bounds.max));
   }
-  return AtMost(bounds.max, MakeReason(ReasonCode::kGuardMax, bounds.max, in.wanted));
+  // Machines that are there count, whether they speak to us or not.
+  const int room = std::max(bounds.max - in.summary.absent, in.summary.effective);
+  return AtMost(room, MakeReason(ReasonCode::kGuardMax, bounds.max, in.wanted));
 }
 
 struct Guard {
@@ -163,7 +178,7 @@ struct Guard {
 };
 
 // Order = priority, lowest first. The bounds of safety stand last.
-constexpr std::array<Guard, 17> kGuards = {{
+constexpr std::array<Guard, 18> kGuards = {{
     {"override", Override},
     {"projection", Projection},
     {"stabilization", Stabilization},
@@ -171,6 +186,7 @@ constexpr std::array<Guard, 17> kGuards = {{
     {"cooldown", Cooldown},
     {"trouble", Trouble},
     {"unknown_signal", UnknownSignal},
+    {"reports_lost", ReportsLost},
     {"remove_step", RemoveStep},
     {"growth_step", Step},
     {"restarting", Restarting},

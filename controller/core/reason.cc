@@ -117,6 +117,9 @@ constexpr Row kRows[] = {
      "There are {nodes} nodes, more than the policy's maximum of {max}: held, none is removed for that alone."},
     {ReasonCode::kGuardJournal, "guard_journal", "No shrinking while the journal fails: {error}"},
     {ReasonCode::kGuardWarm, "guard_warm", "No shrinking for another {remaining}: the controller has just begun."},
+    {ReasonCode::kGuardLost, "guard_lost",
+     "No shrinking, and no replacing: {lost} of {nodes} nodes are lost at once, which says more of the reports than of "
+     "the nodes."},
     // Actions.
     {ReasonCode::kLaunchForDemand, "launch_for_demand", "A node is launched, for {nodes} in all, as {signal} asks."},
     {ReasonCode::kDrainForDemand, "drain_for_demand",

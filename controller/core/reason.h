@@ -56,6 +56,7 @@ enum class ReasonCode : uint16_t {
   kGuardAboveMax,       // nodes, max
   kGuardJournal,        // error
   kGuardWarm,           // remaining
+  kGuardLost,           // lost nodes, nodes
   // Actions.
   kLaunchForDemand,        // nodes after, signal
   kDrainForDemand,         // node, open connections, nodes after
