@@ -175,6 +175,13 @@ bool CanRemove(const State& state, const Policy& policy) {
   return state.journal_error.empty() && policy.nodes.data == DataPlacement::kGateway;
 }
 
+// Nodes that are lost to us stay: balancers check health themselves, and to them they may be well.
+bool BelongsBehindBalancers(const Node& node) {
+  if (node.hello.address.empty() || node.hypothetical) return false;
+  if (node.state == NodeState::kRestarting || node.state == NodeState::kLost) return true;
+  return node.ready && (node.state == NodeState::kServing || node.IsLeaving() || node.shadow_gone);
+}
+
 }  // namespace
 
 std::vector<Action> PlanNodes(const State& state, const FleetSummary& summary, const Policy& policy,
@@ -196,12 +203,9 @@ std::vector<Action> PlanServers(State& state, const Policy& policy) {
   if (balancers == 0 || policy.mode == Mode::kDryRun) return {};
   std::vector<ServerTarget> servers;
   for (const auto& [id, node] : state.fleet.nodes()) {
-    const bool reachable = node.ready && !node.hello.address.empty() && !node.hypothetical;
-    const bool there = node.state == NodeState::kServing || node.state == NodeState::kRestarting ||
-                       node.state == NodeState::kDraining || node.state == NodeState::kDrained || node.shadow_gone;
-    if (!reachable || !there) continue;
+    if (!BelongsBehindBalancers(node)) continue;
     ServerTarget target{id, node.hello.address, node.hello.admin_address, false, 0};
-    target.draining = node.state == NodeState::kDraining || node.state == NodeState::kDrained;
+    target.draining = node.IsLeaving();
     // With several balancers a node's limit is split among them.
     if (node.behind.holds_slots && node.granted_count > 0)
       target.session_count_max = std::max<int64_t>(1, node.granted_count / balancers);

@@ -54,5 +54,21 @@ TEST(Loss, OneLostNodeIsReplaced) {
   EXPECT_EQ(world.ActionsOf("launch").size(), 1u);
 }
 
+TEST(Loss, BalancersKeepNodesThatAreLostToUsUntilTheirMachinesAreGone) {
+  World world = ThreeNodes();
+  world.core.Observe(world.now, BalancerJoined{"front"});
+  world.Run(absl::Seconds(40), Spread(world, 330));
+  Silence(world, 2);
+  world.Run(absl::Minutes(5), Spread(world, 330));
+  ASSERT_EQ(world.core.fleet().Find("node-1")->state, NodeState::kLost);
+  const auto servers = [&] { return std::get<SetServers>(world.ActionsOf("set_servers").back().body).servers; };
+  ASSERT_EQ(servers().size(), 3u);
+  for (const ServerTarget& server : servers()) EXPECT_FALSE(server.draining);
+  world.core.Observe(world.now, NodeLeft{"node-1", world.nodes["node-1"].boot, NodeLeft::How::kLost});
+  world.nodes.erase("node-1");  // listed no more
+  world.Run(absl::Minutes(1), Spread(world, 330));
+  for (const ServerTarget& server : servers()) EXPECT_NE(server.node, "node-1");
+}
+
 }  // namespace
 }  // namespace headroom
