@@ -184,6 +184,7 @@ void Fleet::CountLatency(Node& node) {
 
 Fleet::Nodes::iterator Fleet::Forget(Nodes::iterator node) {
   UncountLatency(node->second);
+  for (auto& [id, balancer] : balancers_) balancer.words.erase(node->first);
   return nodes_.erase(node);
 }
 
@@ -233,6 +234,7 @@ bool Fleet::On(absl::Time, const DrainRequested& event, const Policy&) {
 
 void Fleet::Advance(absl::Time now, const Policy& policy, absl::FunctionRef<void(Node&)> see) {
   AgeActions(now, policy);
+  AgeBalancers(now, policy);
   if (now - provider_failed_at_ > absl::Minutes(10)) provider_error_.clear();
   for (auto it = nodes_.begin(); it != nodes_.end();) {
     Node& node = it->second;

@@ -56,12 +56,14 @@ struct FixedLimit {
 // What the balancers together say of one node.
 struct BalancerView {
   bool holds_slots = false;  // SlotPlace::kBalancer: limit, sessions and queue are the slots
+  bool is_stale = false;     // said by balancers that are silent, have left, or list the node no more
   int64_t session_count = 0, queue_count = 0;
   int64_t limit_count = 0;       // sum over balancers; 0: none
-  int64_t configured_count = 0;  // the first limit that was seen: theirs, not ours
+  int64_t configured_count = 0;  // sum of the limits that they came with: theirs, not ours
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {
     visit("holds_slots", self.holds_slots);
+    visit("stale", self.is_stale);
     visit("sessions", self.session_count);
     visit("queue", self.queue_count);
     visit("limit", self.limit_count);
@@ -199,15 +201,37 @@ struct Node {
   }
 };
 
-// A balancer as last heard.
+// What one balancer last said of one node.
+struct BalancerWord {
+  bool holds_slots = false;
+  int64_t session_count = 0, queue_count = 0, limit_count = 0;
+  int64_t configured_count = 0;                     // the first limit that was seen
+  absl::Time stale_since = absl::InfiniteFuture();  // when it ceased to be of now
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("holds_slots", self.holds_slots);
+    visit("sessions", self.session_count);
+    visit("queue", self.queue_count);
+    visit("limit", self.limit_count);
+    visit("configured", self.configured_count);
+    visit("stale_since", self.stale_since);
+  }
+};
+
+// A balancer as last heard. One that fell silent, left or lists nothing keeps its words for an hour: that its
+// process or its agent restarts says nothing about the demand or the limits of the nodes behind it.
 struct Balancer {
   BalancerReport report;
+  std::map<NodeId, BalancerWord> words;  // of nodes of the fleet
   bool connected = false;
+  bool silent = false;  // at the last tick
   absl::Time last_report_at = absl::InfinitePast();
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {
     visit("report", self.report);
+    visit("words", self.words);
     visit("connected", self.connected);
+    visit("silent", self.silent);
     visit("last_report_at", self.last_report_at);
   }
 };
@@ -275,6 +299,7 @@ class Fleet {
   static void Fields(Self& self, Visitor&& visit) {
     visit("nodes", self.nodes_);
     visit("balancers", self.balancers_);
+    visit("views_due", self.views_due_);
     visit("in_flight", self.in_flight_);
     visit("launch_failures", self.launch_failures_);
     visit("last_listed_at", self.last_listed_at_);
@@ -320,11 +345,14 @@ class Fleet {
   void UncountLatency(Node& node);
   void CountLatency(Node& node);
   Nodes::iterator Forget(Nodes::iterator node);
-  void GatherBalancerViews();
+  void AgeBalancers(absl::Time now, const Policy& policy);
+  BalancerView ViewOf(const NodeId& id, absl::Time now);
+  void GatherBalancerViews(absl::Time now);
   void NoteProvider(absl::Time at, absl::string_view operation, absl::string_view error);
 
   Nodes nodes_;
   std::map<BalancerId, Balancer> balancers_;
+  absl::Time views_due_ = absl::InfiniteFuture();  // when the first stale word of those in use is dropped
   std::map<ActionId, ActionInFlight> in_flight_;
   LaunchFailures launch_failures_;
   absl::Time last_listed_at_ = absl::InfinitePast();

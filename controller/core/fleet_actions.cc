@@ -130,7 +130,6 @@ void Fleet::FinishTerminate(absl::Time at, const Action& action, const ActionFin
     node.shadow_gone = true;
   } else {
     Forget(found);
-    GatherBalancerViews();
   }
 }
 

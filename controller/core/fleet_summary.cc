@@ -77,6 +77,7 @@ void Summarizer::Add(const Node& node) {
   if (node.state == NodeState::kDraining) return;
   AddLoad(node, summary_);
   if (now_ - node.last_report_at <= silent_after_) ++summary_.fresh;
+  if (node.behind.is_stale) ++summary_.stale;
   if (node.ConfiguredCount() > 0) configured_.push_back(node.ConfiguredCount());
 }
 

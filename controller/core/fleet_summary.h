@@ -20,6 +20,7 @@ struct FleetSummary {
   int absent = 0;     // machines that the provider lists, and that carry nothing that we know of
   int effective = 0;  // nodes once all work in flight lands: the number every rule reasons about
   int fresh = 0;      // serving nodes that reported within control.silent_after
+  int stale = 0;      // serving nodes whose slots are in balancers of which none speaks
   int at_limit = 0;   // serving nodes whose open + waiting reach their limit
   absl::Time newest_at = absl::InfinitePast();  // the last time that a node that carries load changed its state
   int64_t open = 0, active = 0, waiting = 0, limit = 0, configured = 0;

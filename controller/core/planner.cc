@@ -199,7 +199,9 @@ std::vector<Action> PlanNodes(const State& state, const FleetSummary& summary, c
 }
 
 std::vector<Action> PlanServers(State& state, const Policy& policy) {
-  const auto balancers = static_cast<int64_t>(state.fleet.balancers().size());
+  const auto& known = state.fleet.balancers();
+  const auto balancers =
+      std::count_if(known.begin(), known.end(), [](const auto& entry) { return entry.second.connected; });
   if (balancers == 0 || policy.mode == Mode::kDryRun) return {};
   std::vector<ServerTarget> servers;
   for (const auto& [id, node] : state.fleet.nodes()) {

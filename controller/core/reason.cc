@@ -91,6 +91,8 @@ constexpr Row kRows[] = {
     {ReasonCode::kSignalUnknown, "signal_unknown",
      "{signal}: cannot tell, only {fresh} of {serving} serving nodes have reported lately."},
     {ReasonCode::kSignalNoNodes, "signal_no_nodes", "{signal}: cannot tell, no node serves."},
+    {ReasonCode::kSignalBalancers, "signal_balancers",
+     "{signal}: cannot tell, the balancers that hold the slots of {stale} of {serving} serving nodes are silent."},
     // Guards.
     {ReasonCode::kGuardHold, "guard_hold", "Scaling {direction} is held ({reason}) by {actor}."},
     {ReasonCode::kGuardOverride, "guard_override",

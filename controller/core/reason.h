@@ -37,6 +37,7 @@ enum class ReasonCode : uint16_t {
   kSignalLatency,      // p99, objective, nodes
   kSignalUnknown,      // signal, fresh nodes, serving nodes
   kSignalNoNodes,      // signal
+  kSignalBalancers,    // signal, nodes behind silent balancers, serving nodes
   // Guards.
   kGuardHold,           // direction, reason, actor
   kGuardOverride,       // number, reason, actor

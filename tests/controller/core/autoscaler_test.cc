@@ -159,59 +159,6 @@ TEST(Autoscaler, ReplayedAndOlderReportsAreDropped) {
   EXPECT_EQ(world.core.fleet().reports_dropped_old(), 2);
 }
 
-// A balancer in mode http: `sessions` and `queue` at each of the world's nodes, whose slots it holds.
-class HttpBalancer {
- public:
-  explicit HttpBalancer(World& world) : world_(world) { world_.core.Observe(world_.now, BalancerJoined{"front"}); }
-
-  int64_t limit = 60;
-  std::function<void()> Says(int64_t sessions, int64_t queue) {
-    return [this, sessions, queue] {
-      TakeOrders();
-      BalancerReported reported{.balancer = "front"};
-      reported.report.boot_id = "boot";
-      reported.report.sequence = ++sequence_;
-      reported.report.slot_place = SlotPlace::kBalancer;
-      for (auto& [id, node] : world_.nodes) {
-        node.open = 20;
-        BalancedServer server;
-        server.node = id;
-        server.session_count = sessions;
-        server.queue_count = queue;
-        server.session_count_max = limit;
-        server.up = true;
-        reported.report.servers.push_back(server);
-      }
-      world_.core.Observe(world_.now, reported);
-    };
-  }
-
- private:
-  void TakeOrders() {
-    for (const Action& action : world_.ActionsOf("set_servers")) {
-      for (const ServerTarget& target : std::get<SetServers>(action.body).servers) {
-        if (target.session_count_max > 0) limit = target.session_count_max;
-      }
-    }
-  }
-
-  World& world_;
-  uint64_t sequence_ = 0;
-};
-
-TEST(Autoscaler, WhereABalancerHoldsTheSlotsItsLimitIsRaisedAndTheNodesOwnIsNeverCut) {
-  World world = ThreeNodes();
-  world.Run(absl::Seconds(3));  // the nodes are there before the balancer
-  HttpBalancer balancer(world);
-  world.Run(absl::Seconds(10), balancer.Says(20, 0));
-  EXPECT_EQ(balancer.limit, 60) << "the nodes' own 200 is no limit of the balancer's";
-  world.Run(absl::Seconds(5), balancer.Says(60, 100));
-  EXPECT_GT(balancer.limit, 150);
-  for (const Action& action : world.ActionsOf("grant_limits")) {
-    EXPECT_GE(std::get<GrantLimits>(action.body).connection_count_max, 200);
-  }
-}
-
 TEST(Autoscaler, NewNodesGetTheirShareByShedding) {
   World world = ThreeNodes();
   world.Run(absl::Seconds(10), Spread(world, 330));
