@@ -232,6 +232,40 @@ bool Fleet::On(absl::Time, const DrainRequested& event, const Policy&) {
   return true;
 }
 
+bool Fleet::On(absl::Time at, const PolicyChanged& event, const Policy& policy) {
+  if (policy.mode == Mode::kDryRun && event.policy.mode == Mode::kLive) LeaveDryRun(at, event.policy);
+  return false;
+}
+
+// What the dry run only thought must not count when it becomes real: its nodes, its actions, its drains, its grants.
+void Fleet::LeaveDryRun(absl::Time at, const Policy& policy) {
+  for (auto it = in_flight_.begin(); it != in_flight_.end();) {
+    if (!it->second.dry_run) {
+      ++it;
+      continue;
+    }
+    if (const auto placeholder = nodes_.find(PlaceholderOf(it->first)); placeholder != nodes_.end())
+      Forget(placeholder);
+    it = in_flight_.erase(it);
+  }
+  for (auto it = nodes_.begin(); it != nodes_.end();) {
+    Node& node = it->second;
+    if (node.hypothetical) {
+      it = Forget(it);
+      continue;
+    }
+    const bool leaves = node.IsLeaving() || node.state == NodeState::kTerminating;
+    if (node.shadow_gone || (leaves && node.report.state == ServerState::kServing)) {
+      const bool lost = at - node.last_report_at > policy.control.lost_after;
+      node.Become(lost ? NodeState::kLost : NodeState::kServing, at);
+    }
+    node.shadow_gone = node.take_back = node.returning = false;
+    node.granted_count = 0;
+    node.limit = {};
+    ++it;
+  }
+}
+
 void Fleet::Advance(absl::Time now, const Policy& policy, absl::FunctionRef<void(Node&)> see) {
   AgeActions(now, policy);
   AgeBalancers(now, policy);

@@ -240,10 +240,12 @@ struct Balancer {
 struct ActionInFlight {
   Action action;
   absl::Time since;
+  bool dry_run = false;  // it was never handed to anybody
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {
     visit("action", self.action);
     visit("since", self.since);
+    visit("dry_run", self.dry_run);
   }
 };
 
@@ -324,12 +326,14 @@ class Fleet {
   bool On(absl::Time at, const NodeLimitFixed& event, const Policy& policy);
   bool On(absl::Time at, const NodePinned& event, const Policy& policy);
   bool On(absl::Time at, const DrainRequested& event, const Policy& policy);
-  // Not the fleet's business: policy, holds, overrides, term, journal.
+  bool On(absl::Time at, const PolicyChanged& event, const Policy& policy);
+  // Not the fleet's business: holds, overrides, term, journal.
   template <typename Other>
   bool On(absl::Time, const Other&, const Policy&) {
     return false;
   }
 
+  void LeaveDryRun(absl::Time at, const Policy& policy);
   static NodeId PlaceholderOf(const ActionId& launch);
   Node& Adopt(const NodeId& id, const ActionId& launch_id, absl::Time at);
   void BeginServing(Node& node, absl::Time at);

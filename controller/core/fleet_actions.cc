@@ -48,7 +48,7 @@ bool Fleet::On(absl::Time at, const MachinesListed& event, const Policy&) {
   return false;
 }
 
-bool Fleet::On(absl::Time at, const ActionStarted& event, const Policy&) {
+bool Fleet::On(absl::Time at, const ActionStarted& event, const Policy& policy) {
   const Action& action = event.action;
   if (std::holds_alternative<LaunchNode>(action.body)) {
     Node& node = Adopt(PlaceholderOf(action.id), "", at);
@@ -73,7 +73,7 @@ bool Fleet::On(absl::Time at, const ActionStarted& event, const Policy&) {
   }
   const bool awaited = ChangesMachines(action) || std::holds_alternative<ListMachines>(action.body) ||
                        std::holds_alternative<DrainNode>(action.body);
-  if (awaited) in_flight_[action.id] = {action, at};
+  if (awaited) in_flight_[action.id] = {action, at, policy.mode == Mode::kDryRun};
   return false;
 }
 

@@ -107,6 +107,12 @@ class World {
 
   void Do(const Action& action) {
     ActionFinished done{action.id};
+    const bool lists = std::holds_alternative<ListMachines>(action.body);
+    if (core.policy().mode == Mode::kDryRun && !lists) {
+      done.hypothetical = true;
+      core.Observe(now, done);
+      return;
+    }
     if (const auto* grant = std::get_if<GrantLimits>(&action.body)) {
       nodes[action.node].limit = grant->connection_count_max;
     } else if (std::holds_alternative<LaunchNode>(action.body)) {
