@@ -193,6 +193,7 @@ void Fleet::BeginServing(Node& node, absl::Time at) {
   node.ready = true;
   if (!came_up && node.state != NodeState::kRestarting && node.state != NodeState::kLost) return;
   node.Become(NodeState::kServing, at);
+  node.launch_failed = false;
   if (!came_up || node.launched_at == absl::InfinitePast()) return;
   launch_failures_ = {};
   lead_times_.push_back(at - node.launched_at);
@@ -274,16 +275,21 @@ void Fleet::Advance(absl::Time now, const Policy& policy, absl::FunctionRef<void
     Node& node = it->second;
     AgeNode(node, now, policy);
     CountLatency(node);
-    const bool stuck = (node.state == NodeState::kLaunching || node.state == NodeState::kJoining) && !node.connected &&
-                       node.launched_at != absl::InfinitePast() && now - node.launched_at > policy.nodes.launch_timeout;
-    if (stuck) LaunchFailed(now, "nothing served within the launch timeout");
-    if (stuck && !node.listed) {  // a machine that is still listed is removed by the planner, not forgotten
-      it = Forget(it);
+    AgeLaunch(node, now, policy);
+    if (node.launch_failed && node.IsComing() && !node.connected && !node.listed) {
+      it = Forget(it);  // a machine that is listed is removed by the planner, not forgotten
       continue;
     }
     see(node);
     ++it;
   }
+}
+
+// A launch fails once, however long its machine stays.
+void Fleet::AgeLaunch(Node& node, absl::Time now, const Policy& policy) {
+  const bool stuck = node.IsComing() && !node.connected && node.launched_at != absl::InfinitePast() &&
+                     now - node.launched_at > policy.nodes.launch_timeout;
+  if (stuck && !std::exchange(node.launch_failed, true)) LaunchFailed(now, "nothing served within the launch timeout");
 }
 
 void Fleet::AgeNode(Node& node, absl::Time now, const Policy& policy) {

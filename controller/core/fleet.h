@@ -86,6 +86,7 @@ struct Node {
   bool take_back = false;        // an operator wants it back from its drain
   bool returning = false;        // a drain was cancelled, and the node has not said since that it serves
   bool found_draining = false;   // drained by somebody else than Headroom: it may come back, it is not terminated
+  bool launch_failed = false;    // it did not serve within the launch timeout
   bool hypothetical = false;     // exists only in the dry run's shadow fleet
   bool shadow_gone = false;      // exists, but the dry run would have removed it
   bool latency_counted = false;  // rates.latency is part of Fleet::latency()
@@ -146,9 +147,11 @@ struct Node {
   int64_t DemandCount() const { return OpenCount() + WaitingCount(); }
   // Will it serve once all work in flight lands?
   bool CountsAsCapacity() const {
-    return state == NodeState::kServing || state == NodeState::kLaunching || state == NodeState::kJoining ||
-           state == NodeState::kRestarting;
+    return state == NodeState::kServing || state == NodeState::kRestarting || (IsComing() && !launch_failed);
   }
+  bool IsComing() const { return state == NodeState::kLaunching || state == NodeState::kJoining; }
+  // A machine that the provider lists, and that carries nothing that we know of.
+  bool IsAbsent() const { return listed && (state == NodeState::kLost || (IsComing() && launch_failed)); }
   // Does it carry load really, whatever the shadow says?
   bool Carries() const {
     return !hypothetical && (state == NodeState::kServing || state == NodeState::kDraining || shadow_gone);
@@ -166,6 +169,7 @@ struct Node {
     visit("listed", self.listed);
     visit("pinned", self.pinned);
     visit("drained_by_operator", self.drained_by_operator);
+    visit("launch_failed", self.launch_failed);
     visit("take_back", self.take_back);
     visit("returning", self.returning);
     visit("found_draining", self.found_draining);
@@ -345,6 +349,7 @@ class Fleet {
   void AgeNode(Node& node, absl::Time now, const Policy& policy);
   void AgeActions(absl::Time now, const Policy& policy);
   void LaunchFailed(absl::Time at, absl::string_view error);
+  void AgeLaunch(Node& node, absl::Time now, const Policy& policy);
   // Takes the node's latencies out of the sum, or puts them in where they belong.
   void UncountLatency(Node& node);
   void CountLatency(Node& node);

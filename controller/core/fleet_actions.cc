@@ -39,8 +39,7 @@ bool Fleet::On(absl::Time at, const MachinesListed& event, const Policy&) {
   for (auto it = nodes_.begin(); it != nodes_.end();) {
     Node& node = it->second;
     const bool vanished = was_listed[it->first] && !node.listed && !node.connected && !node.hypothetical;
-    if (vanished && (node.state == NodeState::kLaunching || node.state == NodeState::kJoining) &&
-        node.launched_at != absl::InfinitePast()) {
+    if (vanished && node.IsComing() && !node.launch_failed && node.launched_at != absl::InfinitePast()) {
       LaunchFailed(at, "the machine vanished before it served");
     }
     it = vanished ? Forget(it) : std::next(it);

@@ -38,7 +38,8 @@ void CountState(const Node& node, FleetSummary& summary) {
   if (node.drained_by_operator) ++summary.drained_by_operator;
   if (node.returning) ++summary.returning;
   if (node.CountsAsCapacity()) ++summary.effective;
-  if (node.state == NodeState::kLost && node.listed) ++summary.absent;
+  if (node.IsAbsent()) ++summary.absent;
+  if (node.launch_failed && node.IsComing()) ++summary.stuck;
 }
 
 void AddLoad(const Node& node, FleetSummary& summary) {

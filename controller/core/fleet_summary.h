@@ -17,6 +17,7 @@ namespace headroom {
 struct FleetSummary {
   int serving = 0, launching = 0, joining = 0, draining = 0, drained = 0, restarting = 0, lost = 0, terminating = 0;
   int hypothetical = 0, drained_by_operator = 0, returning = 0;
+  int stuck = 0;      // launched, and not serving within the launch timeout
   int absent = 0;     // machines that the provider lists, and that carry nothing that we know of
   int effective = 0;  // nodes once all work in flight lands: the number every rule reasons about
   int fresh = 0;      // serving nodes that reported within control.silent_after

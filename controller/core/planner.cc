@@ -149,9 +149,7 @@ void Finish(const State& state, const Policy& policy, const NodePlan& plan, std:
     if (!MayFinish(node) || TerminateInFlight(state, id)) continue;
     if (IsCancelled(id, actions)) continue;  // what this very tick takes back must not be finished by it too
     const bool overdue = node.state == NodeState::kDraining && plan.now - node.state_since > policy.nodes.drain_timeout;
-    const bool stuck = (node.state == NodeState::kLaunching || node.state == NodeState::kJoining) && !node.connected &&
-                       node.listed && node.launched_at != absl::InfinitePast() &&
-                       plan.now - node.launched_at > policy.nodes.launch_timeout;
+    const bool stuck = node.launch_failed && node.IsComing() && node.listed && !node.connected;
     if (node.state == NodeState::kDrained) {
       actions.push_back(Make(state, id, MakeReason(ReasonCode::kTerminateDrained, id), TerminateNode{}));
     } else if (overdue) {

@@ -93,6 +93,8 @@ class World {
   std::map<NodeId, ActionId> launched;
   std::vector<Decision> decisions;
   bool launches_fail = false, drains_hang = false;
+  int launches_stick = 0;  // so many more machines come and never serve
+  std::map<NodeId, ActionId> stuck;
   int cancels_miss = 0;  // so many more do not reach their node
   int64_t new_node_open = 0;
 
@@ -119,6 +121,9 @@ class World {
       if (launches_fail) {
         done.code = absl::StatusCode::kResourceExhausted;
         done.message = "no machine left";
+      } else if (launches_stick > 0) {
+        --launches_stick;
+        stuck[done.node = "new-" + std::to_string(++launches_)] = action.id;
       } else {
         const NodeId id = "new-" + std::to_string(++launches_);
         launched[id] = action.id;
@@ -136,9 +141,11 @@ class World {
         nodes[action.node].draining = false;
     } else if (std::holds_alternative<TerminateNode>(action.body)) {
       nodes.erase(action.node);
+      stuck.erase(action.node);
     } else if (std::holds_alternative<ListMachines>(action.body)) {
       MachinesListed listed;
       for (const auto& [id, node] : nodes) listed.machines.push_back({id, Machine::State::kRunning, "", launched[id]});
+      for (const auto& [id, launch] : stuck) listed.machines.push_back({id, Machine::State::kRunning, "", launch});
       core.Observe(now, listed);
     }
     core.Observe(now, done);

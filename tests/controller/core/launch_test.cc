@@ -1,0 +1,35 @@
+#include <algorithm>
+
+#include <gtest/gtest.h>
+
+#include "controller/core/autoscaler.h"
+#include "tests/controller/core/world.h"
+
+// How nodes come, or do not.
+
+namespace headroom {
+namespace {
+
+bool Alarms(const World& world, ReasonCode code) {
+  const std::vector<Reason>& alarms = world.Last().alarms;
+  return std::any_of(alarms.begin(), alarms.end(), [&](const Reason& reason) { return reason.code == code; });
+}
+
+TEST(Launch, OneThatIsStuckAndCannotBeRemovedFailsOnceAndDoesNotEndAllGrowth) {
+  Policy policy = LivePolicy();
+  policy.nodes.data = DataPlacement::kBearing;
+  policy.nodes.launch_timeout = absl::Minutes(1);
+  World world = ThreeNodes(policy);
+  world.Run(absl::Seconds(5), Spread(world, 330));
+  world.launches_stick = 1;
+  world.Run(absl::Minutes(3), Spread(world, 500));
+  EXPECT_EQ(world.core.fleet().launch_failures().in_a_row, 0) << "the next one came up";
+  EXPECT_TRUE(world.core.fleet().Find("new-1")->launch_failed);
+  EXPECT_TRUE(Alarms(world, ReasonCode::kAlarmLaunchStuck));
+  EXPECT_EQ(world.ActionsOf("launch").size(), 2u) << "the stuck one is no capacity";
+  world.Run(absl::Minutes(2), Spread(world, 3000));
+  EXPECT_EQ(world.nodes.size() + 1, 8u) << "grows to max, the stuck machine included";
+}
+
+}  // namespace
+}  // namespace headroom
