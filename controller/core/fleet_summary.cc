@@ -37,6 +37,7 @@ void CountState(const Node& node, FleetSummary& summary) {
   if (node.hypothetical) ++summary.hypothetical;
   if (node.drained_by_operator) ++summary.drained_by_operator;
   if (node.returning) ++summary.returning;
+  if (node.CanReturn()) ++summary.returnable;
   if (node.CountsAsCapacity()) ++summary.effective;
   if (node.IsAbsent()) ++summary.absent;
   if (node.launch_failed && node.IsComing()) ++summary.stuck;

@@ -17,12 +17,13 @@ namespace headroom {
 struct FleetSummary {
   int serving = 0, launching = 0, joining = 0, draining = 0, drained = 0, restarting = 0, lost = 0, terminating = 0;
   int hypothetical = 0, drained_by_operator = 0, returning = 0;
-  int stuck = 0;      // launched, and not serving within the launch timeout
-  int absent = 0;     // machines that the provider lists, and that carry nothing that we know of
-  int effective = 0;  // nodes once all work in flight lands: the number every rule reasons about
-  int fresh = 0;      // serving nodes that reported within control.silent_after
-  int stale = 0;      // serving nodes whose slots are in balancers of which none speaks
-  int at_limit = 0;   // serving nodes whose open + waiting reach their limit
+  int returnable = 0;  // leaving, and Headroom may take them back
+  int stuck = 0;       // launched, and not serving within the launch timeout
+  int absent = 0;      // machines that the provider lists, and that carry nothing that we know of
+  int effective = 0;   // nodes once all work in flight lands: the number every rule reasons about
+  int fresh = 0;       // serving nodes that reported within control.silent_after
+  int stale = 0;       // serving nodes whose slots are in balancers of which none speaks
+  int at_limit = 0;    // serving nodes whose open + waiting reach their limit
   absl::Time newest_at = absl::InfinitePast();  // the last time that a node that carries load changed its state
   int64_t open = 0, active = 0, waiting = 0, limit = 0, configured = 0;
   // Demand of serving AND draining nodes: what the fleet would carry without the leaving ones.

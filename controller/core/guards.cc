@@ -100,13 +100,18 @@ Bound Projection(const GuardInput& in, int desired) {
   return AtLeast(at_least, MakeReason(ReasonCode::kGuardProjection, desired, position, target));
 }
 
+// What is there already, and what only has to be taken back from its drain: no launch stands behind it.
+int WithinReach(const GuardInput& in) {
+  return in.summary.effective + in.summary.returnable;
+}
+
 Bound Step(const GuardInput& in, int) {
   const ScaleMemory& scale = in.state.scale;
   const absl::Duration lead = in.state.fleet.learned_lead_time().value_or(in.policy.nodes.lead_time);
   const bool running = in.now - scale.step_began_at < lead;
   const int base = std::max(1, running ? scale.step_base : in.summary.effective);
   const int most = std::max(base + 1, static_cast<int>(std::ceil(base * in.policy.nodes.growth_ratio_max)));
-  return AtMost(std::max(most, in.summary.effective), MakeReason(ReasonCode::kGuardStep, most, lead));
+  return AtMost(std::max(most, WithinReach(in)), MakeReason(ReasonCode::kGuardStep, most, lead));
 }
 
 Bound RemoveStep(const GuardInput& in, int) {
@@ -120,7 +125,10 @@ Bound RemoveStep(const GuardInput& in, int) {
 Bound Restarting(const GuardInput& in, int) {
   if (in.summary.restarting == 0) return {};
   Reason reason = MakeReason(ReasonCode::kGuardRestarting, in.summary.restarting);
-  return in.summary.rejected > 0 ? AtLeast(in.summary.effective, reason) : Exactly(in.summary.effective, reason);
+  const bool short_of_slots = in.summary.rejected > 0 || in.summary.waiting > 0 || in.summary.at_limit > 0;
+  Verdict verdict = AtLeast(in.summary.effective, std::move(reason));
+  if (!short_of_slots) verdict.at_most = WithinReach(in);
+  return verdict;
 }
 
 // The ratchet breaker: asked for, and nothing arrived.
@@ -131,7 +139,7 @@ Bound Backoff(const GuardInput& in, int) {
   const int doublings = std::min(failures.in_a_row - in.policy.nodes.launch_failures_max, kDoublingsMax);
   const absl::Duration left = failures.last_at + in.policy.nodes.launch_backoff * (1 << doublings) - in.now;
   if (left <= absl::ZeroDuration()) return {};
-  return AtMost(in.summary.effective, MakeReason(ReasonCode::kGuardBackoff, failures.in_a_row, left));
+  return AtMost(WithinReach(in), MakeReason(ReasonCode::kGuardBackoff, failures.in_a_row, left));
 }
 
 Bound JournalFailing(const GuardInput& in, int) {

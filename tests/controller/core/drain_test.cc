@@ -88,5 +88,34 @@ TEST(Drain, ALostNodeThatComesBackDrainingIsNoCapacityAndComesBackForDemand) {
   EXPECT_EQ(NodeOf(world, "node-5").state, NodeState::kServing);
 }
 
+TEST(Drain, FailedLaunchesDoNotKeepADrainingNodeFromComingBack) {
+  Policy policy = LivePolicy();
+  policy.nodes.max = 9;
+  policy.nodes.launch_backoff = absl::Minutes(10);
+  World world(policy);
+  for (const char* id : {"node-1", "node-2", "node-3", "node-4", "node-5"}) world.AddNode(id);
+  world.Run(absl::Seconds(5), Spread(world, 650));
+  world.launches_fail = true;
+  world.Run(absl::Seconds(20), Spread(world, 1000));
+  ASSERT_GE(world.core.fleet().launch_failures().in_a_row, 3);
+  world.drains_hang = true;
+  const Action drain{"drain", 1, "node-5", {}, DrainNode{}};
+  world.core.Observe(world.now, ActionStarted{drain});
+  world.nodes["node-5"].draining = true;
+  world.Run(absl::Seconds(5), Spread(world, 1000));
+  EXPECT_EQ(NodeOf(world, "node-5").state, NodeState::kServing);
+}
+
+TEST(Drain, AServerThatRestartsDoesNotKeepADrainingNodeFromComingBack) {
+  World world = FiveNodes();
+  world.core.Observe(world.now, ActionStarted{{"drain", 1, "node-5", {}, DrainNode{}}});
+  world.nodes["node-5"].draining = true;
+  world.core.Observe(world.now, NodeLeft{"node-4", world.nodes["node-4"].boot, NodeLeft::How::kRestarting});
+  world.nodes["node-4"].silent = true;
+  world.Run(absl::Seconds(3), Spread(world, 680));
+  EXPECT_EQ(NodeOf(world, "node-4").state, NodeState::kRestarting);
+  EXPECT_EQ(NodeOf(world, "node-5").state, NodeState::kServing);
+}
+
 }  // namespace
 }  // namespace headroom
