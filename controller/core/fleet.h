@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -50,6 +51,26 @@ struct FixedLimit {
     visit("until", self.until);
     visit("reason", self.reason);
     visit("actor", self.actor);
+  }
+};
+
+// Tries of the same thing that failed, one after the other.
+struct Retries {
+  int in_a_row = 0;
+  absl::Time last_at = absl::InfinitePast();
+  void Failed(absl::Time at) {
+    ++in_a_row;
+    last_at = at;
+  }
+  // When to try again: after 1 s, 2 s, 4 s and so on, up to 32 s.
+  absl::Time next_at() const {
+    constexpr int kDoublingsMax = 5;
+    return in_a_row == 0 ? absl::InfinitePast() : last_at + absl::Seconds(1 << std::min(in_a_row - 1, kDoublingsMax));
+  }
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("in_a_row", self.in_a_row);
+    visit("last_at", self.last_at);
   }
 };
 
@@ -118,6 +139,7 @@ struct Node {
   ActionId launch_id;
   absl::Time launched_at = absl::InfinitePast();
   std::string drain_reason, drain_actor;  // the operator's
+  Retries terminates_failed;
   CounterWindow counters;
 
   bool IsLeaving() const { return state == NodeState::kDraining || state == NodeState::kDrained; }
@@ -174,6 +196,7 @@ struct Node {
     visit("returning", self.returning);
     visit("found_draining", self.found_draining);
     visit("told_at", self.told_at);
+    visit("terminates_failed", self.terminates_failed);
     visit("drain_reason", self.drain_reason);
     visit("drain_actor", self.drain_actor);
     visit("hypothetical", self.hypothetical);
@@ -289,6 +312,7 @@ class Fleet {
   const std::map<ActionId, ActionInFlight>& in_flight() const { return in_flight_; }
   const LaunchFailures& launch_failures() const { return launch_failures_; }
   absl::Time last_listed_at() const { return last_listed_at_; }
+  const Retries& lists_failed() const { return lists_failed_; }
   // The last provider call that failed, and how; empty once the same call succeeded or ten minutes passed.
   const std::string& provider_operation() const { return provider_operation_; }
   const std::string& provider_error() const { return provider_error_; }
@@ -309,6 +333,7 @@ class Fleet {
     visit("in_flight", self.in_flight_);
     visit("launch_failures", self.launch_failures_);
     visit("last_listed_at", self.last_listed_at_);
+    visit("lists_failed", self.lists_failed_);
     visit("provider_operation", self.provider_operation_);
     visit("provider_error", self.provider_error_);
     visit("provider_failed_at", self.provider_failed_at_);
@@ -365,6 +390,7 @@ class Fleet {
   std::map<ActionId, ActionInFlight> in_flight_;
   LaunchFailures launch_failures_;
   absl::Time last_listed_at_ = absl::InfinitePast();
+  Retries lists_failed_;
   std::string provider_operation_, provider_error_;
   absl::Time provider_failed_at_ = absl::InfinitePast();
   std::vector<absl::Duration> lead_times_;  // the last 20

@@ -81,11 +81,18 @@ bool Fleet::On(absl::Time at, const ActionFinished& event, const Policy&) {
   if (found == in_flight_.end()) return false;
   const Action action = std::move(found->second.action);
   in_flight_.erase(found);
-  NoteProvider(at, ActionKind(action), event.code == absl::StatusCode::kOk ? "" : event.message);
+  const bool ok = event.code == absl::StatusCode::kOk;
+  NoteProvider(at, ActionKind(action), ok ? "" : event.message);
+  if (std::holds_alternative<ListMachines>(action.body)) {
+    if (ok)
+      lists_failed_ = {};
+    else
+      lists_failed_.Failed(at);
+  }
   if (std::holds_alternative<LaunchNode>(action.body)) FinishLaunch(at, action, event);
   if (std::holds_alternative<DrainNode>(action.body)) FinishDrain(at, action, event);
   if (std::holds_alternative<TerminateNode>(action.body)) FinishTerminate(at, action, event);
-  return true;
+  return ok;  // a failure does not call for the same thing at once
 }
 
 void Fleet::FinishLaunch(absl::Time at, const Action& action, const ActionFinished& outcome) {
@@ -124,7 +131,8 @@ void Fleet::FinishTerminate(absl::Time at, const Action& action, const ActionFin
   if (found == nodes_.end()) return;
   Node& node = found->second;
   if (outcome.code != absl::StatusCode::kOk) {
-    node.Become(NodeState::kDrained, at);  // the next tick sees it and tries again
+    node.Become(NodeState::kDrained, at);
+    node.terminates_failed.Failed(at);
   } else if (outcome.hypothetical && !node.hypothetical) {
     node.shadow_gone = true;
   } else {

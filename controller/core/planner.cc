@@ -147,6 +147,7 @@ bool MayFinish(const Node& node) {
 void Finish(const State& state, const Policy& policy, const NodePlan& plan, std::vector<Action>& actions) {
   for (const auto& [id, node] : state.fleet.nodes()) {
     if (!MayFinish(node) || TerminateInFlight(state, id)) continue;
+    if (plan.now < node.terminates_failed.next_at()) continue;
     if (IsCancelled(id, actions)) continue;  // what this very tick takes back must not be finished by it too
     const bool overdue = node.state == NodeState::kDraining && plan.now - node.state_since > policy.nodes.drain_timeout;
     const bool stuck = node.launch_failed && node.IsComing() && node.listed && !node.connected;
@@ -225,6 +226,7 @@ std::vector<Action> PlanLook(const State& state, const Policy& policy, absl::Tim
     if (std::holds_alternative<ListMachines>(flight.action.body)) return {};
   }
   if (now - state.fleet.last_listed_at() < policy.control.list_interval) return {};
+  if (now < state.fleet.lists_failed().next_at()) return {};
   return {Action{"", state.term, "", MakeReason(ReasonCode::kListDue), ListMachines{}}};
 }
 

@@ -31,5 +31,30 @@ TEST(Launch, OneThatIsStuckAndCannotBeRemovedFailsOnceAndDoesNotEndAllGrowth) {
   EXPECT_EQ(world.nodes.size() + 1, 8u) << "grows to max, the stuck machine included";
 }
 
+TEST(Provider, OneThatIsDownIsAskedMoreAndMoreSeldom) {
+  World world = ThreeNodes();
+  world.broken.insert("list");
+  world.Run(absl::Minutes(2), Spread(world, 330));
+  EXPECT_GE(world.ActionsOf("list").size(), 5u);
+  EXPECT_LE(world.ActionsOf("list").size(), 10u);
+  EXPECT_TRUE(Alarms(world, ReasonCode::kAlarmProvider));
+  world.broken.clear();
+  world.Run(absl::Minutes(1), Spread(world, 330));
+  EXPECT_NE(world.core.fleet().last_listed_at(), absl::InfinitePast());
+}
+
+TEST(Provider, AnEmptyNodeThatItDoesNotTerminateIsTriedMoreAndMoreSeldom) {
+  World world = ThreeNodes();
+  for (const char* id : {"node-4", "node-5"}) world.AddNode(id);
+  world.broken.insert("terminate");
+  world.Run(absl::Minutes(10), Spread(world, 250));
+  ASSERT_FALSE(world.ActionsOf("drain").empty());
+  EXPECT_GE(world.ActionsOf("terminate").size(), 5u);
+  EXPECT_LE(world.ActionsOf("terminate").size(), 30u);
+  world.broken.clear();
+  world.Run(absl::Minutes(1), Spread(world, 250));
+  EXPECT_LT(world.nodes.size(), 5u);
+}
+
 }  // namespace
 }  // namespace headroom

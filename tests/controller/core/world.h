@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -95,7 +96,8 @@ class World {
   bool launches_fail = false, drains_hang = false;
   int launches_stick = 0;  // so many more machines come and never serve
   std::map<NodeId, ActionId> stuck;
-  int cancels_miss = 0;  // so many more do not reach their node
+  std::set<absl::string_view> broken;  // kinds of actions that the provider refuses
+  int cancels_miss = 0;                // so many more do not reach their node
   int64_t new_node_open = 0;
 
  private:
@@ -112,6 +114,12 @@ class World {
     const bool lists = std::holds_alternative<ListMachines>(action.body);
     if (core.policy().mode == Mode::kDryRun && !lists) {
       done.hypothetical = true;
+      core.Observe(now, done);
+      return;
+    }
+    if (broken.contains(ActionKind(action))) {
+      done.code = absl::StatusCode::kUnavailable;
+      done.message = "no answer";
       core.Observe(now, done);
       return;
     }
