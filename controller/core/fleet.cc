@@ -298,8 +298,6 @@ void Fleet::AgeNode(Node& node, absl::Time now, const Policy& policy) {
   if (node.state == NodeState::kServing && silent > policy.control.lost_after) node.Become(NodeState::kLost, now);
   if (node.state == NodeState::kRestarting && now - node.state_since > policy.nodes.restart_grace)
     node.Become(NodeState::kLost, now);
-  const bool silent_drain = node.state == NodeState::kDraining && !node.connected && silent > policy.control.lost_after;
-  if (silent_drain) node.Become(NodeState::kDrained, now);
 }
 
 }  // namespace headroom
