@@ -138,7 +138,8 @@ struct Node {
   std::string zone;
   ActionId launch_id;
   absl::Time launched_at = absl::InfinitePast();
-  std::string drain_reason, drain_actor;  // the operator's
+  absl::Time listed_at = absl::InfinitePast();  // when we last heard that the provider has it
+  std::string drain_reason, drain_actor;        // the operator's
   Retries terminates_failed;
   CounterWindow counters;
 
@@ -202,6 +203,7 @@ struct Node {
     visit("hypothetical", self.hypothetical);
     visit("shadow_gone", self.shadow_gone);
     visit("launched_at", self.launched_at);
+    visit("listed_at", self.listed_at);
     visit("rates", self.rates);
     visit("variant", self.variant);
     visit("largest_client", self.largest_client_count);
@@ -368,6 +370,7 @@ class Fleet {
   void BeginServing(Node& node, absl::Time at);
   void FollowServer(Node& node, absl::Time at);
   bool TakeLoad(Node& node, absl::Time at, const Policy& policy);
+  absl::Time ListBeganAt(absl::Time at) const;
   void FinishLaunch(absl::Time at, const Action& action, const ActionFinished& outcome);
   void FinishDrain(absl::Time at, const Action& action, const ActionFinished& outcome);
   void FinishTerminate(absl::Time at, const Action& action, const ActionFinished& outcome);

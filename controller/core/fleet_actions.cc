@@ -21,8 +21,17 @@ NodeId Fleet::PlaceholderOf(const ActionId& launch) {
   return absl::StrCat("~", launch);
 }
 
+// When the provider was asked for the list that is here now.
+absl::Time Fleet::ListBeganAt(absl::Time at) const {
+  for (const auto& [id, flight] : in_flight_) {
+    if (std::holds_alternative<ListMachines>(flight.action.body)) at = std::min(at, flight.since);
+  }
+  return at;
+}
+
 bool Fleet::On(absl::Time at, const MachinesListed& event, const Policy&) {
   last_listed_at_ = at;
+  const absl::Time began_at = ListBeganAt(at);
   NoteProvider(at, "list", "");
   std::map<NodeId, bool> was_listed;
   for (const auto& [id, node] : nodes_) was_listed[id] = std::exchange(node.listed, false);
@@ -30,14 +39,17 @@ bool Fleet::On(absl::Time at, const MachinesListed& event, const Policy&) {
     if (nodes_.size() >= kNodesMax && Find(machine.node) == nullptr) continue;
     Node& node = Adopt(machine.node, machine.launch_id, at);
     node.listed = true;
+    node.listed_at = at;
     if (!machine.zone.empty()) node.zone = machine.zone;
     if (machine.state == Machine::State::kStopping && node.state != NodeState::kTerminating) {
       node.Become(NodeState::kTerminating, at);
     }
   }
-  // A machine that was there and is not any more is gone, unless it still speaks to us.
+  // A machine that was there and is not any more is gone, unless it still speaks to us, or came after the list was
+  // made.
   for (auto it = nodes_.begin(); it != nodes_.end();) {
     Node& node = it->second;
+    if (was_listed[it->first] && node.listed_at > began_at) node.listed = true;
     const bool vanished = was_listed[it->first] && !node.listed && !node.connected && !node.hypothetical;
     if (vanished && node.IsComing() && !node.launch_failed && node.launched_at != absl::InfinitePast()) {
       LaunchFailed(at, "the machine vanished before it served");
@@ -103,7 +115,17 @@ void Fleet::FinishLaunch(absl::Time at, const Action& action, const ActionFinish
     return;
   }
   if (!outcome.hypothetical) {
-    if (!outcome.node.empty()) Adopt(outcome.node, action.id, at).listed = true;
+    if (outcome.node.empty()) return;
+    Node& node = Adopt(outcome.node, action.id, at);
+    node.listed = true;
+    node.listed_at = at;
+    if (const auto left = nodes_.find(PlaceholderOf(action.id)); left != nodes_.end()) {
+      // It was known before without the name of its launch.
+      node.launch_id = action.id;
+      node.launched_at = left->second.launched_at;
+      if (node.zone.empty()) node.zone = left->second.zone;
+      Forget(left);
+    }
     return;
   }
   if (placeholder == nodes_.end()) return;

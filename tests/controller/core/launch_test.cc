@@ -56,5 +56,40 @@ TEST(Provider, AnEmptyNodeThatItDoesNotTerminateIsTriedMoreAndMoreSeldom) {
   EXPECT_LT(world.nodes.size(), 5u);
 }
 
+ActionFinished Launched(const ActionId& launch, const NodeId& node) {
+  ActionFinished done{launch};
+  done.node = node;
+  return done;
+}
+
+TEST(Launch, AListThatWasMadeBeforeItDoesNotDeleteIt) {
+  World world = ThreeNodes();
+  world.Run(absl::Seconds(5), Spread(world, 330));
+  Autoscaler& core = world.core;
+  MachinesListed before;
+  for (const auto& [id, node] : world.nodes) before.machines.push_back({id, Machine::State::kRunning, "", ""});
+  core.Observe(world.now, ActionStarted{{"the-list", 1, "", {}, ListMachines{}}});
+  world.now += absl::Milliseconds(10);
+  core.Observe(world.now, ActionStarted{{"the-launch", 1, "", {}, LaunchNode{}}});
+  core.Observe(world.now, Launched("the-launch", "fresh"));
+  world.now += absl::Milliseconds(10);
+  core.Observe(world.now, before);
+  core.Observe(world.now, ActionFinished{"the-list"});
+  ASSERT_NE(core.fleet().Find("fresh"), nullptr);
+  EXPECT_EQ(core.fleet().launch_failures().in_a_row, 0);
+  core.Observe(world.now += absl::Minutes(1), before);  // and this one was made after it
+  EXPECT_EQ(core.fleet().Find("fresh"), nullptr);
+}
+
+TEST(Launch, ANodeThatJoinedWithoutTheNameOfItsLaunchIsNotCountedTwice) {
+  World world = ThreeNodes();
+  world.Run(absl::Seconds(5), Spread(world, 330));
+  world.core.Observe(world.now, ActionStarted{{"the-launch", 1, "", {}, LaunchNode{}}});
+  world.AddNode("node-4");
+  world.core.Observe(world.now, Launched("the-launch", "node-4"));
+  EXPECT_EQ(world.core.fleet().nodes().size(), 4u);
+  EXPECT_EQ(world.core.fleet().Find("node-4")->launch_id, "the-launch");
+}
+
 }  // namespace
 }  // namespace headroom
