@@ -93,6 +93,8 @@ constexpr Row kRows[] = {
     {ReasonCode::kSignalUnknown, "signal_unknown",
      "{signal}: cannot tell, only {fresh} of {serving} serving nodes have reported lately."},
     {ReasonCode::kSignalNoNodes, "signal_no_nodes", "{signal}: cannot tell, no node serves."},
+    {ReasonCode::kSignalBalancers, "signal_balancers",
+     "{signal}: cannot tell, the balancers that hold the slots of {stale} of {serving} serving nodes are silent."},
     // Guards.
     {ReasonCode::kGuardHold, "guard_hold", "Scaling {direction} is held ({reason}) by {actor}."},
     {ReasonCode::kGuardOverride, "guard_override",
@@ -121,12 +123,17 @@ constexpr Row kRows[] = {
      "There are {nodes} nodes, more than the policy's maximum of {max}: held, none is removed for that alone."},
     {ReasonCode::kGuardJournal, "guard_journal", "No shrinking while the journal fails: {error}"},
     {ReasonCode::kGuardWarm, "guard_warm", "No shrinking for another {remaining}: the controller has just begun."},
+    {ReasonCode::kGuardLost, "guard_lost",
+     "No shrinking, and no replacing: {lost} of {nodes} nodes are lost at once, which says more of the reports than of "
+     "the nodes."},
     // Actions.
     {ReasonCode::kLaunchForDemand, "launch_for_demand", "A node is launched, for {nodes} in all, as {signal} asks."},
     {ReasonCode::kDrainForDemand, "drain_for_demand",
      "{node} is drained, with {open} connections open: {nodes} nodes are enough."},
     {ReasonCode::kDrainByOperator, "drain_by_operator", "{node} is drained ({reason}) by {actor}."},
     {ReasonCode::kCancelDrain, "cancel_drain", "{node} is taken back from draining: {nodes} nodes are wanted again."},
+    {ReasonCode::kCancelDrainByOperator, "cancel_drain_by_operator",
+     "{node} is taken back from draining[ ({reason})] by {actor}."},
     {ReasonCode::kTerminateDrained, "terminate_drained", "{node} is empty and is terminated."},
     {ReasonCode::kTerminateDeadline, "terminate_deadline",
      "{node} still has {open} connections after draining for {timeout} and is terminated."},

@@ -23,7 +23,7 @@ void Fill(World& world, int64_t open, int64_t queue) {
   }
 }
 
-World ThreeNodes(Policy policy = ThreeFixedNodes()) {
+World SettledNodes(Policy policy = ThreeFixedNodes()) {
   World world(std::move(policy));
   for (const char* id : {"node-1", "node-2", "node-3"}) world.AddNode(id);
   world.Run(absl::Seconds(20));
@@ -35,7 +35,7 @@ int64_t LimitOf(const World& world, const NodeId& id) {
 }
 
 TEST(LimitPlanner, OneBadReportIsOneStepHoweverManyTicksLookAtIt) {
-  World world = ThreeNodes();
+  World world = SettledNodes();
   Fill(world, 190, 40);
   for (auto& [id, node] : world.nodes) node.latency = absl::Seconds(1);
   world.Run(absl::Seconds(1));
@@ -45,7 +45,7 @@ TEST(LimitPlanner, OneBadReportIsOneStepHoweverManyTicksLookAtIt) {
 }
 
 TEST(LimitPlanner, ANodeThatGoesQuietAfterABadReportIsNotCutOnStaleData) {
-  World world = ThreeNodes();
+  World world = SettledNodes();
   Fill(world, 190, 0);
   world.nodes["node-1"].latency = absl::Seconds(1);
   world.Run(absl::Seconds(1));
@@ -57,7 +57,7 @@ TEST(LimitPlanner, ANodeThatGoesQuietAfterABadReportIsNotCutOnStaleData) {
 TEST(LimitPlanner, ABindingCeilingStaysSaidBetweenReports) {
   Policy policy = ThreeFixedNodes();
   policy.limits.law.ceiling_count = 200;
-  World world = ThreeNodes(policy);
+  World world = SettledNodes(policy);
   Fill(world, 200, 50);
   world.Run(absl::Seconds(3));
   const Decision between = world.core.Tick(world.now += absl::Milliseconds(50));
@@ -68,7 +68,7 @@ TEST(LimitPlanner, ABindingCeilingStaysSaidBetweenReports) {
 TEST(LimitPlanner, SlotsFullOfIdleConnectionsUnderAnEvenLoadAreAlwaysRaised) {
   // An even load has a correlation of work and throughput that wavers around zero: that is no plateau.
   for (int seed = 1; seed <= 20; ++seed) {
-    World world = ThreeNodes();
+    World world = SettledNodes();
     std::mt19937_64 random(static_cast<uint64_t>(seed));
     const auto roll = [&random](uint64_t sides) { return static_cast<int64_t>(random() % sides); };
     for (int second = 0; second < 200; ++second) {
@@ -88,7 +88,7 @@ TEST(LimitPlanner, SlotsFullOfIdleConnectionsUnderAnEvenLoadAreAlwaysRaised) {
 TEST(LimitPlanner, ANodeWhoseStreamBrokeKeepsItsShareOfTheBudget) {
   Policy policy = ThreeFixedNodes();
   policy.limits.budget_count = 900;
-  World world = ThreeNodes(policy);
+  World world = SettledNodes(policy);
   for (int i = 0; i < 20; ++i) {
     Fill(world, 400, 100);
     world.Run(absl::Seconds(1));
@@ -106,7 +106,7 @@ TEST(LimitPlanner, ANodeWhoseStreamBrokeKeepsItsShareOfTheBudget) {
 }
 
 TEST(LimitPlanner, ABudgetThatIsHeldByLostNodesNeverCutsTheOthersToNothing) {
-  World world = ThreeNodes();
+  World world = SettledNodes();
   Fill(world, 190, 0);
   world.Run(absl::Seconds(20));
   Policy policy = ThreeFixedNodes();
