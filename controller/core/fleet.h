@@ -155,14 +155,11 @@ struct Node {
 
   void Become(NodeState to, absl::Time at);
 
-  // Asks the processor to fetch what a tick reads, for a node that is some steps ahead.
+  // Asks the processor to fetch the first lines of a node that is some steps ahead; those behind them follow by
+  // themselves. Asking for all of them made a tick a quarter slower: it asks for more than can be on its way.
   void Fetch() const {
-    const auto fetch = [](const void* from, const void* to) {
-      for (auto at = static_cast<const char*>(from); at < to; at += 64) __builtin_prefetch(at);
-    };
-    fetch(this, &open_peak + 1);
-    fetch(&active_peak, &active_peak + 1);
-    fetch(&hello.fd_count_max, &hello + 1);
+    const auto* end = reinterpret_cast<const char*>(&fixed + 1);
+    for (const auto* at = reinterpret_cast<const char*>(this); at < end; at += 64) __builtin_prefetch(at);
   }
 
   // When the load was last told, by whoever holds the slots.
