@@ -31,7 +31,8 @@ struct AgentOptions {
 
 // What one round found and did, for the log and the stream.
 struct Turn {
-  absl::Status haproxy;                // OK: it answered
+  // OK: it answered. FAILED_PRECONDITION: mode http and no session_count_first; nothing is done until that is mended.
+  absl::Status haproxy;
   bool haproxy_changed = false;        // it came, went, or fails otherwise than before
   std::vector<Outcome> outcomes;       // steps taken, and steps that failed otherwise than before
   std::vector<std::string> strangers;  // servers that can be no nodes: not reported, left alone; told when they change
@@ -48,9 +49,11 @@ struct Obeyed {
 // Agent: what HAProxy carries becomes a BalancerLoad, the controller's server list becomes what HAProxy has.
 //
 // Promise: nothing is changed at HAProxy before a live controller has said what it should be, nor while the controller
-// observes. When the controller is lost, its last list stays in force. When HAProxy is gone the load is empty; when it
-// is back, restarted and without the servers added at run time, the list is put in again. Counters never run backwards:
-// they begin with the agent, not with HAProxy, so that the restart of either is no confusion (boot_id is the agent's).
+// observes. When the controller is lost, its last list stays in force. While HAProxy does not answer, the load is what
+// it showed last, without the queues; when it is back, restarted and without the servers added at run time, the list is
+// put in again with the limits that were last asked for, and a server that is not back yet stays in the load. Counters
+// never run backwards: they begin with the agent, not with HAProxy, so that the restart of either is no confusion
+// (boot_id is the agent's).
 // Threads: Round() from one thread; everything else from any.
 class Agent {
  public:
@@ -71,6 +74,7 @@ class Agent {
   };
 
   Turn Lost(absl::Status status);
+  void AddMissing(const DesiredServers& desired, v1::BalancerLoad& load) const;
   std::optional<DesiredServers> DesiredNow() const;
   v1::BalancerLoad Describe(const BackendView& view);
   v1::Urgency UrgencyOf(const v1::BalancerLoad& load) const;

@@ -231,7 +231,7 @@ class AgentE2e : public HaproxyE2e {
         std::vector<std::string>{absl::StrCat(bin == nullptr ? "build/release/bin" : bin, "/headroom-agent"),
                                  "--haproxy-socket", haproxy_->socket_path(), "--backend", "nodes", "--frontend",
                                  "front", "--controller", controller_.address(), "--balancer-id", "front-1",
-                                 "--interval", "0.05"},
+                                 "--interval", "0.05", "--server-limit", "200"},
         std::vector<std::string>{});
   }
   // The first balancer report, from now on or from arrival `from` on, that matches.
@@ -300,12 +300,12 @@ TEST_F(AgentE2e, PutsTheFleetBackIntoAHaproxyThatWasRestarted) {
   haproxy_->Kill();
   ASSERT_TRUE(
       AwaitLoad(
-          [](const v1::BalancerLoad& load) { return load.servers().empty() && load.urgency() == v1::URGENCY_STATE; },
+          [](const v1::BalancerLoad& load) { return load.servers_size() == 2 && load.urgency() == v1::URGENCY_STATE; },
           from)
           .has_value())
       << "the loss is told at once";
   haproxy_->Start();
-  ASSERT_TRUE(AwaitUp(2));
+  ASSERT_TRUE(Eventually([&] { return Shown("n1").up && Shown("n2").up; }));
   EXPECT_THAT(Answering(4), UnorderedElementsAre("n1", "n2"));
   const auto after = AwaitLoad([](const v1::BalancerLoad&) { return true; });
   ASSERT_TRUE(before && after);
@@ -376,6 +376,15 @@ TEST_F(AgentE2e, ModeHttpMovesTheLimitInHaproxyAndReportsItsQueueAtOnce) {
                   .has_value());
   one_.Release();
   for (Client& client : clients) EXPECT_EQ(client.Receive(), "n1");
+}
+
+TEST_F(AgentE2e, ModeHttpEndsAtOnceWithoutAServerLimitAndSaysWhy) {
+  Begin("haproxy-http.cfg");
+  Child agent(
+      {absl::StrCat(std::getenv("HEADROOM_BIN"), "/headroom-agent"), "--haproxy-socket", haproxy_->socket_path(),
+       "--backend", "nodes", "--frontend", "front", "--controller", controller_.address(), "--balancer-id", "front-1"},
+      {});
+  EXPECT_EQ(agent.Wait(), 1);
 }
 
 TEST_F(AgentE2e, RefusesNamesThatWouldBecomeCommands) {
