@@ -3,6 +3,7 @@
 
 #include <csignal>
 #include <cstdio>
+#include <optional>
 #include <random>
 #include <string>
 #include <thread>
@@ -88,9 +89,11 @@ void LogTurn(const haproxy::Turn& turn, const Flags& flags) {
 StreamHandlers HandlersOf(haproxy::Agent& agent, Waker& waker) {
   StreamHandlers handlers;
   handlers.hello = [&agent] { return agent.Hello(); };
-  handlers.report = [&agent](v1::Urgency urgency) {
+  handlers.report = [&agent](v1::Urgency urgency) -> std::optional<v1::LoadReport> {
+    std::optional<v1::BalancerLoad> load = agent.Load(urgency);
+    if (!load) return std::nullopt;
     v1::LoadReport report;
-    *report.mutable_balancer() = agent.Load(urgency);
+    *report.mutable_balancer() = *std::move(load);
     return report;
   };
   handlers.directive = [&agent, &waker, told = std::vector<std::string>()](const v1::Directive& directive) mutable {

@@ -68,13 +68,6 @@ std::vector<int64_t> QueueShares(const BackendView& view) {
   return shares;
 }
 
-// What is known of a balancer that does not answer: what it held, but not who waits there. Nobody waits at a dead one,
-// and a queue that is no more would make the cluster grow.
-v1::BalancerLoad AsLastSeen(v1::BalancerLoad load) {
-  for (v1::BalancedServer& server : *load.mutable_servers()) server.set_queue_count(0);
-  return load;
-}
-
 absl::Status NoFirstLimit(const Place& place) {
   return absl::FailedPreconditionError(
       absl::StrCat("backend ", place.backend,
@@ -152,13 +145,11 @@ Turn Agent::Round(absl::Time now) {
 Turn Agent::Lost(absl::Status status) {
   Turn turn{.haproxy = status, .pause = pause_};
   turn.haproxy_changed = !haproxy_ || haproxy_->code() != status.code();
-  if (!haproxy_ || haproxy_->ok()) turn.urgency = v1::URGENCY_STATE;
   haproxy_ = std::move(status);
   pause_ = std::min(pause_ * 2, options_.interval_max);
   told_.Clear();
   absl::MutexLock lock(&mutex_);
-  load_ = AsLastSeen(std::move(load_));
-  load_.set_boot_id(options_.boot_id);
+  in_sight_ = false;
   return turn;
 }
 
@@ -252,6 +243,7 @@ v1::Urgency Agent::UrgencyOf(const v1::BalancerLoad& load) const {
 void Agent::Publish(v1::BalancerLoad load, const std::string& version) {
   absl::MutexLock lock(&mutex_);
   load_ = std::move(load);
+  in_sight_ = true;
   version_ = version;
 }
 
@@ -298,8 +290,9 @@ v1::Hello Agent::Hello() const {
   return hello;
 }
 
-v1::BalancerLoad Agent::Load(v1::Urgency urgency) {
+std::optional<v1::BalancerLoad> Agent::Load(v1::Urgency urgency) {
   absl::MutexLock lock(&mutex_);
+  if (!in_sight_) return std::nullopt;
   v1::BalancerLoad load = load_;
   load.set_sequence(++sequence_);
   load.set_urgency(urgency);
