@@ -90,14 +90,15 @@ def main():
     seconds = FORMS[arguments.form]
     arguments.out.mkdir(parents=True, exist_ok=True)
     say(f"Headroom demo, {arguments.form} form, seed {arguments.seed}, network: {network}")
+    device = cluster.declared_device()
     say("One machine gains no capacity from one more process, so every node has a declared device: "
-        f"{cluster.DEVICE_LATENCY} a request, boot delay {cluster.BOOT_DELAY}. Nothing else is emulated.")
+        f"{device['device_latency']} a request, {device['device_parallel'] or 'any number'} at once, boot delay {device['boot_delay']}. "
+        "Nothing else is emulated.")
     began = time.monotonic()
     passes = {name: run_pass(name, arguments, seconds) for name in arguments.passes.split(",")}
     report = {
         "form": arguments.form, "seed": arguments.seed, "network": network,
-        "emulated": {"device_latency": cluster.DEVICE_LATENCY, "device_parallel": cluster.DEVICE_PARALLEL,
-                     "boot_delay": cluster.BOOT_DELAY},
+        "emulated": device,
         "policy": "deploy/examples/demo.yaml: windows are shortened so that the way back fits into the demo",
         "times": "seconds since the surge began; relief_s since the first failed request",
         "phases_s": seconds, "passes": passes, "took_s": round(time.monotonic() - began, 1),
@@ -108,7 +109,7 @@ def main():
     say("")
     say(page.table(report))
     say(f"report: {arguments.out / 'report.html'} and report.json, after {report['took_s']:.0f} s")
-    return 0 if all(check["ok"] for check in report["checks"]) else 1
+    return 1 if any(check["verdict"] == measure.MISSED for check in report["checks"]) else 0
 
 
 if __name__ == "__main__":

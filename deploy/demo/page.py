@@ -7,11 +7,14 @@ ROWS = [
     ("requests", "requests", "{:,}"), ("failed", "failed after retries", "{:,}"), ("failed_ratio", "share failed", "{:.3%}"),
     ("surge_failed_ratio", "share failed in the surge", "{:.2%}"), ("p50_ms", "p50", "{:.0f} ms"), ("p99_ms", "p99", "{:.0f} ms"),
     ("over_250ms", "requests over 250 ms", "{:,}"), ("seconds_over_objective", "seconds over the objective", "{:.0f} s"),
-    ("first_rejection_s", "first rejection", "{:.1f} s"), ("first_limit_change_s", "first limit change", "{:.1f} s"),
+    ("first_rejection_s", "first rejection", "{:.1f} s"), ("first_limit_change_s", "first limit raised", "{:.1f} s"),
     ("first_node_serving_s", "first new node serves", "{:.1f} s"), ("relief_s", "relief", "{:.1f} s"),
     ("limit_changes", "limit changes", "{}"), ("nodes_peak", "nodes at the peak", "{}"), ("nodes_end", "nodes at the end", "{}"),
-    ("node_seconds", "node seconds", "{:,.0f}"), ("cpu_in_surge", "CPU of the demo in the surge", "{:.0%}"),
+    ("node_seconds", "node seconds", "{:,.0f}"), ("after_failed", "failed after the surge", "{:,}"),
+    ("stale_retries", "sent again, connection closed", "{:,}"), ("cpu_in_surge", "CPU of the demo in the surge", "{:.0%}"),
+    ("machine_cpu_in_surge", "CPU of the machine in it", "{:.0%}"),
 ]
+VERDICTS = {"ok": "ok", "missed": "MISSED", "not proven": "NOT PROVEN"}
 NAMES = {"dry_run": "without Headroom (dry run)", "live": "with Headroom (live)"}
 
 
@@ -30,7 +33,7 @@ def table(report):
         lines += ["", f"{NAMES[name]}: the diagnosis" + (f", {found['at_s']:.1f} s after the surge began:" if found["at_s"] is not None else ":")]
         lines.append("  " + (found["sentence"] or found["code"]))
         lines += ["  " + text for text in found["ruled_out"].values()]
-    lines += [""] + [("ok    " if check["ok"] else "MISSED ") + check["text"] for check in report["checks"]]
+    lines += [""] + [VERDICTS[check["verdict"]].ljust(12) + check["text"] for check in report["checks"]]
     return "\n".join(lines)
 
 
@@ -151,13 +154,14 @@ def render(report):
     head = "".join(f"<th>{html.escape(NAMES[name])}</th>" for name in passes)
     rows = "".join(f"<tr><td>{label}</td>" + "".join(f"<td>{cell(one[key], form)}</td>" for one in passes.values()) + "</tr>"
                    for key, label, form in ROWS)
-    checks = "".join(f'<li class="{"ok" if check["ok"] else "missed"}">{"met" if check["ok"] else "missed"}: {html.escape(check["text"])}</li>'
+    checks = "".join(f'<li class="{"ok" if check["verdict"] == "ok" else "missed"}">{check["verdict"]}: {html.escape(check["text"])}</li>'
                      for check in report["checks"])
     emulated = report["emulated"]
     return (f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Headroom: the outage, replayed</title><style>{STYLE}</style>'
             f"<h1>The outage, replayed on real processes</h1><p>The same requests twice (seed {report['seed']}, {report['form']} form): a campaign "
             f"triples clients and requests for {report['phases_s']['surge']} s. HAProxy in mode tcp, three file servers with 200 connections each. "
-            f"Emulated, and only this: a device of {emulated['device_latency']} a request and a boot delay of {emulated['boot_delay']} per node. "
+            f"Emulated, and only this: a device of {emulated['device_latency']} a request, "
+            f"{emulated['device_parallel'] or 'any number'} at once, and a boot delay of {emulated['boot_delay']} per node. "
             f"{html.escape(report['policy'])}. Times are {html.escape(report['times'])}.</p>"
             f"<table><tr><th></th>{head}</tr>{rows}</table><ul>{checks}</ul>"
             + "".join(section(name, one, report["phases_s"]) for name, one in passes.items()) + "</html>\n")
