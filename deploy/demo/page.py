@@ -28,6 +28,11 @@ def table(report):
     lines = ["".ljust(width) + "".join(NAMES[name].rjust(28) for name in passes)]
     for key, label, form in ROWS:
         lines.append(label.ljust(width) + "".join(cell(one[key], form).rjust(28) for one in passes.values()))
+    if "medians" in report:
+        lines[0:0] = [f"The median run of {len(report['runs'])}; the medians of each figure and all runs are in report.json."]
+        lines += [f"run {number}: " + "; ".join(f"{name} {one['failed']} failed, relief {cell(one['relief_s'], '{:.1f} s')}"
+                                                for name, one in run.items()) for number, run in enumerate(report["runs"], 1)]
+    lines += [f"{NAMES[name]}: once void and repeated: {one['void_before']}" for name, one in passes.items() if one["void_before"]]
     for name, one in passes.items():
         found = one["diagnosis"]
         lines += ["", f"{NAMES[name]}: the diagnosis" + (f", {found['at_s']:.1f} s after the surge began:" if found["at_s"] is not None else ":")]
@@ -125,6 +130,38 @@ def charts(name, one, phases):
         chart.band(*surge, "the surge")
     legend = " ".join(f'<span style="color:{COLOURS[i % len(COLOURS)]}">■ {html.escape(node)}</span>' for i, node in enumerate(nodes))
     return traffic.svg() + slots.svg() + f"<p class=legend>{legend}</p>" + number.svg()
+
+
+OVERVIEW_STYLE = """
+svg { font-family: system-ui, sans-serif; } text { font-size: 11px; fill: #475569; } .title { font-size: 13px; fill: #0f172a; }
+.grid { stroke: #e2e8f0; } .surge { fill: #fef3c7; }
+"""
+
+
+def overview(report):
+    """The passes as one small SVG file: connections in use, those and the waiting, and the limit, all nodes together."""
+    sums = {name: totals(one["series"]["nodes"]) for name, one in report["passes"].items()}
+    top = max(max(one["demand"] + one["limit"]) for one in sums.values()) * 1.05
+    phases, parts, height = report["phases_s"], [], Chart.HEIGHT + 24
+    for index, (name, one) in enumerate(sums.items()):
+        chart = Chart(NAMES[name], sum(phases.values()), top)
+        at = report["passes"][name]["series"]["at"]
+        chart.line(at, one["demand"], "#dc2626", "in use and waiting")
+        chart.line(at, one["limit"], "#0f172a", "limit", dashed=True)
+        chart.line(at, one["open"], "#2563eb", "in use")
+        chart.band(phases["base"], phases["base"] + phases["surge"], "the surge")
+        parts.append(f'<g transform="translate(0 {index * height})"><text class="title" x="{Chart.LEFT}" y="15">Connections of all nodes, '
+                     f'{NAMES[name]}: <tspan fill="#2563eb">in use</tspan>, <tspan fill="#dc2626">with those that wait</tspan>, '
+                     f'limit (dashed)</text><g transform="translate(0 18)">{"".join(chart.parts)}</g></g>')
+    size = f"0 0 {Chart.WIDTH} {height * len(sums)}"
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{size}"><style>{OVERVIEW_STYLE}</style>'
+            f'<rect width="100%" height="100%" fill="#ffffff"/>{"".join(parts)}</svg>\n')
+
+
+def totals(nodes):
+    def total(*keys):
+        return [sum(value or 0 for value in moment) for moment in zip(*(values[key] for values in nodes.values() for key in keys))]
+    return {"open": total("open"), "limit": total("limit"), "demand": total("open", "waiting")}
 
 
 def section(name, one, phases):
