@@ -44,7 +44,7 @@ class HeadroomNodeTest : public ::testing::Test {
     std::filesystem::remove_all(folder_);
   }
 
-  void StartNode(const std::string& controllers) {
+  void StartNode(const std::string& controllers, const std::vector<std::string>& more = {}) {
     const char* const programs = std::getenv("HEADROOM_BIN");
     ASSERT_NE(programs, nullptr) << "run by ctest, or set HEADROOM_BIN to the folder of the programs";
     std::vector<std::string> words = {absl::StrCat(programs, "/headroom-node"),
@@ -59,6 +59,7 @@ class HeadroomNodeTest : public ::testing::Test {
                                       "--zone=east",
                                       "--launch-id=launch-7",
                                       "--state-file=" + state_file()};
+    words.insert(words.end(), more.begin(), more.end());
     std::vector<char*> argv;
     for (std::string& word : words) argv.push_back(word.data());
     argv.push_back(nullptr);
@@ -139,6 +140,15 @@ TEST_F(HeadroomNodeTest, FromARejectionToTheRaisedLimitAndAnOrderlyEnd) {
   EXPECT_EQ(EndNode(), 0);
   EXPECT_TRUE(controller.Await([](const Arrival& a) { return a.report.has_goodbye(); }));
   EXPECT_TRUE(absl::StrContains(StateText(), "term_max_seen: 5")) << StateText();
+}
+
+TEST_F(HeadroomNodeTest, IdleConnectionsMakeRoomForThoseThatWait) {
+  FakeController controller;
+  StartNode(controller.address(), {"--shed-idle-min-age=100ms"});
+  ASSERT_TRUE(controller.AwaitCount(2));
+  Come(controller.Arrivals()[0].report.hello().address(), 12);
+  EXPECT_TRUE(
+      controller.Await([](const Arrival& a) { return a.report.node().connections().closed_idle_count() >= 4; }));
 }
 
 TEST_F(HeadroomNodeTest, ServesAndEndsWithoutAnyControllerToBeFound) {
