@@ -273,7 +273,7 @@ TEST_F(ConnectionsTest, TheDeviceModelDelaysWithoutHoldingAThread) {
 }
 
 TEST_F(ConnectionsTest, ADrainEndsKeepAliveAndIdleConnectionsButFailsNoRequest) {
-  options_.device.latency = absl::Milliseconds(100);
+  options_.device.latency = absl::Seconds(1);
   Start();
   Fill(1);
   TestClient busy(server_->port());
@@ -296,7 +296,7 @@ TEST_F(ConnectionsTest, ADrainEndsKeepAliveAndIdleConnectionsButFailsNoRequest) 
 }
 
 TEST_F(ConnectionsTest, AStopFinishesWhatIsInFlight) {
-  options_.device.latency = absl::Milliseconds(300);
+  options_.device.latency = absl::Seconds(1);
   Start();
   TestClient busy(server_->port()), idle(server_->port());
   ASSERT_TRUE(busy.Send(kGet));
