@@ -29,7 +29,7 @@ demo: build ## Replay the outage on real processes: without Headroom, then with 
 
 test: configure ## Build and run the tests
 	@cmake --build $(BUILD)
-	@ctest --test-dir $(BUILD) --output-on-failure --no-tests=error -j $(JOBS) -LE bench
+	@ctest --test-dir $(BUILD) --output-on-failure --no-tests=error -j $(JOBS) -LE bench --output-junit tests.xml
 
 test-asan: ## The unit tests under address and undefined-behaviour sanitizers
 	@$(MAKE) --no-print-directory PRESET=asan deps
