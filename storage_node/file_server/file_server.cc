@@ -74,6 +74,9 @@ void RunLoop(asio::io_context& context) {
 struct Worker {
   asio::io_context context{1};
   asio::executor_work_guard<Executor> guard{context.get_executor()};
+  // Opens nothing, but makes the context take its own descriptors now: the first connection may come when there are
+  // none.
+  Socket first{context.get_executor()};
 };
 
 }  // namespace
