@@ -49,7 +49,7 @@ bool Fleet::On(absl::Time at, const MachinesListed& event, const Policy&) {
   // made.
   for (auto it = nodes_.begin(); it != nodes_.end();) {
     Node& node = it->second;
-    if (was_listed[it->first] && node.listed_at > began_at) node.listed = true;
+    if (was_listed[it->first] && node.listed_at >= began_at) node.listed = true;
     const bool vanished = was_listed[it->first] && !node.listed && !node.connected && !node.hypothetical;
     if (vanished && node.IsComing() && !node.launch_failed && node.launched_at != absl::InfinitePast()) {
       LaunchFailed(at, "the machine vanished before it served");

@@ -112,7 +112,7 @@ TEST(Drain, AServerThatRestartsDoesNotKeepADrainingNodeFromComingBack) {
   world.nodes["node-5"].draining = true;
   world.core.Observe(world.now, NodeLeft{"node-4", world.nodes["node-4"].boot, NodeLeft::How::kRestarting});
   world.nodes["node-4"].silent = true;
-  world.Run(absl::Seconds(3), Spread(world, 680));
+  world.Run(absl::Seconds(3), Spread(world, 900));
   EXPECT_EQ(NodeOf(world, "node-4").state, NodeState::kRestarting);
   EXPECT_EQ(NodeOf(world, "node-5").state, NodeState::kServing);
 }
