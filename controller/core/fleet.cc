@@ -235,6 +235,9 @@ bool Fleet::On(absl::Time, const DrainRequested& event, const Policy&) {
 
 bool Fleet::On(absl::Time at, const PolicyChanged& event, const Policy& policy) {
   if (policy.mode == Mode::kDryRun && event.policy.mode == Mode::kLive) LeaveDryRun(at, event.policy);
+  const absl::Duration window = event.policy.limits.peak_window;
+  if (window == policy.limits.peak_window) return false;
+  for (const auto& [id, node] : nodes_) node.open_peak = node.open_peak.Resized(at, policy.limits.peak_window, window);
   return false;
 }
 

@@ -118,7 +118,8 @@ constexpr Row kRows[] = {
     {ReasonCode::kGuardAboveMax, "guard_above_max",
      "There are {nodes} nodes, more than the policy's maximum of {max}: held, none is removed for that alone."},
     {ReasonCode::kGuardJournal, "guard_journal", "No shrinking while the journal fails: {error}"},
-    {ReasonCode::kGuardWarm, "guard_warm", "No shrinking for another {remaining}: the controller has just begun."},
+    {ReasonCode::kGuardWarm, "guard_warm",
+     "No shrinking for another {remaining}: it has not been watched for long enough without a gap."},
     {ReasonCode::kGuardLost, "guard_lost",
      "No shrinking, and no replacing: {lost} of {nodes} nodes are lost at once, which says more of the reports than of "
      "the nodes."},
