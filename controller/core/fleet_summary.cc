@@ -28,7 +28,7 @@ void CountState(const Node& node, FleetSummary& summary) {
       ++summary.drained;
       break;
     case NodeState::kTerminating:
-      ++summary.terminating;
+      if (!node.shadow_gone) ++summary.terminating;
       break;
     case NodeState::kLost:
       ++summary.lost;
@@ -38,6 +38,7 @@ void CountState(const Node& node, FleetSummary& summary) {
   if (node.drained_by_operator) ++summary.drained_by_operator;
   if (node.returning) ++summary.returning;
   if (node.CanReturn()) ++summary.returnable;
+  if (node.IsLeaving() && (node.drained_by_operator || node.found_draining)) ++summary.kept;
   if (node.CountsAsCapacity()) ++summary.effective;
   if (node.IsAbsent()) ++summary.absent;
   if (node.launch_failed && node.IsComing()) ++summary.stuck;
@@ -78,6 +79,7 @@ void Summarizer::Add(const Node& node) {
   summary_.newest_at = std::max(summary_.newest_at, node.state_since);
   if (node.state == NodeState::kDraining) return;
   AddLoad(node, summary_);
+  ++summary_.carrying;
   if (now_ - node.last_report_at <= silent_after_) ++summary_.fresh;
   if (node.behind.is_stale) ++summary_.stale;
   if (node.ConfiguredCount() > 0) configured_.push_back(node.ConfiguredCount());

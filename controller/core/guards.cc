@@ -114,8 +114,7 @@ Bound Step(const GuardInput& in, int) {
 }
 
 Bound RemoveStep(const GuardInput& in, int) {
-  const int leaving = in.summary.draining + in.summary.drained + in.summary.terminating;
-  const int may_go = std::max(0, in.policy.nodes.remove_count_max - leaving);
+  const int may_go = std::max(0, in.policy.nodes.remove_count_max - in.summary.Leaving());
   return AtLeast(in.summary.effective - may_go,
                  MakeReason(ReasonCode::kGuardRemoveStep, in.policy.nodes.remove_count_max));
 }

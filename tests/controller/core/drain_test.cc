@@ -130,5 +130,31 @@ TEST(Drain, ASilentDrainingNodeIsNotTakenForAnEmptyOne) {
   EXPECT_EQ(world.ActionsOf("terminate")[0].reason.code, ReasonCode::kTerminateDeadline);
 }
 
+TEST(Drain, ANodeThatAnOperatorKeepsDrainedDoesNotEndAllShrinking) {
+  World world = FiveNodes();
+  world.core.Observe(world.now, DrainRequested{"node-5", true, "a long repair", "op"});
+  world.Run(absl::Minutes(20), Spread(world, 100));
+  EXPECT_EQ(world.Last().effective_count, 3);
+  EXPECT_TRUE(world.nodes.contains("node-5"));
+}
+
+TEST(Drain, NoSecondZoneLosesNodesWhileTheProviderStillTerminatesOne) {
+  Policy policy = LivePolicy();
+  policy.nodes.remove_count_max = 2;
+  policy.nodes.min = 1;
+  World world(policy);
+  for (const char* id : {"a-1", "a-2", "b-1", "b-2"}) {
+    World::FakeNode node;
+    node.zone = id[0];
+    world.AddNode(id, node);
+  }
+  world.Run(absl::Seconds(5), Spread(world, 520));
+  world.core.Observe(world.now, ActionStarted{{"terminate", 1, "a-1", {}, TerminateNode{}}});
+  world.nodes["a-1"].silent = true;
+  world.Run(absl::Seconds(150), Spread(world, 100));
+  ASSERT_EQ(NodeOf(world, "a-1").state, NodeState::kTerminating);
+  for (const Action& drain : world.ActionsOf("drain")) EXPECT_EQ(drain.node, "a-2");
+}
+
 }  // namespace
 }  // namespace headroom
