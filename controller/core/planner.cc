@@ -4,6 +4,8 @@
 #include <map>
 #include <set>
 
+#include "controller/core/guards.h"
+
 namespace headroom {
 namespace {
 
@@ -144,12 +146,14 @@ bool MayFinish(const Node& node) {
 
 // Drained nodes are terminated, except those that an operator wants empty but there; a drain past its deadline too.
 void Finish(const State& state, const Policy& policy, const NodePlan& plan, std::vector<Action>& actions) {
+  const bool held = HeldDown(state, plan.now);
   for (const auto& [id, node] : state.fleet.nodes()) {
     if (!MayFinish(node) || TerminateInFlight(state, id)) continue;
     if (plan.now < node.terminates_failed.next_at()) continue;
     if (IsCancelled(id, actions)) continue;  // what this very tick takes back must not be finished by it too
     const bool overdue = node.state == NodeState::kDraining && plan.now - node.state_since > policy.nodes.drain_timeout;
     const bool stuck = node.launch_failed && node.IsComing() && node.listed && !node.connected;
+    if (held && !node.launch_failed) continue;  // a machine that never served is no removal
     if (node.state == NodeState::kDrained) {
       actions.push_back(Make(state, id, MakeReason(ReasonCode::kTerminateDrained, id), TerminateNode{}));
     } else if (overdue) {

@@ -156,5 +156,18 @@ TEST(Drain, NoSecondZoneLosesNodesWhileTheProviderStillTerminatesOne) {
   for (const Action& drain : world.ActionsOf("drain")) EXPECT_EQ(drain.node, "a-2");
 }
 
+TEST(Drain, AHoldOnShrinkingKeepsADrainedNodeUntilItEnds) {
+  World world = FiveNodes();
+  world.core.Observe(world.now, HoldChanged{HoldDirection::kDown, world.now + absl::Minutes(20), "wrong drain", "op"});
+  world.core.Observe(world.now, ActionStarted{{"drain", 1, "node-5", {}, DrainNode{}}});
+  world.nodes["node-5"].draining = true;
+  world.nodes["node-5"].open = 0;
+  world.Run(absl::Minutes(19), Spread(world, 500));
+  EXPECT_TRUE(world.ActionsOf("terminate").empty());
+  EXPECT_TRUE(world.nodes.contains("node-5"));
+  world.Run(absl::Minutes(2), Spread(world, 500));
+  EXPECT_FALSE(world.nodes.contains("node-5"));
+}
+
 }  // namespace
 }  // namespace headroom
