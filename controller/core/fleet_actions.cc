@@ -36,7 +36,7 @@ bool Fleet::On(absl::Time at, const MachinesListed& event, const Policy&) {
   std::map<NodeId, bool> was_listed;
   for (const auto& [id, node] : nodes_) was_listed[id] = std::exchange(node.listed, false);
   for (const Machine& machine : event.machines) {
-    if (nodes_.size() >= kNodesMax && Find(machine.node) == nullptr) continue;
+    if (!HasRoomFor(machine.node, at)) continue;
     Node& node = Adopt(machine.node, machine.launch_id, at);
     node.listed = true;
     node.listed_at = at;

@@ -77,7 +77,6 @@ constexpr Row kRows[] = {
     {ReasonCode::kLimitBudget, "limit_budget",
      "{node}: wants {wanted} connections and gets {granted}, its share of the budget of {budget}."},
     {ReasonCode::kLimitRenewed, "limit_renewed", "{node}: the lease on its limit of {limit} is renewed."},
-    {ReasonCode::kLimitAdopted, "limit_adopted", "{node}: the limit of {limit} that was found there is adopted."},
     {ReasonCode::kShedRebalance, "shed_rebalance",
      "{node}: {count} idle connections are shed, as it holds {open} where a fair share is {fair_share}, so that newer "
      "nodes get traffic."},
@@ -151,6 +150,7 @@ constexpr Row kRows[] = {
      "The floors of the nodes add up to {floors} connections, more than the budget of {budget}."},
     {ReasonCode::kAlarmCeiling, "alarm_ceiling",
      "{node}: demand presses on the {ceiling_name} ceiling of {ceiling} connections."},
+    {ReasonCode::kAlarmFleetFull, "alarm_fleet_full", "{node} is refused: {max} nodes are known already."},
     // Diagnosis.
     {ReasonCode::kDiagnosisNone, "diagnosis_none",
      "Nothing is wrong[: {taken%} of {limit} connection slots are taken][, {errors%} of the answers are server "
