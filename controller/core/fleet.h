@@ -144,6 +144,11 @@ struct Node {
   Retries terminates_failed;
   CounterWindow counters;
 
+  // What its reporter can do, as load.proto names it. One that tells nothing can do all.
+  bool Can(absl::string_view capability) const {
+    const auto& all = hello.capabilities;
+    return all.empty() || std::find(all.begin(), all.end(), capability) != all.end();
+  }
   bool IsLeaving() const { return state == NodeState::kDraining || state == NodeState::kDrained; }
   // It leaves, and Headroom may take it back.
   bool CanReturn() const { return IsLeaving() && !drained_by_operator && !shadow_gone; }

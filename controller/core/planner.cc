@@ -80,7 +80,7 @@ std::vector<const Node*> Victims(const State& state) {
   std::vector<const Node*> victims;
   if (zones_leaving.size() > 1) return victims;
   for (const auto& [id, node] : state.fleet.nodes()) {
-    if (node.state != NodeState::kServing || node.pinned) continue;
+    if (node.state != NodeState::kServing || node.pinned || !node.Can("drain")) continue;
     if (!zones_leaving.empty() && !zones_leaving.contains(node.zone)) continue;
     victims.push_back(&node);
   }

@@ -169,5 +169,17 @@ TEST(Drain, AHoldOnShrinkingKeepsADrainedNodeUntilItEnds) {
   EXPECT_FALSE(world.nodes.contains("node-5"));
 }
 
+TEST(Drain, AServerThatCannotDrainIsNoVictim) {
+  World world(LivePolicy());
+  for (const char* id : {"node-1", "node-2", "node-3", "node-4", "node-5"}) {
+    World::FakeNode node;
+    if (id != std::string("node-4")) node.capabilities = {"limit", "idle_timeout"};
+    world.AddNode(id, node);
+  }
+  world.Run(absl::Minutes(10), Spread(world, 250));
+  ASSERT_EQ(world.ActionsOf("drain").size(), 1u);
+  EXPECT_EQ(world.ActionsOf("drain")[0].node, "node-4");
+}
+
 }  // namespace
 }  // namespace headroom

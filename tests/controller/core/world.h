@@ -22,6 +22,7 @@ class World {
     absl::Duration latency = absl::Milliseconds(20);
     bool silent = false, draining = false;
     std::string zone;
+    std::vector<std::string> capabilities;
     std::string boot = "boot-1";
     NodeReport report;
   };
@@ -41,6 +42,7 @@ class World {
     hello.configured_count_max = hello.limits.connection_count_max = 200;
     hello.configured_idle_timeout = absl::Seconds(30);
     hello.zone = node.zone;
+    hello.capabilities = node.capabilities;
     hello.address = id + ":1";
     const auto launch = launched.find(id);
     if (launch != launched.end()) hello.launch_id = launch->second;
