@@ -34,7 +34,6 @@ void CountState(const Node& node, FleetSummary& summary) {
       ++summary.lost;
       break;
   }
-  if (node.hypothetical) ++summary.hypothetical;
   if (node.drained_by_operator) ++summary.drained_by_operator;
   if (node.returning) ++summary.returning;
   if (node.CanReturn()) ++summary.returnable;
@@ -50,13 +49,9 @@ void AddLoad(const Node& node, FleetSummary& summary) {
   summary.active += node.report.active_count;
   summary.waiting += node.WaitingCount();
   summary.limit += node.LimitCount();
-  summary.configured += node.ConfiguredCount();
   summary.completed += rates.completed;
   summary.errors += rates.errors;
-  summary.errors_slots_free += rates.errors_slots_free;
   summary.rejected += rates.rejected;
-  summary.accepted += rates.accepted;
-  summary.overflows += rates.overflows.value_or(0);
   summary.sent_bytes += rates.sent_bytes;
   summary.received_bytes += rates.received_bytes;
   const int64_t limit = node.LimitCount();

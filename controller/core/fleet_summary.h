@@ -17,7 +17,7 @@ namespace headroom {
 struct FleetSummary {
   int serving = 0, launching = 0, joining = 0, draining = 0, drained = 0, restarting = 0, lost = 0;
   int terminating = 0;  // really
-  int hypothetical = 0, drained_by_operator = 0, returning = 0;
+  int drained_by_operator = 0, returning = 0;
   int returnable = 0;  // leaving, and Headroom may take them back
   int stuck = 0;       // launched, and not serving within the launch timeout
   int absent = 0;      // machines that the provider lists, and that carry nothing that we know of
@@ -28,10 +28,10 @@ struct FleetSummary {
   int stale = 0;       // serving nodes whose slots are in balancers of which none speaks
   int at_limit = 0;    // serving nodes whose open + waiting reach their limit
   absl::Time newest_at = absl::InfinitePast();  // the last time that a node that carries load changed its state
-  int64_t open = 0, active = 0, waiting = 0, limit = 0, configured = 0;
+  int64_t open = 0, active = 0, waiting = 0, limit = 0;
   // Demand of serving AND draining nodes: what the fleet would carry without the leaving ones.
   int64_t demand = 0;
-  double completed = 0, errors = 0, errors_slots_free = 0, rejected = 0, accepted = 0, overflows = 0;
+  double completed = 0, errors = 0, rejected = 0;
   double sent_bytes = 0, received_bytes = 0;
   LatencyHistogram latency;  // of the last seconds
   // The usual number of connections of one node: the median of the configured limits; 0: unknown.
