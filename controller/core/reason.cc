@@ -159,7 +159,7 @@ constexpr Row kRows[] = {
      "Something is wrong, but no cause stands out: [{taken%} of the connection slots are taken, ]{rejected} "
      "connections "
      "a second are rejected[, {errors%} of the answers are server errors][, p50 is {p50_ratio}x its usual][; the "
-     "likeliest cause is {likeliest}, with {score%} of what would prove it]."},
+     "likeliest cause is {likeliest}, with {score%} of what would prove it][; {down} of {nodes} nodes are down]."},
     {ReasonCode::kDiagnosisSurge, "diagnosis_surge",
      "[Connection limits are exhausted by a surge: {at_limit} of {nodes} nodes are at their limit|A surge presses "
      "on the connection limits of {nodes} nodes], {open} of {limit} connections are taken and {waiting} more "
