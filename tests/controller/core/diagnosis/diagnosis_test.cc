@@ -199,5 +199,17 @@ TEST(Diagnosis, NodesThatAreDownAreSaidToBe) {
   }
 }
 
+TEST(Diagnosis, ACauseThatIsOverIsNotNamedForWhatIsWrongNow) {
+  GeneratedCluster cluster({.nodes = 5}, 1);
+  PlayFor(cluster, 60, Everyday);
+  const auto surge = PlayFor(cluster, 30, [](int, int, NodeWeather& w) { Scale(w, 2.5); });
+  ASSERT_GT(surge.count(Cause::kSurge), 0u);
+  const Week one_is_dead = [](int, int i, NodeWeather& w) { w.reports = i != 0; };
+  PlayFor(cluster, 60, one_is_dead);
+  const auto said = PlayFor(cluster, 10, one_is_dead);
+  EXPECT_EQ(said.count(Cause::kSurge), 0u);
+  EXPECT_GT(said.count(Cause::kCannotTell), 0u);
+}
+
 }  // namespace
 }  // namespace headroom
