@@ -123,9 +123,9 @@ TEST(Drain, ASilentDrainingNodeIsNotTakenForAnEmptyOne) {
   world.core.Observe(world.now, ActionStarted{{"drain", 1, "node-5", {}, DrainNode{}}});
   world.core.Observe(world.now, NodeLeft{"node-5", world.nodes["node-5"].boot, NodeLeft::How::kLost});
   world.nodes["node-5"].silent = world.nodes["node-5"].draining = true;
-  world.Run(absl::Minutes(9), Spread(world, 500));
+  world.Run(absl::Minutes(9), Spread(world, 400));
   EXPECT_EQ(NodeOf(world, "node-5").state, NodeState::kDraining);
-  world.Run(absl::Minutes(2), Spread(world, 500));
+  world.Run(absl::Minutes(2), Spread(world, 400));
   ASSERT_EQ(world.ActionsOf("terminate").size(), 1u);
   EXPECT_EQ(world.ActionsOf("terminate")[0].reason.code, ReasonCode::kTerminateDeadline);
 }
