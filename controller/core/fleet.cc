@@ -10,6 +10,7 @@ namespace headroom {
 namespace {
 
 constexpr absl::Duration kActivePeakWindow = absl::Minutes(10);
+constexpr absl::Duration kGoodputStretch = absl::Seconds(5);
 constexpr size_t kLeadTimesMax = 20;
 
 bool IsBusy(const Node& node) {
@@ -108,6 +109,7 @@ bool Fleet::On(absl::Time at, const NodeJoined& event, const Policy&) {
     UncountLatency(node);
     node.counters.Clear();
     node.rates = {};
+    node.latency = {};
     node.demand_slope = {};
     node.report = {};
     node.report.limits = event.hello.limits;
@@ -136,17 +138,19 @@ bool Fleet::On(absl::Time at, const NodeReported& event, const Policy& policy) {
   node.last_report_at = at;
   if (report.ceiling_fd_count.has_value()) node.hello.fd_count_max = report.ceiling_fd_count;
   if (report.ceiling_memory_count.has_value()) node.hello.memory_count_max = report.ceiling_memory_count;
-  return TakeLoad(node, at, policy) || report.urgency != Urgency::kNone;
+  return TakeLoad(node, report.counters, at, policy) || report.urgency != Urgency::kNone;
 }
 
 // The load of a new report: rates, peaks, and what the server says of its own life. True when something turned.
-bool Fleet::TakeLoad(Node& node, absl::Time at, const Policy& policy) {
+bool Fleet::TakeLoad(Node& node, const NodeCounters& counters, absl::Time at, const Policy& policy) {
   const bool waited = node.WaitingCount() > 0;
   UncountLatency(node);
-  node.counters.Add(node.report.counters);
+  node.counters.Add(counters);
   node.rates = node.counters.Rates(absl::Seconds(1));
-  node.latency_p50 = node.rates.latency.Quantile(0.5);
-  node.latency_p99 = node.rates.latency.Quantile(0.99);
+  node.latency = node.counters.LatencyOver(absl::Seconds(1));
+  node.goodput = node.counters.GoodputOver(kGoodputStretch);
+  node.latency_p50 = node.latency.Quantile(0.5);
+  node.latency_p99 = node.latency.Quantile(0.99);
   node.largest_client_count = node.report.top_clients.empty() ? 0 : node.report.top_clients.front().open_count;
   node.baseline.Add(node.latency_p50, !IsBusy(node));
   node.work.Add(static_cast<double>(node.report.active_count), node.rates.completed);
@@ -188,14 +192,14 @@ void Fleet::FollowServer(Node& node, absl::Time at) {
 }
 
 void Fleet::UncountLatency(Node& node) {
-  if (std::exchange(node.latency_counted, false)) latency_ -= node.rates.latency;
+  if (std::exchange(node.latency_counted, false)) latency_ -= node.latency;
 }
 
 void Fleet::CountLatency(Node& node) {
   const bool belongs = node.Carries() && node.state != NodeState::kDraining;
   if (belongs == node.latency_counted) return;
   if (!belongs) return UncountLatency(node);
-  latency_ += node.rates.latency;
+  latency_ += node.latency;
   node.latency_counted = true;
 }
 

@@ -24,6 +24,7 @@ void AddTo(BalancerView& view, const BalancerWord& word) {
   view.session_count += word.session_count;
   view.queue_count += word.queue_count;
   view.limit_count += word.limit_count;
+  view.told_at = std::max(view.told_at, word.told_at);
   if (word.holds_slots) view.configured_count += word.configured_count;
 }
 
@@ -31,7 +32,8 @@ void GrowStale(Balancer& balancer, absl::Time at) {
   for (auto& [id, word] : balancer.words) word.stale_since = std::min(word.stale_since, at);
 }
 
-void Take(BalancerWord& word, const BalancedServer& server, SlotPlace place) {
+void Take(BalancerWord& word, const BalancedServer& server, SlotPlace place, absl::Time at) {
+  word.told_at = at;
   word.holds_slots = place == SlotPlace::kBalancer && server.session_count_max > 0;
   word.session_count = server.session_count;
   word.queue_count = server.queue_count;
@@ -56,7 +58,7 @@ bool Fleet::On(absl::Time at, const BalancerReported& event, const Policy&) {
   // A server that is not in the list may be on its way back into a balancer that restarted.
   GrowStale(balancer, at);
   for (const BalancedServer& server : event.report.servers) {
-    if (nodes_.contains(server.node)) Take(balancer.words[server.node], server, event.report.slot_place);
+    if (nodes_.contains(server.node)) Take(balancer.words[server.node], server, event.report.slot_place, at);
   }
   GatherBalancerViews(at);
   return std::any_of(event.report.servers.begin(), event.report.servers.end(),

@@ -92,10 +92,10 @@ Bound Cooldown(const GuardInput& in, int) {
 // Would the smaller fleet want to grow again at once? Then do not shrink to it: a tenth of slack.
 Bound Projection(const GuardInput& in, int desired) {
   constexpr double kSlack = 1.1;
-  const int enough = static_cast<int>(std::ceil(in.wanted_exact * kSlack));
+  const int enough = static_cast<int>(std::ceil(in.counted * kSlack));
   const int at_least = std::min(enough, in.summary.effective);
   const double target = in.policy.connections.target_ratio;
-  const double position = in.wanted_exact * target / std::max(1, desired);
+  const double position = in.counted * target / std::max(1, desired);
   return AtLeast(at_least, MakeReason(ReasonCode::kGuardProjection, desired, position, target));
 }
 

@@ -161,7 +161,8 @@ void Finish(const State& state, const Policy& policy, const NodePlan& plan, std:
           Make(state, id, MakeReason(ReasonCode::kTerminateDeadline, id, node.OpenCount(), policy.nodes.drain_timeout),
                TerminateNode{}));
     } else if (stuck) {
-      actions.push_back(Make(state, id, MakeReason(ReasonCode::kTerminateGone, id), TerminateNode{}));
+      actions.push_back(
+          Make(state, id, MakeReason(ReasonCode::kTerminateGone, id, policy.nodes.launch_timeout), TerminateNode{}));
     }
   }
 }

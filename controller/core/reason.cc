@@ -66,7 +66,8 @@ constexpr Row kRows[] = {
     {ReasonCode::kLimitVeto, "limit_veto",
      "{node}: demand {demand} calls for a higher limit, but the node is unhealthy: {veto} is {value}, at most {bound} "
      "is healthy."},
-    {ReasonCode::kLimitCut, "limit_cut", "{node}: limit cut from {limit} to {new_limit}: full and unhealthy ({veto})."},
+    {ReasonCode::kLimitCut, "limit_cut",
+     "{node}: limit cut from {limit} to {new_limit}: more than half full and unhealthy ({veto})."},
     {ReasonCode::kLimitRestore, "limit_restore",
      "{node}: healthy again; limit on its way back up, from {limit} to {new_limit}."},
     {ReasonCode::kLimitDecay, "limit_decay",
@@ -86,7 +87,8 @@ constexpr Row kRows[] = {
     {ReasonCode::kSignalThroughput, "signal_throughput",
      "Throughput: {bytes#} a second at {bytes_per_node#} a node needs {nodes} nodes."},
     {ReasonCode::kSignalLatency, "signal_latency",
-     "Latency: p99 of {p99} against an objective of {objective} needs {nodes} nodes."},
+     "Latency: p99 of {p99} against an objective of {objective} calls for {nodes} nodes: one more, one fewer or the "
+     "same."},
     {ReasonCode::kSignalUnknown, "signal_unknown",
      "{signal}: cannot tell, only {fresh} of {serving} serving nodes have reported lately."},
     {ReasonCode::kSignalNoNodes, "signal_no_nodes", "{signal}: cannot tell, no node serves."},
@@ -103,7 +105,9 @@ constexpr Row kRows[] = {
      "No shrinking below {nodes} nodes, which were wanted within the last {window}."},
     {ReasonCode::kGuardCooldown, "guard_cooldown", "No shrinking for another {remaining} after the last change."},
     {ReasonCode::kGuardProjection, "guard_projection",
-     "No shrinking to {nodes} nodes: they would be filled to {position%}, above the target of {target%}."},
+     "No shrinking to {nodes} nodes: they would be filled to {position%}, and with a tenth of slack that is above the "
+     "target of "
+     "{target%}."},
     {ReasonCode::kGuardStep, "guard_step", "At most {nodes} nodes in one step; the next step in {lead_time}."},
     {ReasonCode::kGuardRemoveStep, "guard_remove_step", "At most {nodes} nodes are removed at once."},
     {ReasonCode::kGuardRestarting, "guard_restarting",
@@ -133,7 +137,8 @@ constexpr Row kRows[] = {
     {ReasonCode::kTerminateDrained, "terminate_drained", "{node} is empty and is terminated."},
     {ReasonCode::kTerminateDeadline, "terminate_deadline",
      "{node} still has {open} connections after draining for {timeout} and is terminated."},
-    {ReasonCode::kTerminateGone, "terminate_gone", "{node} is gone; its machine is terminated."},
+    {ReasonCode::kTerminateGone, "terminate_gone",
+     "{node} has not served within {timeout} of its launch; its machine is terminated."},
     {ReasonCode::kListDue, "list_due", "It is time to look at the provider's machines again."},
     {ReasonCode::kServersChanged, "servers_changed",
      "The balancers are told of {servers} servers, {draining} of them draining."},

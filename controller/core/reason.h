@@ -152,6 +152,9 @@ struct Reason {
 };
 
 // MakeReason(ReasonCode::kLimitDemand, node, demand, before, after): numbers become double, strings stay.
+inline ReasonArgument ToArgument(const ReasonArgument& value) {
+  return value;
+}
 inline ReasonArgument ToArgument(double value) {
   return value;
 }

@@ -64,7 +64,7 @@ struct Totals {
 };
 
 void Totals::AddGauges(const Node& node) {
-  const NodeReport& report = node.report;
+  const NodeGauges& report = node.report;
   const auto node_open = static_cast<double>(node.OpenCount());
   const auto node_demand = static_cast<double>(node.DemandCount());
   demand.Add(node_demand);
