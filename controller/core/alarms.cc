@@ -5,6 +5,8 @@
 namespace headroom {
 namespace {
 
+constexpr absl::Duration kRefusedFor = absl::Minutes(10);  // an alarm of what was refused stands for so long
+
 void AtMax(const AlarmInput& in, std::vector<Reason>& alarms) {
   const Bounds bounds = EffectiveBounds(in.state, in.policy, in.now);
   if (in.wanted > bounds.max) alarms.push_back(MakeReason(ReasonCode::kAlarmAtMax, bounds.max, in.wanted));
@@ -48,6 +50,8 @@ void RaiseAlarms(const AlarmInput& in, std::vector<Reason>& alarms) {
   LongUnknown(in, alarms);
   if (!in.state.journal_error.empty()) alarms.push_back(MakeReason(ReasonCode::kAlarmJournal, in.state.journal_error));
   const Fleet& fleet = in.state.fleet;
+  if (in.now - fleet.refused_at() < kRefusedFor)
+    alarms.push_back(MakeReason(ReasonCode::kAlarmFleetFull, fleet.refused_node(), Fleet::kNodesMax));
   if (!fleet.provider_error().empty()) {
     alarms.push_back(MakeReason(ReasonCode::kAlarmProvider, fleet.provider_operation(), fleet.provider_error()));
   }

@@ -55,6 +55,22 @@ void RememberHold(State& state, absl::Time at, const HoldChanged& hold) {
   if (state.holds.size() < kHoldsMax) state.holds.push_back(hold);
 }
 
+absl::Time CooldownOf(absl::Time grown_at, double ratio, const NodePolicy& policy) {
+  return grown_at + policy.cooldown * std::clamp(ratio, 0.1, 1.0);
+}
+
+// Fills the stabilisation window. What was wanted while a signal was unknown, or nobody ticked, is not in it: after a
+// gap it vouches for nothing until it is full again.
+void RememberWanted(ScaleMemory& scale, const Decision& decision, const Policy& policy, int wanted) {
+  const absl::Time now = decision.at;
+  const absl::Duration gap_max = std::max(policy.nodes.stabilization / WindowedMax::kBuckets, 3 * policy.control.tick);
+  if (scale.began_at == absl::InfinitePast() || now - scale.filled_at > gap_max) scale.began_at = now;
+  const bool known = std::all_of(decision.demands.begin(), decision.demands.end(),
+                                 [](const Demand& demand) { return demand.node_count.has_value(); });
+  if (known) scale.filled_at = now;
+  scale.wanted.Add(now, policy.nodes.stabilization, wanted);
+}
+
 // What the number of nodes remembers of this tick's answer.
 void RememberScale(State& state, const FleetSummary& summary, const Decision& decision, const Policy& policy) {
   ScaleMemory& scale = state.scale;
@@ -65,13 +81,17 @@ void RememberScale(State& state, const FleetSummary& summary, const Decision& de
   const bool shrinks = std::any_of(decision.actions.begin(), decision.actions.end(),
                                    [](const Action& action) { return std::holds_alternative<DrainNode>(action.body); });
   if (grows) {
+    const double ratio =
+        static_cast<double>(decision.desired_count - summary.effective) / std::max(1, summary.effective);
     if (now - scale.step_began_at >= state.fleet.learned_lead_time().value_or(policy.nodes.lead_time)) {
       scale.step_began_at = now;
       scale.step_base = summary.effective;
     }
-    scale.grown_at = now;
-    scale.grown_ratio =
-        static_cast<double>(decision.desired_count - summary.effective) / std::max(1, summary.effective);
+    // A small step after a large one does not end the wait for the large one.
+    if (CooldownOf(now, ratio, policy.nodes) >= GrowthCoolsUntil(scale, policy.nodes)) {
+      scale.grown_at = now;
+      scale.grown_ratio = ratio;
+    }
   }
   if (shrinks) scale.shrunk_at = now;
 }
@@ -93,6 +113,10 @@ void Append(std::vector<Action>& to, std::vector<Action> from) {
 
 }  // namespace
 
+absl::Time GrowthCoolsUntil(const ScaleMemory& scale, const NodePolicy& policy) {
+  return CooldownOf(scale.grown_at, scale.grown_ratio, policy);
+}
+
 Autoscaler Autoscaler::Load(Policy policy, State state) {
   Autoscaler loaded(std::move(policy));
   loaded.state_ = std::move(state);
@@ -101,7 +125,12 @@ Autoscaler Autoscaler::Load(Policy policy, State state) {
 
 void Autoscaler::Observe(absl::Time at, const Event& event) {
   const bool urgent = state_.fleet.Apply(at, event, policy_);
-  if (const auto* policy = std::get_if<PolicyChanged>(&event)) policy_ = policy->policy;
+  if (const auto* changed = std::get_if<PolicyChanged>(&event)) {
+    const absl::Duration window = changed->policy.nodes.stabilization;
+    if (window != policy_.nodes.stabilization)
+      state_.scale.wanted = state_.scale.wanted.Resized(at, policy_.nodes.stabilization, window);
+    policy_ = changed->policy;
+  }
   if (const auto* hold = std::get_if<HoldChanged>(&event)) RememberHold(state_, at, *hold);
   if (const auto* set = std::get_if<OverrideSet>(&event)) state_.override_set = *set;
   if (const auto* term = std::get_if<TermChanged>(&event)) state_.term = std::max(state_.term, term->term);
@@ -122,7 +151,6 @@ Decision Autoscaler::Tick(absl::Time now) {
   HR_CHECK(now >= state_.last_tick_at);
   state_.last_tick_at = now;
   state_.urgent_at = absl::InfiniteFuture();
-  if (state_.scale.began_at == absl::InfinitePast()) state_.scale.began_at = now;
   Summarizer sums(policy_, now);
   Survey survey(policy_, state_.diagnosis.series, now);
   LimitPlanner limit_planner(state_, policy_, now);
@@ -149,7 +177,7 @@ Decision Autoscaler::Tick(absl::Time now) {
   GuardInput guards{state_, summary, policy_, decision.demands, decision.diagnosis, now};
   guards.counted = LargestCount(decision.demands);
   guards.wanted = static_cast<int>(std::ceil(std::min(wanted, 1e6) - 1e-9));
-  if (largest != nullptr) state_.scale.wanted.Add(now, policy_.nodes.stabilization, guards.wanted);
+  if (largest != nullptr) RememberWanted(state_.scale, decision, policy_, guards.wanted);
   decision.desired_count = ApplyGuards(guards, decision.verdicts);
 
   decision.limits = std::move(limits.decisions);

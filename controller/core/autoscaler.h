@@ -17,9 +17,10 @@ namespace headroom {
 
 // What the decisions about the number of nodes remember between ticks.
 struct ScaleMemory {
-  WindowedMax wanted;                          // largest wanted count of the stabilisation window
-  absl::Time began_at = absl::InfinitePast();  // since when the window is being filled
-  absl::Time grown_at = absl::InfinitePast();  // last growth, and how much of the fleet it was
+  WindowedMax wanted;                           // largest wanted count of the stabilisation window
+  absl::Time began_at = absl::InfinitePast();   // since when the window is being filled, without a gap
+  absl::Time filled_at = absl::InfinitePast();  // when all signals were last known
+  absl::Time grown_at = absl::InfinitePast();   // last growth, and how much of the fleet it was
   double grown_ratio = 0;
   absl::Time shrunk_at = absl::InfinitePast();
   absl::Time step_began_at = absl::InfinitePast();  // growth step: base count of the current lead time
@@ -31,6 +32,7 @@ struct ScaleMemory {
   static void Fields(Self& self, Visitor&& visit) {
     visit("wanted", self.wanted);
     visit("began_at", self.began_at);
+    visit("filled_at", self.filled_at);
     visit("grown_at", self.grown_at);
     visit("grown_ratio", self.grown_ratio);
     visit("shrunk_at", self.shrunk_at);
@@ -40,6 +42,9 @@ struct ScaleMemory {
     visit("shed_at", self.shed_at);
   }
 };
+
+// Until when the last growth forbids to shrink: the longer, the more of the fleet it was.
+absl::Time GrowthCoolsUntil(const ScaleMemory& scale, const NodePolicy& policy);
 
 // Everything that outlives a tick. Versioned by its field names (base/fields.h): state written by one release is read
 // by the next and by the one before.

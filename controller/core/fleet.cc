@@ -17,6 +17,15 @@ bool IsBusy(const Node& node) {
   return node.LimitCount() > 0 && 2 * node.DemandCount() > node.LimitCount();
 }
 
+// A lost name that no provider lists: the server was renamed or taken away. What an operator said of it is kept longer.
+bool IsGone(const Node& node, absl::Time now, const Policy& policy) {
+  constexpr absl::Duration kNameKept = absl::Hours(24);
+  if (node.state != NodeState::kLost || node.listed || node.connected) return false;
+  const absl::Duration silent = now - node.last_report_at;
+  const bool bare = node.launch_id.empty() && !node.pinned && !node.drained_by_operator && node.fixed.count == 0;
+  return silent > kNameKept || (node.said_stopping && bare && silent > policy.nodes.restart_grace);
+}
+
 }  // namespace
 
 absl::string_view NodeStateName(NodeState state) {
@@ -78,13 +87,21 @@ Node& Fleet::Adopt(const NodeId& id, const ActionId& launch_id, absl::Time at) {
   return nodes_.emplace(id, std::move(node)).first->second;
 }
 
+bool Fleet::HasRoomFor(const NodeId& id, absl::Time at) {
+  if (nodes_.size() < kNodesMax || Find(id) != nullptr) return true;
+  refused_node_ = id;
+  refused_at_ = at;
+  return false;
+}
+
 bool Fleet::On(absl::Time at, const NodeJoined& event, const Policy&) {
-  if (nodes_.size() >= kNodesMax && Find(event.node) == nullptr) return false;
+  if (!HasRoomFor(event.node, at)) return false;
   Node& node = Adopt(event.node, event.hello.launch_id, at);
   const bool new_boot = node.hello.boot_id != event.hello.boot_id;
   node.hello = event.hello;
   node.variant = VariantOf(event.hello.server_version, event.hello.config_hash);
   node.connected = true;
+  node.said_stopping = false;
   node.last_report_at = at;
   if (!event.hello.zone.empty()) node.zone = event.hello.zone;
   if (new_boot) {
@@ -209,6 +226,7 @@ bool Fleet::On(absl::Time at, const NodeLeft& event, const Policy&) {
   if (found == nodes_.end() || found->second.hello.boot_id != event.boot_id) return false;
   Node& node = found->second;
   node.connected = false;
+  node.said_stopping = event.how == NodeLeft::How::kStopping;
   if (event.how != NodeLeft::How::kLost && node.state == NodeState::kServing) node.Become(NodeState::kRestarting, at);
   return true;
 }
@@ -239,6 +257,9 @@ bool Fleet::On(absl::Time, const DrainRequested& event, const Policy&) {
 
 bool Fleet::On(absl::Time at, const PolicyChanged& event, const Policy& policy) {
   if (policy.mode == Mode::kDryRun && event.policy.mode == Mode::kLive) LeaveDryRun(at, event.policy);
+  const absl::Duration window = event.policy.limits.peak_window;
+  if (window == policy.limits.peak_window) return false;
+  for (const auto& [id, node] : nodes_) node.open_peak = node.open_peak.Resized(at, policy.limits.peak_window, window);
   return false;
 }
 
@@ -280,8 +301,10 @@ void Fleet::Advance(absl::Time now, const Policy& policy, absl::FunctionRef<void
     AgeNode(node, now, policy);
     CountLatency(node);
     AgeLaunch(node, now, policy);
-    if (node.launch_failed && node.IsComing() && !node.connected && !node.listed) {
-      it = Forget(it);  // a machine that is listed is removed by the planner, not forgotten
+    // A machine that is listed is removed by the planner, not forgotten.
+    const bool never_came = node.launch_failed && node.IsComing() && !node.connected && !node.listed;
+    if (never_came || IsGone(node, now, policy)) {
+      it = Forget(it);
       continue;
     }
     see(node);

@@ -110,6 +110,7 @@ struct Node {
   bool returning = false;        // a drain was cancelled, and the node has not said since that it serves
   bool found_draining = false;   // drained by somebody else than Headroom: it may come back, it is not terminated
   bool launch_failed = false;    // it did not serve within the launch timeout
+  bool said_stopping = false;    // its last word was that it stops
   bool hypothetical = false;     // exists only in the dry run's shadow fleet
   bool shadow_gone = false;      // exists, but the dry run would have removed it
   bool latency_counted = false;  // latency is part of Fleet::latency()
@@ -149,6 +150,11 @@ struct Node {
   Retries terminates_failed;
   CounterWindow counters;
 
+  // What its reporter can do, as load.proto names it. One that tells nothing can do all.
+  bool Can(absl::string_view capability) const {
+    const auto& all = hello.capabilities;
+    return all.empty() || std::find(all.begin(), all.end(), capability) != all.end();
+  }
   bool IsLeaving() const { return state == NodeState::kDraining || state == NodeState::kDrained; }
   // It leaves, and Headroom may take it back.
   bool CanReturn() const { return IsLeaving() && !drained_by_operator && !shadow_gone; }
@@ -196,6 +202,7 @@ struct Node {
     visit("pinned", self.pinned);
     visit("drained_by_operator", self.drained_by_operator);
     visit("launch_failed", self.launch_failed);
+    visit("said_stopping", self.said_stopping);
     visit("take_back", self.take_back);
     visit("returning", self.returning);
     visit("found_draining", self.found_draining);
@@ -332,6 +339,9 @@ class Fleet {
   // reports come: adding 10,000 histograms each tick is too slow. A node that changed its state counts from the next
   // report or Advance() on.
   const LatencyHistogram& latency() const { return latency_; }
+  // The last node that was refused because kNodesMax are known already, and when.
+  const NodeId& refused_node() const { return refused_node_; }
+  absl::Time refused_at() const { return refused_at_; }
   // Drops of reports, by reason: for metrics.
   int64_t reports_dropped_old() const { return reports_dropped_old_; }
 
@@ -350,6 +360,8 @@ class Fleet {
     visit("lead_times", self.lead_times_);
     visit("latency", self.latency_.counts);
     visit("reports_dropped_old", self.reports_dropped_old_);
+    visit("refused_node", self.refused_node_);
+    visit("refused_at", self.refused_at_);
   }
 
  private:
@@ -377,6 +389,7 @@ class Fleet {
   Node& Adopt(const NodeId& id, const ActionId& launch_id, absl::Time at);
   void BeginServing(Node& node, absl::Time at);
   void FollowServer(Node& node, absl::Time at);
+  bool HasRoomFor(const NodeId& id, absl::Time at);
   bool TakeLoad(Node& node, const NodeCounters& counters, absl::Time at, const Policy& policy);
   absl::Time ListBeganAt(absl::Time at) const;
   void FinishLaunch(absl::Time at, const Action& action, const ActionFinished& outcome);
@@ -407,6 +420,8 @@ class Fleet {
   std::vector<absl::Duration> lead_times_;  // the last 20
   LatencyHistogram latency_;
   int64_t reports_dropped_old_ = 0;
+  NodeId refused_node_;
+  absl::Time refused_at_ = absl::InfinitePast();
 };
 
 }  // namespace headroom

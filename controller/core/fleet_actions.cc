@@ -36,7 +36,7 @@ bool Fleet::On(absl::Time at, const MachinesListed& event, const Policy&) {
   std::map<NodeId, bool> was_listed;
   for (const auto& [id, node] : nodes_) was_listed[id] = std::exchange(node.listed, false);
   for (const Machine& machine : event.machines) {
-    if (nodes_.size() >= kNodesMax && Find(machine.node) == nullptr) continue;
+    if (!HasRoomFor(machine.node, at)) continue;
     Node& node = Adopt(machine.node, machine.launch_id, at);
     node.listed = true;
     node.listed_at = at;
@@ -49,7 +49,7 @@ bool Fleet::On(absl::Time at, const MachinesListed& event, const Policy&) {
   // made.
   for (auto it = nodes_.begin(); it != nodes_.end();) {
     Node& node = it->second;
-    if (was_listed[it->first] && node.listed_at > began_at) node.listed = true;
+    if (was_listed[it->first] && node.listed_at >= began_at) node.listed = true;
     const bool vanished = was_listed[it->first] && !node.listed && !node.connected && !node.hypothetical;
     if (vanished && node.IsComing() && !node.launch_failed && node.launched_at != absl::InfinitePast()) {
       LaunchFailed(at, "the machine vanished before it served");

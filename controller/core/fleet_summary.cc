@@ -28,16 +28,16 @@ void CountState(const Node& node, FleetSummary& summary) {
       ++summary.drained;
       break;
     case NodeState::kTerminating:
-      ++summary.terminating;
+      if (!node.shadow_gone) ++summary.terminating;
       break;
     case NodeState::kLost:
       ++summary.lost;
       break;
   }
-  if (node.hypothetical) ++summary.hypothetical;
   if (node.drained_by_operator) ++summary.drained_by_operator;
   if (node.returning) ++summary.returning;
   if (node.CanReturn()) ++summary.returnable;
+  if (node.IsLeaving() && (node.drained_by_operator || node.found_draining)) ++summary.kept;
   if (node.CountsAsCapacity()) ++summary.effective;
   if (node.IsAbsent()) ++summary.absent;
   if (node.launch_failed && node.IsComing()) ++summary.stuck;
@@ -49,13 +49,9 @@ void AddLoad(const Node& node, FleetSummary& summary) {
   summary.active += node.report.active_count;
   summary.waiting += node.WaitingCount();
   summary.limit += node.LimitCount();
-  summary.configured += node.ConfiguredCount();
   summary.completed += rates.completed;
   summary.errors += rates.errors;
-  summary.errors_slots_free += rates.errors_slots_free;
   summary.rejected += rates.rejected;
-  summary.accepted += rates.accepted;
-  summary.overflows += rates.overflows.value_or(0);
   summary.sent_bytes += rates.sent_bytes;
   summary.received_bytes += rates.received_bytes;
   const int64_t limit = node.LimitCount();
@@ -78,6 +74,7 @@ void Summarizer::Add(const Node& node) {
   summary_.newest_at = std::max(summary_.newest_at, node.state_since);
   if (node.state == NodeState::kDraining) return;
   AddLoad(node, summary_);
+  ++summary_.carrying;
   if (now_ - node.last_report_at <= silent_after_) ++summary_.fresh;
   if (node.behind.is_stale) ++summary_.stale;
   if (node.ConfiguredCount() > 0) configured_.push_back(node.ConfiguredCount());

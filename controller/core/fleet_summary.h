@@ -15,31 +15,36 @@ namespace headroom {
 // FleetSummary: the fleet in sums, computed once per tick; signals, guards and diagnosis read it. Counts and rates are
 // over serving nodes unless said otherwise; rates are per second over the last second or two.
 struct FleetSummary {
-  int serving = 0, launching = 0, joining = 0, draining = 0, drained = 0, restarting = 0, lost = 0, terminating = 0;
-  int hypothetical = 0, drained_by_operator = 0, returning = 0;
+  int serving = 0, launching = 0, joining = 0, draining = 0, drained = 0, restarting = 0, lost = 0;
+  int terminating = 0;  // really
+  int drained_by_operator = 0, returning = 0;
   int returnable = 0;  // leaving, and Headroom may take them back
   int stuck = 0;       // launched, and not serving within the launch timeout
   int absent = 0;      // machines that the provider lists, and that carry nothing that we know of
   int effective = 0;   // nodes once all work in flight lands: the number every rule reasons about
-  int fresh = 0;       // serving nodes that reported within control.silent_after
+  int kept = 0;        // drained for an operator, or by somebody else: they stay
+  int carrying = 0;    // nodes that really carry load and do not leave, whatever the dry run thinks of them
+  int fresh = 0;       // of these, those that reported within control.silent_after
   int stale = 0;       // serving nodes whose slots are in balancers of which none speaks
   int at_limit = 0;    // serving nodes whose open + waiting reach their limit
   absl::Time newest_at = absl::InfinitePast();  // the last time that a node that carries load changed its state
-  int64_t open = 0, active = 0, waiting = 0, limit = 0, configured = 0;
+  int64_t open = 0, active = 0, waiting = 0, limit = 0;
   // Demand of serving AND draining nodes: what the fleet would carry without the leaving ones.
   int64_t demand = 0;
-  double completed = 0, errors = 0, errors_slots_free = 0, rejected = 0, accepted = 0, overflows = 0;
+  double completed = 0, errors = 0, rejected = 0;
   double sent_bytes = 0, received_bytes = 0;
   LatencyHistogram latency;  // of the last seconds
   // The usual number of connections of one node: the median of the configured limits; 0: unknown.
   int64_t configured_median = 0;
 
+  // Nodes that Headroom is removing now.
+  int Leaving() const { return draining + drained + terminating - kept; }
   // So many at once are no failures of nodes but of what reports them. One may always fail.
   bool ReportsAreLost(const ControlPolicy& control) const {
     return lost > 1 && static_cast<double>(lost) > (1 - control.quorum_ratio) * (serving + lost);
   }
   bool Known(const ControlPolicy& control) const {
-    return serving > 0 && static_cast<double>(fresh) >= control.quorum_ratio * static_cast<double>(serving);
+    return carrying > 0 && static_cast<double>(fresh) >= control.quorum_ratio * static_cast<double>(carrying);
   }
 };
 

@@ -83,9 +83,8 @@ Bound Warm(const GuardInput& in, int) {
 
 Bound Cooldown(const GuardInput& in, int) {
   const ScaleMemory& scale = in.state.scale;
-  const absl::Duration after_growth = in.policy.nodes.cooldown * std::clamp(scale.grown_ratio, 0.1, 1.0);
   const absl::Duration after_shrink = in.policy.nodes.cooldown / std::max(1, in.summary.effective);
-  const absl::Time until = std::max(scale.grown_at + after_growth, scale.shrunk_at + after_shrink);
+  const absl::Time until = std::max(GrowthCoolsUntil(scale, in.policy.nodes), scale.shrunk_at + after_shrink);
   if (until <= in.now) return {};
   return AtLeast(in.summary.effective, MakeReason(ReasonCode::kGuardCooldown, until - in.now));
 }
@@ -115,8 +114,7 @@ Bound Step(const GuardInput& in, int) {
 }
 
 Bound RemoveStep(const GuardInput& in, int) {
-  const int leaving = in.summary.draining + in.summary.drained + in.summary.terminating;
-  const int may_go = std::max(0, in.policy.nodes.remove_count_max - leaving);
+  const int may_go = std::max(0, in.policy.nodes.remove_count_max - in.summary.Leaving());
   return AtLeast(in.summary.effective - may_go,
                  MakeReason(ReasonCode::kGuardRemoveStep, in.policy.nodes.remove_count_max));
 }

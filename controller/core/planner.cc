@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
+
+#include "controller/core/guards.h"
 
 namespace headroom {
 namespace {
@@ -68,18 +71,17 @@ void Grow(const State& state, const Policy& policy, const NodePlan& plan, int mi
 }
 
 // Victims: of the fullest zone, and never of two zones at once; among them the one with the fewest connections to move.
-std::vector<const Node*> Victims(const State& state, const FleetSummary& summary) {
-  std::string zone_leaving;
-  bool one_zone = false;
+std::vector<const Node*> Victims(const State& state) {
+  std::set<std::string> zones_leaving;
   for (const auto& [id, node] : state.fleet.nodes()) {
-    if (node.state != NodeState::kDraining && node.state != NodeState::kDrained) continue;
-    zone_leaving = node.zone;
-    one_zone = summary.draining + summary.drained > 0;
+    const bool terminating = node.state == NodeState::kTerminating && !node.shadow_gone;
+    if (node.IsLeaving() || terminating) zones_leaving.insert(node.zone);
   }
   std::vector<const Node*> victims;
+  if (zones_leaving.size() > 1) return victims;
   for (const auto& [id, node] : state.fleet.nodes()) {
-    if (node.state != NodeState::kServing || node.pinned) continue;
-    if (one_zone && node.zone != zone_leaving) continue;
+    if (node.state != NodeState::kServing || node.pinned || !node.Can("drain")) continue;
+    if (!zones_leaving.empty() && !zones_leaving.contains(node.zone)) continue;
     victims.push_back(&node);
   }
   const std::map<std::string, int> zones = NodesByZone(state.fleet);
@@ -94,10 +96,9 @@ std::vector<const Node*> Victims(const State& state, const FleetSummary& summary
   return victims;
 }
 
-void Shrink(const State& state, const FleetSummary& summary, const NodePlan& plan, int surplus,
-            std::vector<Action>& actions) {
+void Shrink(const State& state, const NodePlan& plan, int surplus, std::vector<Action>& actions) {
   std::string zone;
-  for (const Node* node : Victims(state, summary)) {
+  for (const Node* node : Victims(state)) {
     if (surplus == 0) return;
     if (!actions.empty() && node->zone != zone) continue;
     zone = node->zone;
@@ -145,12 +146,14 @@ bool MayFinish(const Node& node) {
 
 // Drained nodes are terminated, except those that an operator wants empty but there; a drain past its deadline too.
 void Finish(const State& state, const Policy& policy, const NodePlan& plan, std::vector<Action>& actions) {
+  const bool held = HeldDown(state, plan.now);
   for (const auto& [id, node] : state.fleet.nodes()) {
     if (!MayFinish(node) || TerminateInFlight(state, id)) continue;
     if (plan.now < node.terminates_failed.next_at()) continue;
     if (IsCancelled(id, actions)) continue;  // what this very tick takes back must not be finished by it too
     const bool overdue = node.state == NodeState::kDraining && plan.now - node.state_since > policy.nodes.drain_timeout;
     const bool stuck = node.launch_failed && node.IsComing() && node.listed && !node.connected;
+    if (held && !node.launch_failed) continue;  // a machine that never served is no removal
     if (node.state == NodeState::kDrained) {
       actions.push_back(Make(state, id, MakeReason(ReasonCode::kTerminateDrained, id), TerminateNode{}));
     } else if (overdue) {
@@ -193,7 +196,7 @@ std::vector<Action> PlanNodes(const State& state, const FleetSummary& summary, c
   const size_t asked = actions.size();
   const int difference = plan.desired - summary.effective - CountReturns(state, actions);
   if (difference > 0) Grow(state, policy, plan, difference, actions);
-  if (difference < 0 && asked == 0 && CanRemove(state, policy)) Shrink(state, summary, plan, -difference, actions);
+  if (difference < 0 && asked == 0 && CanRemove(state, policy)) Shrink(state, plan, -difference, actions);
   if (leaving + coming > 0 && CanRemove(state, policy)) Finish(state, policy, plan, actions);
   return actions;
 }

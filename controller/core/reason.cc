@@ -78,7 +78,6 @@ constexpr Row kRows[] = {
     {ReasonCode::kLimitBudget, "limit_budget",
      "{node}: wants {wanted} connections and gets {granted}, its share of the budget of {budget}."},
     {ReasonCode::kLimitRenewed, "limit_renewed", "{node}: the lease on its limit of {limit} is renewed."},
-    {ReasonCode::kLimitAdopted, "limit_adopted", "{node}: the limit of {limit} that was found there is adopted."},
     {ReasonCode::kShedRebalance, "shed_rebalance",
      "{node}: {count} idle connections are shed, as it holds {open} where a fair share is {fair_share}, so that newer "
      "nodes get traffic."},
@@ -122,7 +121,8 @@ constexpr Row kRows[] = {
     {ReasonCode::kGuardAboveMax, "guard_above_max",
      "There are {nodes} nodes, more than the policy's maximum of {max}: held, none is removed for that alone."},
     {ReasonCode::kGuardJournal, "guard_journal", "No shrinking while the journal fails: {error}"},
-    {ReasonCode::kGuardWarm, "guard_warm", "No shrinking for another {remaining}: the controller has just begun."},
+    {ReasonCode::kGuardWarm, "guard_warm",
+     "No shrinking for another {remaining}: it has not been watched for long enough without a gap."},
     {ReasonCode::kGuardLost, "guard_lost",
      "No shrinking, and no replacing: {lost} of {nodes} nodes are lost at once, which says more of the reports than of "
      "the nodes."},
@@ -155,6 +155,7 @@ constexpr Row kRows[] = {
      "The floors of the nodes add up to {floors} connections, more than the budget of {budget}."},
     {ReasonCode::kAlarmCeiling, "alarm_ceiling",
      "{node}: demand presses on the {ceiling_name} ceiling of {ceiling} connections."},
+    {ReasonCode::kAlarmFleetFull, "alarm_fleet_full", "{node} is refused: {max} nodes are known already."},
     // Diagnosis.
     {ReasonCode::kDiagnosisNone, "diagnosis_none",
      "Nothing is wrong[: {taken%} of {limit} connection slots are taken][, {errors%} of the answers are server "
@@ -163,7 +164,7 @@ constexpr Row kRows[] = {
      "Something is wrong, but no cause stands out: [{taken%} of the connection slots are taken, ]{rejected} "
      "connections "
      "a second are rejected[, {errors%} of the answers are server errors][, p50 is {p50_ratio}x its usual][; the "
-     "likeliest cause is {likeliest}, with {score%} of what would prove it]."},
+     "likeliest cause is {likeliest}, with {score%} of what would prove it][; {down} of {nodes} nodes are down]."},
     {ReasonCode::kDiagnosisSurge, "diagnosis_surge",
      "[Connection limits are exhausted by a surge: {at_limit} of {nodes} nodes are at their limit|A surge presses "
      "on the connection limits of {nodes} nodes], {open} of {limit} connections are taken and {waiting} more "

@@ -29,7 +29,6 @@ enum class ReasonCode : uint16_t {
   kLimitFixed,     // node, limit
   kLimitBudget,    // node, wanted, granted, budget
   kLimitRenewed,   // node, limit
-  kLimitAdopted,   // node, limit
   kShedRebalance,  // node, count, open, fair share
   // Signals.
   kSignalConnections,  // demand, per node, target, nodes
@@ -79,9 +78,11 @@ enum class ReasonCode : uint16_t {
   kAlarmForeignWriter,       // node, limit, granted
   kAlarmFloorsExceedBudget,  // floors, budget
   kAlarmCeiling,             // node, ceiling name, ceiling
+  kAlarmFleetFull,           // node, most nodes
   // Diagnosis. Arguments in [] may be absent (an empty string): their clause is left out of the sentence.
   kDiagnosisNone,        // [slots taken], [limit], [errors], [p50]
-  kDiagnosisCannotTell,  // [slots taken], rejections/s, [errors], [p50 ratio], [likeliest cause], [its score]
+  kDiagnosisCannotTell,  // [slots taken], rejections/s, [errors], [p50 ratio], [likeliest cause], [its score],
+                         // [nodes down], [nodes]
   kDiagnosisSurge,       // [nodes at limit], nodes, open, limit, waiting, [demand ratio], [new connections ratio],
                          // [answers ratio], [active share], [p50], [usual p50]
   kDiagnosisRetryStorm,  // [attempts per request], [its usual], [first attempts ratio], [new connections ratio],

@@ -96,6 +96,12 @@ class WindowedMax {
   void Add(absl::Time at, absl::Duration window, double value);
   // Zero when empty.
   double Max(absl::Time now, absl::Duration window) const;
+  // The same for another window: its largest value counts as one of `now`.
+  WindowedMax Resized(absl::Time now, absl::Duration window, absl::Duration to) const {
+    WindowedMax resized;
+    resized.Add(now, to, Max(now, window));
+    return resized;
+  }
 
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {

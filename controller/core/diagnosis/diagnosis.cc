@@ -68,16 +68,24 @@ void TrackTrouble(const Symptoms& symptoms, const Evidence& evidence, DiagnosisM
   }
 }
 
+// Whether a cause that was named has for a while had nothing that speaks for it.
+bool HasFaded(Cause named, const CauseScores& scores, DiagnosisMemory& memory, absl::Time now) {
+  const bool weak = IsNamed(named) && ScoreOf(scores, named) < CauseRule::kScoreRuledOut;
+  memory.faded_since = weak ? std::min(memory.faded_since, now) : absl::InfiniteFuture();
+  return now - memory.faded_since >= kSwitchAfter;
+}
+
 // The cause to name now.
-Cause Choose(const Ranking& ranking, DiagnosisMemory& memory, absl::Time now) {
-  const Cause leader = ranking.Leader();
+Cause Choose(const CauseScores& scores, DiagnosisMemory& memory, absl::Time now) {
+  const Cause leader = Rank(DiscountSymptoms(scores)).Leader();
   if (leader != memory.leader) {
     memory.leader = leader;
     memory.leads_since = now;
   }
   const Cause last = memory.last.cause;
   const absl::Duration led = now - memory.leads_since;
-  if (!IsNamed(leader) || leader == last) return IsNamed(last) ? last : Cause::kCannotTell;
+  const bool faded = HasFaded(last, scores, memory, now);
+  if (!IsNamed(leader) || leader == last) return IsNamed(last) && !faded ? last : Cause::kCannotTell;
   if (IsNamed(last)) return led >= kSwitchAfter ? leader : last;
   return led >= RuleOf(leader).patience ? leader : Cause::kCannotTell;
 }
@@ -142,7 +150,7 @@ Diagnosis Diagnose(const DiagnosisInput& in, Survey&& survey, DiagnosisMemory& m
     memory.last = Healthy(evidence, fleet, memory, now);
   } else if (symptoms.Any()) {
     const CauseScores scores = ScoreCauses(evidence);
-    const Cause cause = Choose(Rank(DiscountSymptoms(scores)), memory, now);
+    const Cause cause = Choose(scores, memory, now);
     const bool blip =
         cause == Cause::kCannotTell && memory.last.cause == Cause::kNone && now - memory.trouble.onset < kBlip;
     memory.last = blip ? Healthy(evidence, fleet, memory, now) : Ill(cause, evidence, fleet, memory, scores, now);

@@ -342,7 +342,7 @@ struct Survey::Findings {
   DeployView deploy;
   std::vector<const NodeId*> silent;
   bool is_steady = true;
-  int nodes = 0, at_limit = 0;
+  int nodes = 0, at_limit = 0, lost = 0;
   int64_t open = 0, waiting = 0, limit = 0;
   double own_demand = 0, own_limit = 0, overflows = 0;
 
@@ -373,6 +373,7 @@ void Survey::Findings::TellSilence(const EvidenceInput& in, const Policy& policy
   const std::optional<std::set<NodeId>> up = UpForBalancers(in.fleet, policy, now);
   evidence.heard_balancers = up.has_value();
   for (const NodeId* id : silent) evidence.silent_but_up += up.has_value() && up->count(*id) > 0 ? 1 : 0;
+  evidence.down = up.has_value() ? evidence.silent - evidence.silent_but_up : lost;
 }
 
 Survey::Survey(const Policy& policy, ClusterSeries& series, absl::Time now)
@@ -388,6 +389,7 @@ void Survey::Add(const Node& node) {
   const bool settled = (node.state == NodeState::kServing && now_ - node.state_since > kSettled) || node.shadow_gone;
   const bool should_speak = node.state == NodeState::kServing || node.state == NodeState::kLost;
   if (should_speak && now_ - node.last_report_at > policy_.control.silent_after) found.silent.push_back(&node.id);
+  if (node.state == NodeState::kLost) ++found.lost;
   found.is_steady = found.is_steady && settled;
   if (!IsFresh(node, policy_, now_)) return;
   found.totals.AddGauges(node);

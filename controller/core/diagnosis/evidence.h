@@ -58,6 +58,7 @@ struct Evidence {
   int nodes = 0;                       // that carry load and have reported lately
   int silent = 0;                      // that should have and have not
   int silent_but_up = 0;               // of them up for a balancer that was heard lately
+  int down = 0;                        // of them down for these; where none was heard, lost
   bool heard_balancers = false;
   int at_limit = 0;
   int64_t open = 0, waiting = 0, limit = 0;

@@ -335,6 +335,7 @@ Symptoms FindSymptoms(const Evidence& e) {
                      Any({LatencyUp(e), ScoreBadDeploy(e), OneDeviceSlow(e), ScoreHotNode(e)}) >= kPresent;
   symptoms.network = ScoreNetwork(e) >= kPresent;
   symptoms.silence = ScoreReportLoss(e) >= kPresent;
+  symptoms.down = e.down > 0;
   return symptoms;
 }
 

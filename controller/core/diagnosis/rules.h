@@ -50,8 +50,9 @@ struct Symptoms {
   bool latency = false;
   bool network = false;
   bool silence = false;
-  bool Any() const { return slots || rejections || errors || latency || network || silence; }
-  // Slots well used, but nobody is hurt: a new normal, if it lasts.
+  bool down = false;  // nodes are gone; the others may not feel it
+  bool Any() const { return slots || rejections || errors || latency || network || silence || down; }
+  // Slots well used or fewer nodes, but nobody is hurt: a new normal, if it lasts.
   bool IsMild() const { return !(rejections || errors || latency || network || silence); }
 };
 Symptoms FindSymptoms(const Evidence& evidence);

@@ -124,7 +124,8 @@ Reason StateCannotTell(const Evidence& e, const CauseScores& scores) {
   const auto cause = static_cast<Cause>(likeliest - scores.begin());
   return MakeReason(ReasonCode::kDiagnosisCannotTell, e.Now(Metric::kTaken), e.now.Or(Metric::kRejected, 0),
                     e.NowOfAnswers(Metric::kErrors), e.Ratio(Metric::kP50),
-                    *likeliest > 0 ? std::string(CauseName(cause)) : std::string(), If(*likeliest > 0, *likeliest));
+                    *likeliest > 0 ? std::string(CauseName(cause)) : std::string(), If(*likeliest > 0, *likeliest),
+                    If(e.down > 0, e.down), If(e.down > 0, e.nodes + e.silent));
 }
 
 Reason StateCause(Cause cause, const Evidence& e, const Fleet& fleet) {

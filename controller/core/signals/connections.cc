@@ -5,15 +5,15 @@ namespace {
 
 // The slots are where nobody tells of: what is used of them is not known.
 bool BalancersAreSilent(const SignalInput& in) {
-  return in.summary.stale > (1 - in.policy.control.quorum_ratio) * in.summary.serving;
+  return in.summary.stale > (1 - in.policy.control.quorum_ratio) * in.summary.carrying;
 }
 
 }  // namespace
 
 Demand Unknown(absl::string_view signal, const FleetSummary& summary) {
-  if (summary.serving == 0) return {std::string(signal), std::nullopt, MakeReason(ReasonCode::kSignalNoNodes, signal)};
+  if (summary.carrying == 0) return {std::string(signal), std::nullopt, MakeReason(ReasonCode::kSignalNoNodes, signal)};
   return {std::string(signal), std::nullopt,
-          MakeReason(ReasonCode::kSignalUnknown, signal, summary.fresh, summary.serving)};
+          MakeReason(ReasonCode::kSignalUnknown, signal, summary.fresh, summary.carrying)};
 }
 
 int64_t ConnectionsPerNode(const Policy& policy, const FleetSummary& summary) {
@@ -25,7 +25,7 @@ Demand ConnectionDemand(const SignalInput& in) {
   if (!in.summary.Known(in.policy.control) || per_node <= 0) return Unknown("connections", in.summary);
   if (BalancersAreSilent(in)) {
     return {"connections", std::nullopt,
-            MakeReason(ReasonCode::kSignalBalancers, "connections", in.summary.stale, in.summary.serving)};
+            MakeReason(ReasonCode::kSignalBalancers, "connections", in.summary.stale, in.summary.carrying)};
   }
   const double target = in.policy.connections.target_ratio;
   const double nodes = static_cast<double>(in.summary.demand) / (static_cast<double>(per_node) * target);

@@ -112,7 +112,7 @@ TEST(Drain, AServerThatRestartsDoesNotKeepADrainingNodeFromComingBack) {
   world.nodes["node-5"].draining = true;
   world.core.Observe(world.now, NodeLeft{"node-4", world.nodes["node-4"].boot, NodeLeft::How::kRestarting});
   world.nodes["node-4"].silent = true;
-  world.Run(absl::Seconds(3), Spread(world, 680));
+  world.Run(absl::Seconds(3), Spread(world, 900));
   EXPECT_EQ(NodeOf(world, "node-4").state, NodeState::kRestarting);
   EXPECT_EQ(NodeOf(world, "node-5").state, NodeState::kServing);
 }
@@ -123,11 +123,62 @@ TEST(Drain, ASilentDrainingNodeIsNotTakenForAnEmptyOne) {
   world.core.Observe(world.now, ActionStarted{{"drain", 1, "node-5", {}, DrainNode{}}});
   world.core.Observe(world.now, NodeLeft{"node-5", world.nodes["node-5"].boot, NodeLeft::How::kLost});
   world.nodes["node-5"].silent = world.nodes["node-5"].draining = true;
-  world.Run(absl::Minutes(9), Spread(world, 500));
+  world.Run(absl::Minutes(9), Spread(world, 400));
   EXPECT_EQ(NodeOf(world, "node-5").state, NodeState::kDraining);
-  world.Run(absl::Minutes(2), Spread(world, 500));
+  world.Run(absl::Minutes(2), Spread(world, 400));
   ASSERT_EQ(world.ActionsOf("terminate").size(), 1u);
   EXPECT_EQ(world.ActionsOf("terminate")[0].reason.code, ReasonCode::kTerminateDeadline);
+}
+
+TEST(Drain, ANodeThatAnOperatorKeepsDrainedDoesNotEndAllShrinking) {
+  World world = FiveNodes();
+  world.core.Observe(world.now, DrainRequested{"node-5", true, "a long repair", "op"});
+  world.Run(absl::Minutes(20), Spread(world, 100));
+  EXPECT_EQ(world.Last().effective_count, 3);
+  EXPECT_TRUE(world.nodes.contains("node-5"));
+}
+
+TEST(Drain, NoSecondZoneLosesNodesWhileTheProviderStillTerminatesOne) {
+  Policy policy = LivePolicy();
+  policy.nodes.remove_count_max = 2;
+  policy.nodes.min = 1;
+  World world(policy);
+  for (const char* id : {"a-1", "a-2", "b-1", "b-2"}) {
+    World::FakeNode node;
+    node.zone = id[0];
+    world.AddNode(id, node);
+  }
+  world.Run(absl::Seconds(5), Spread(world, 520));
+  world.core.Observe(world.now, ActionStarted{{"terminate", 1, "a-1", {}, TerminateNode{}}});
+  world.nodes["a-1"].silent = true;
+  world.Run(absl::Seconds(150), Spread(world, 100));
+  ASSERT_EQ(NodeOf(world, "a-1").state, NodeState::kTerminating);
+  for (const Action& drain : world.ActionsOf("drain")) EXPECT_EQ(drain.node, "a-2");
+}
+
+TEST(Drain, AHoldOnShrinkingKeepsADrainedNodeUntilItEnds) {
+  World world = FiveNodes();
+  world.core.Observe(world.now, HoldChanged{HoldDirection::kDown, world.now + absl::Minutes(20), "wrong drain", "op"});
+  world.core.Observe(world.now, ActionStarted{{"drain", 1, "node-5", {}, DrainNode{}}});
+  world.nodes["node-5"].draining = true;
+  world.nodes["node-5"].open = 0;
+  world.Run(absl::Minutes(19), Spread(world, 500));
+  EXPECT_TRUE(world.ActionsOf("terminate").empty());
+  EXPECT_TRUE(world.nodes.contains("node-5"));
+  world.Run(absl::Minutes(2), Spread(world, 500));
+  EXPECT_FALSE(world.nodes.contains("node-5"));
+}
+
+TEST(Drain, AServerThatCannotDrainIsNoVictim) {
+  World world(LivePolicy());
+  for (const char* id : {"node-1", "node-2", "node-3", "node-4", "node-5"}) {
+    World::FakeNode node;
+    if (id != std::string("node-4")) node.capabilities = {"limit", "idle_timeout"};
+    world.AddNode(id, node);
+  }
+  world.Run(absl::Minutes(10), Spread(world, 250));
+  ASSERT_EQ(world.ActionsOf("drain").size(), 1u);
+  EXPECT_EQ(world.ActionsOf("drain")[0].node, "node-4");
 }
 
 }  // namespace

@@ -68,6 +68,19 @@ TEST_P(DryRun, ALaunchThatItHadUnderWayIsNoFailureLater) {
   EXPECT_EQ(world.Last().effective_count, 3);
 }
 
+TEST(DryRunFleet, ItsThoughtsDoNotMakeSignalsUnknown) {
+  World world = DryWorld(900);
+  world.Run(absl::Minutes(1), Spread(world, 900));
+  ASSERT_GT(world.core.fleet().nodes().size(), 3u);
+  EXPECT_TRUE(world.Last().demands.front().node_count.has_value());
+}
+
+TEST(DryRunFleet, ItRemovesMoreThanOneNode) {
+  World world = DryWorld(300, 6);
+  world.Run(absl::Minutes(30), Spread(world, 300));
+  EXPECT_EQ(world.Last().effective_count, 3);
+}
+
 INSTANTIATE_TEST_SUITE_P(Changes, DryRun, testing::Values(Change::kPolicy, Change::kRestart));
 
 }  // namespace

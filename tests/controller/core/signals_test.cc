@@ -30,7 +30,7 @@ TEST(LatencySignal, AQuietFleetShrinksWithTheSignalOn) {
 TEST(LatencySignal, WhileNodesAreOnTheirWayAMissedObjectiveTakesNoneBack) {
   Fleet fleet;
   FleetSummary summary;
-  summary.serving = summary.fresh = 3;
+  summary.serving = summary.carrying = summary.fresh = 3;
   summary.joining = 3;
   summary.effective = 6;
   summary.completed = 100;
@@ -42,7 +42,7 @@ TEST(LatencySignal, WhileNodesAreOnTheirWayAMissedObjectiveTakesNoneBack) {
 TEST(LatencySignal, AnswersWithoutLatenciesAreNotTakenForFastOnes) {
   Fleet fleet;
   FleetSummary summary;
-  summary.serving = summary.fresh = summary.effective = 3;
+  summary.serving = summary.carrying = summary.fresh = summary.effective = 3;
   summary.completed = 100;
   EXPECT_EQ(LatencyDemand({fleet, summary, WithLatency(), absl::UnixEpoch()}).node_count, std::nullopt);
 }

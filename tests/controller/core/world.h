@@ -21,6 +21,8 @@ class World {
     double requests_per_second = 100, error_ratio = 0, rejected_per_second = 0;
     absl::Duration latency = absl::Milliseconds(20);
     bool silent = false, draining = false;
+    std::string zone;
+    std::vector<std::string> capabilities;
     std::string boot = "boot-1";
     NodeReport report;
   };
@@ -39,6 +41,8 @@ class World {
     hello.boot_id = node.boot;
     hello.configured_count_max = hello.limits.connection_count_max = 200;
     hello.configured_idle_timeout = absl::Seconds(30);
+    hello.zone = node.zone;
+    hello.capabilities = node.capabilities;
     hello.address = id + ":1";
     const auto launch = launched.find(id);
     if (launch != launched.end()) hello.launch_id = launch->second;

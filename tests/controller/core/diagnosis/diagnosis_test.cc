@@ -179,5 +179,37 @@ TEST(Diagnosis, GoesOnFromACopyAsIfNothingHadHappened) {
   EXPECT_EQ(one.memory().last.ruled_out, two.memory().last.ruled_out);
 }
 
+// `dead` of the nodes fall silent at second 40 and are down for the balancers, where there are any.
+std::map<Cause, int> PlayDeaths(GeneratedCluster& cluster, int dead) {
+  const Week week = [dead](int s, int i, NodeWeather& w) { w.reports = s < 40 || i >= dead; };
+  PlayFor(cluster, 100, week);
+  return PlayFor(cluster, 10, [dead](int, int i, NodeWeather& w) { w.reports = i >= dead; });
+}
+
+TEST(Diagnosis, NodesThatAreDownAreSaidToBe) {
+  for (const bool has_balancer : {true, false}) {
+    for (const int dead : {1, 3}) {
+      GeneratedCluster cluster({.nodes = 3, .has_balancer = has_balancer, .balancer_sees_up = false}, 1);
+      const auto said = PlayDeaths(cluster, dead);
+      EXPECT_EQ(said.count(Cause::kNone), 0u) << dead << " dead, balancer " << has_balancer;
+      if (cluster.memory().last.cause != Cause::kCannotTell) continue;
+      EXPECT_THAT(RenderReason(cluster.memory().last.reason),
+                  testing::HasSubstr(absl::StrCat(dead, " of 3 nodes are down")));
+    }
+  }
+}
+
+TEST(Diagnosis, ACauseThatIsOverIsNotNamedForWhatIsWrongNow) {
+  GeneratedCluster cluster({.nodes = 5}, 1);
+  PlayFor(cluster, 60, Everyday);
+  const auto surge = PlayFor(cluster, 30, [](int, int, NodeWeather& w) { Scale(w, 2.5); });
+  ASSERT_GT(surge.count(Cause::kSurge), 0u);
+  const Week one_is_dead = [](int, int i, NodeWeather& w) { w.reports = i != 0; };
+  PlayFor(cluster, 60, one_is_dead);
+  const auto said = PlayFor(cluster, 10, one_is_dead);
+  EXPECT_EQ(said.count(Cause::kSurge), 0u);
+  EXPECT_GT(said.count(Cause::kCannotTell), 0u);
+}
+
 }  // namespace
 }  // namespace headroom

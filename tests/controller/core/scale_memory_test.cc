@@ -1,0 +1,87 @@
+#include <gtest/gtest.h>
+
+#include "controller/core/autoscaler.h"
+#include "tests/controller/core/world.h"
+
+// What is remembered of the past before the fleet may shrink.
+
+namespace headroom {
+namespace {
+
+Policy SlowPolicy() {
+  Policy policy = LivePolicy();
+  policy.nodes.stabilization = absl::Minutes(10);
+  policy.nodes.cooldown = absl::Seconds(1);
+  policy.limits.enabled = false;
+  return policy;
+}
+
+World SixNodes(Policy policy = SlowPolicy()) {
+  World world(std::move(policy));
+  for (const char* id : {"node-1", "node-2", "node-3", "node-4", "node-5", "node-6"}) world.AddNode(id);
+  return world;
+}
+
+TEST(ScaleMemory, AfterALongUnknownSpellTheWindowIsFilledAnew) {
+  World world = SixNodes();
+  world.Run(absl::Minutes(12), Spread(world, 800));
+  for (auto& [id, node] : world.nodes) node.silent = id < "node-3";  // too few to know, none is lost yet
+  for (int i = 0; i < 60; ++i) {
+    world.Run(absl::Seconds(20), Spread(world, 800));
+    for (const char* id : {"node-1", "node-2"}) world.Report(id);
+  }
+  for (auto& [id, node] : world.nodes) node.silent = false;
+  world.Run(absl::Minutes(9), Spread(world, 100));
+  EXPECT_TRUE(world.ActionsOf("drain").empty()) << "of the last ten minutes only nine were seen";
+  world.Run(absl::Minutes(4), Spread(world, 100));
+  EXPECT_FALSE(world.ActionsOf("drain").empty());
+}
+
+TEST(ScaleMemory, AControllerThatWasAwayWatchesBeforeItShrinks) {
+  World world = SixNodes();
+  world.Run(absl::Minutes(12), Spread(world, 800));
+  world.core = Autoscaler::Load(world.core.policy(), world.core.Save());
+  world.now += absl::Minutes(20);
+  world.Run(absl::Minutes(9), Spread(world, 100));
+  EXPECT_TRUE(world.ActionsOf("drain").empty());
+}
+
+TEST(ScaleMemory, AnotherWindowDoesNotForgetThePeak) {
+  World world = SixNodes();
+  world.Run(absl::Minutes(12), Spread(world, 800));
+  world.Run(absl::Minutes(1), Spread(world, 100));
+  Policy policy = SlowPolicy();
+  policy.nodes.stabilization = absl::Minutes(9);
+  policy.limits.peak_window = absl::Minutes(50);
+  const double peak = world.core.fleet().Find("node-1")->open_peak.Max(world.now, absl::Hours(1));
+  ASSERT_GT(peak, 100);
+  world.core.Observe(world.now, PolicyChanged{policy});
+  EXPECT_EQ(world.core.fleet().Find("node-1")->open_peak.Max(world.now, absl::Minutes(50)), peak);
+  world.Run(absl::Minutes(7), Spread(world, 100));
+  EXPECT_TRUE(world.ActionsOf("drain").empty());
+}
+
+TEST(ScaleMemory, ASmallStepAfterALargeOneDoesNotShortenTheCooldown) {
+  Policy policy;
+  ScaleMemory scale;
+  const absl::Time began = absl::FromUnixSeconds(1'700'000'000);
+  scale.grown_at = began;
+  scale.grown_ratio = 1;
+  EXPECT_EQ(GrowthCoolsUntil(scale, policy.nodes), began + policy.nodes.cooldown);
+
+  policy = LivePolicy();
+  policy.nodes.max = 30;
+  policy.nodes.cooldown = absl::Minutes(10);
+  World world(policy);
+  for (int i = 0; i < 4; ++i) world.AddNode("node-" + std::to_string(i));
+  world.Run(absl::Seconds(10), Spread(world, 520));
+  world.Run(absl::Seconds(30), Spread(world, 1100));  // to eight
+  ASSERT_EQ(world.nodes.size(), 8u);
+  const absl::Time until = GrowthCoolsUntil(world.core.Save().scale, policy.nodes);
+  world.Run(absl::Seconds(30), Spread(world, 1180));  // one more
+  ASSERT_EQ(world.nodes.size(), 9u);
+  EXPECT_GE(GrowthCoolsUntil(world.core.Save().scale, policy.nodes), until);
+}
+
+}  // namespace
+}  // namespace headroom
