@@ -10,64 +10,18 @@
 #include "controller/server/admin_checks.h"
 #include "controller/server/convert.h"
 #include "controller/server/grpc_status.h"
+#include "controller/server/undo.h"
 
 namespace headroom {
 namespace {
 
 constexpr size_t kRequestIdMax = 128;
-constexpr absl::Duration kUndoneLimitHolds = absl::Minutes(10);
 
 // What the mutating requests have in common.
 template <typename Request>
 absl::Status CheckCommon(const Request& request, ReasonRule rule) {
   HR_RETURN_IF_ERROR(CheckReason(request.reason(), rule));
   return CheckActor(request.actor());
-}
-
-v1::Reason Sentence(absl::string_view code, std::string text) {
-  v1::Reason out;
-  out.set_code(code.data(), code.size());
-  out.set_text(std::move(text));
-  return out;
-}
-
-std::string ReasonOfUndo(const v1::UndoDecisionRequest& request) {
-  return absl::StrCat("undo of decision ", request.sequence(), request.reason().empty() ? "" : ": ", request.reason());
-}
-
-// What an undo does, and what it cannot.
-struct Undo {
-  std::vector<Event> events;
-  v1::UndoDecisionResponse response;
-};
-
-Undo PlanUndo(const Decision& decision, const v1::UndoDecisionRequest& request, absl::Time now) {
-  Undo undo;
-  for (const LimitDecision& limit : decision.limits) {
-    if (limit.before == limit.after || limit.before <= 0) continue;
-    undo.events.push_back(
-        NodeLimitFixed{limit.node, limit.before, now + kUndoneLimitHolds, ReasonOfUndo(request), request.actor()});
-    *undo.response.add_undone() =
-        Sentence("limit_fixed", absl::StrCat(limit.node, ": limit back from ", limit.after, " to ", limit.before,
-                                             " and fixed there for 10 minutes."));
-  }
-  for (const Action& action : decision.actions) {
-    if (std::holds_alternative<DrainNode>(action.body)) {
-      undo.events.push_back(DrainRequested{action.node, false, ReasonOfUndo(request), request.actor()});
-      *undo.response.add_undone() = Sentence(
-          "drain_cancelled", absl::StrCat(action.node, ": the drain is cancelled; hold \"down\" keeps it so."));
-    } else if (std::holds_alternative<LaunchNode>(action.body)) {
-      *undo.response.add_not_undone() = Sentence(
-          "launch",
-          "A launch cannot be taken back; `headroomctl drain` the new node to empty it, or lower the override.");
-    } else if (std::holds_alternative<TerminateNode>(action.body)) {
-      *undo.response.add_not_undone() =
-          Sentence("terminate", absl::StrCat(action.node,
-                                             " is gone and cannot be brought back; `headroomctl override "
-                                             "--nodes N` asks for another one."));
-    }
-  }
-  return undo;
 }
 
 absl::Status NothingToUndo(const v1::UndoDecisionRequest& request, const v1::UndoDecisionResponse& response) {
@@ -250,7 +204,10 @@ absl::StatusOr<v1::UndoDecisionResponse> AdminService::ApplyUndo(const v1::UndoD
     return absl::FailedPreconditionError(absl::StrCat(
         "decision ", request.sequence(), " was made in dry run and touched nothing, so there is nothing to undo"));
   }
-  Undo undo = PlanUndo(entry->decision, request, ports_.clock.Now());
+  const absl::Time now = ports_.clock.Now();
+  Undo undo;
+  HR_RETURN_IF_ERROR(
+      Ask([&](const Autoscaler& core) { undo = PlanUndo(entry->decision, core.fleet(), request, now); }));
   if (undo.events.empty()) return NothingToUndo(request, undo.response);
   if (!request.validate_only()) {
     HR_RETURN_IF_ERROR(Carry(std::move(undo.events), [](const Autoscaler&) {}));
