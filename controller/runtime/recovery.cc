@@ -52,8 +52,9 @@ void ForgiveSilence(absl::Duration absence, State& state) {
 int64_t TermMaxSeen(const Recovered& recovered) {
   int64_t term = recovered.term_max;
   if (!recovered.snapshot) return term;
-  for (const auto& [id, node] : recovered.snapshot->state.fleet.nodes())
-    term = std::max(term, node.hello.term_max_seen);
+  for (const auto& [id, node] : recovered.snapshot->state.fleet.nodes()) {
+    if (node.hello.term_max_seen <= kTermSeenMax) term = std::max(term, node.hello.term_max_seen);
+  }
   return term;
 }
 

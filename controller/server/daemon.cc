@@ -136,7 +136,9 @@ absl::Status Daemon::ServeGrpc() {
   const std::string cluster = policy_.config().policy.cluster;
   load_ = std::make_unique<LoadService>(
       LoadService::Options{
-          .cluster = cluster, .post = poster(), .saw_term = [this](int64_t term) { term_->Saw(term); }},
+          .cluster = cluster,
+          .post = poster(),
+          .saw_term = [this](int64_t term, absl::string_view reporter) { term_->Saw(term, reporter); }},
       *registry_);
   admin_ =
       std::make_unique<AdminService>(AdminService::Ports{*loop_, *journal_, policy_, feed_, clock_, options_.version});

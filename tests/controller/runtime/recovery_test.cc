@@ -64,6 +64,22 @@ class RecoveryTest : public ::testing::Test {
   absl::Time now_ = absl::FromUnixSeconds(1'700'000'000);
 };
 
+TEST_F(RecoveryTest, AnAbsurdTermOfOneNodeIsNotBelievedAfterARestartEither) {
+  const auto journal = Open();
+  Autoscaler core(policy_);
+  NodeHello hello;
+  hello.boot_id = "boot";
+  hello.term_max_seen = 2 * kTermSeenMax;
+  core.Observe(now_, NodeJoined{"a", hello});
+  hello.term_max_seen = 41;
+  core.Observe(now_, NodeJoined{"b", hello});
+  journal->RecordSnapshot(now_, core);
+  ASSERT_TRUE(journal->Flush(absl::Minutes(1)).ok());
+  const absl::StatusOr<Autoscaler> recovered = Recover(*journal, policy_, now_);
+  ASSERT_TRUE(recovered.ok()) << recovered.status();
+  EXPECT_EQ(recovered->Save().term, 42);
+}
+
 TEST_F(RecoveryTest, AKilledControllerIsBackInTheStateThatItHad) {
   policy_.nodes.min = policy_.nodes.max = 5;
   const std::string state_file = dir_.path() + "/state-at-the-end";

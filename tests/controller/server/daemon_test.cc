@@ -235,6 +235,23 @@ TEST_F(DaemonTest, AHigherTermAtANodeMakesTheControllerTakeAHigherOne) {
   stream->context.TryCancel();
 }
 
+TEST_F(DaemonTest, AnAbsurdTermAtOneNodeLocksNoOtherNodeOut) {
+  Start("live");
+  v1::LoadReport hello = Hello("node-1");
+  hello.mutable_hello()->set_term_max_seen(int64_t{1} << 53);
+  const auto absurd = Open(hello);
+  v1::Directive directive;
+  ASSERT_TRUE(absurd->rpc->Read(&directive));
+  // The term that was said may be raised a moment later: a second one that is believed comes after it.
+  hello = Hello("node-2");
+  hello.mutable_hello()->set_term_max_seen(41);
+  const auto sane = Open(hello);
+  while (directive.term() <= 41) ASSERT_TRUE(sane->rpc->Read(&directive));
+  EXPECT_EQ(directive.term(), 42);
+  absurd->context.TryCancel();
+  sane->context.TryCancel();
+}
+
 TEST_F(DaemonTest, ADryRunOnlyObservesHoweverFullTheNodeIs) {
   Start("dry_run");
   const auto stream = Open(Hello("node-1"));
