@@ -18,7 +18,7 @@ ControlLoop::ControlLoop(Autoscaler core, Executor& executor, Journal& journal)
     : core_(std::move(core)),
       executor_(executor),
       journal_(journal),
-      last_(core_.Save().last_tick_at),
+      last_nanos_(absl::ToUnixNanos(core_.Save().last_tick_at)),
       journal_error_(core_.Save().journal_error) {}
 
 absl::Status ControlLoop::Ask(Question question, absl::Duration timeout) {
@@ -58,7 +58,7 @@ std::shared_ptr<const Decision> ControlLoop::Latest() const {
 }
 
 absl::Time ControlLoop::RunOnce(absl::Time wall) {
-  const absl::Time now = CoreTime(wall);
+  const absl::Time now = Advance(wall);
   batch_ = mailbox_.Drain(std::move(batch_));
   for (Event& event : batch_) Observe(now, std::move(event));
   AnswerQuestions();
@@ -66,13 +66,14 @@ absl::Time ControlLoop::RunOnce(absl::Time wall) {
   if (now >= committed_at_ + kCommitInterval) Commit(now);
   const absl::Time next =
       uncommitted_ ? std::min(core_.next_tick(), committed_at_ + kCommitInterval) : core_.next_tick();
-  return next - ahead_;
+  return next - (now - wall);
 }
 
-absl::Time ControlLoop::CoreTime(absl::Time wall) {
-  if (wall + ahead_ < last_) ahead_ = last_ - wall;
-  last_ = wall + ahead_;
-  return last_;
+absl::Time ControlLoop::Advance(absl::Time wall) {
+  last_nanos_ = absl::ToUnixNanos(CoreTime(wall));
+  const absl::Time now = absl::FromUnixNanos(last_nanos_);
+  ahead_nanos_ = absl::ToInt64Nanoseconds(now - wall);
+  return now;
 }
 
 void ControlLoop::Observe(absl::Time now, Event event) {
@@ -145,7 +146,7 @@ void ControlLoop::TellHealth(absl::Time now, const absl::Status& health) {
 }
 
 absl::Status ControlLoop::Finish(absl::Time wall) {
-  const absl::Time now = CoreTime(wall);
+  const absl::Time now = Advance(wall);
   journal_.RecordSnapshot(now, core_);
   return journal_.CommitIntents(now, {});
 }

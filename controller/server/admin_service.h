@@ -51,7 +51,7 @@ class AdminService final : public v1::AdminService::WithCallbackMethod_WatchDeci
     const Journal& journal;
     PolicyKeeper& policy;
     DecisionFeed& feed;
-    const Clock& clock;
+    const Clock& clock;  // the core's
     std::string version;
   };
   explicit AdminService(Ports ports) : ports_(std::move(ports)) {}

@@ -91,6 +91,7 @@ absl::Status Daemon::Recover() {
   MakeExecutor();
   const Autoscaler before = core;
   loop_ = std::make_unique<ControlLoop>(std::move(core), *executor_, *journal_);
+  core_clock_ = std::make_unique<CoreClock>(clock_, *loop_);
   loop_->OnDecision([this](const std::shared_ptr<const Decision>& decision) { OnDecision(decision); });
   ResumeInFlight(before);
   return absl::OkStatus();
@@ -140,8 +141,8 @@ absl::Status Daemon::ServeGrpc() {
           .post = poster(),
           .saw_term = [this](int64_t term, absl::string_view reporter) { term_->Saw(term, reporter); }},
       *registry_);
-  admin_ =
-      std::make_unique<AdminService>(AdminService::Ports{*loop_, *journal_, policy_, feed_, clock_, options_.version});
+  admin_ = std::make_unique<AdminService>(
+      AdminService::Ports{*loop_, *journal_, policy_, feed_, *core_clock_, options_.version});
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
@@ -183,7 +184,8 @@ HttpAnswer Daemon::Page(absl::string_view path) {
   if (path == "/metrics") {
     metrics_.Reports(load_->counters(), registry_->size());
     // A loop that hangs must not hang the scrape: the last figures stand, and their age is in a metric.
-    loop_->Ask([this](const Autoscaler& core) { metrics_.Cluster(core, clock_.Now()); }, kScrapeWait).IgnoreError();
+    loop_->Ask([this](const Autoscaler& core) { metrics_.Cluster(core, core_clock_->Now()); }, kScrapeWait)
+        .IgnoreError();
     return {.content_type = "text/plain; version=0.0.4; charset=utf-8", .body = metrics_.Render()};
   }
   if (path == "/healthz") {

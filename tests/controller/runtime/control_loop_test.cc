@@ -153,5 +153,18 @@ TEST_F(ControlLoopTest, AClockThatGoesBackDoesNotStopTheDecisions) {
   EXPECT_GE(world_.loop.Latest()->at, at);
 }
 
+TEST_F(ControlLoopTest, TheCoresTimeIsTheSameForThoseWhoGiveItTimes) {
+  ManualClock wall(world_.now);
+  const CoreClock clock(wall, world_.loop);
+  EXPECT_EQ(clock.Now(), world_.now);
+  world_.Run(5);
+  const absl::Time at = world_.loop.Latest()->at;
+  wall.Set(at - absl::Hours(2));
+  EXPECT_EQ(clock.Now(), at) << "before the loop has seen that the clock was set back";
+  world_.loop.RunOnce(wall.Now());
+  wall.Advance(absl::Minutes(1));
+  EXPECT_EQ(clock.Now(), at + absl::Minutes(1));
+}
+
 }  // namespace
 }  // namespace headroom

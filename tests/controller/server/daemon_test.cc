@@ -103,6 +103,7 @@ class DaemonTest : public ::testing::Test {
                         .yaml = yaml,
                         .journal = std::make_unique<MemoryJournal>(),
                         .provider = std::make_unique<UntouchedProvider>(touched_, listed_),
+                        .clock = clock_,
                         .first_nodes = std::move(first_nodes)};
     return Daemon::Start({.version = "test"}, std::move(parts));
   }
@@ -158,6 +159,7 @@ class DaemonTest : public ::testing::Test {
     return {std::istreambuf_iterator<char>(http), {}};
   }
 
+  const Clock* clock_ = nullptr;  // the system's
   std::atomic<int> listed_ = 0;
   std::atomic<int> touched_{0};
   std::unique_ptr<Daemon> daemon_;
@@ -299,6 +301,28 @@ TEST_F(DaemonTest, AHoldNeedsAReasonIsCheckedWithoutBeingSetAndIsDoneOnce) {
   EXPECT_EQ(again.SerializeAsString(), response.SerializeAsString());
   request.set_reason("another");
   EXPECT_EQ(Call(&Stub::SetHold, request, &again).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+}
+
+TEST_F(DaemonTest, AHoldLastsAsLongAsItSaysWhenTheClockWasSetBack) {
+  ManualClock clock(absl::FromUnixSeconds(1'700'000'000));
+  clock_ = &clock;
+  Start("dry_run");
+  using Stub = v1::AdminService::Stub;
+  v1::GetStatusResponse status;
+  for (const absl::Time end = absl::Now() + kPatience; !status.has_last_tick_time() && absl::Now() < end;) {
+    ASSERT_TRUE(Call(&Stub::GetStatus, v1::GetStatusRequest(), &status).ok());
+  }
+  ASSERT_TRUE(status.has_last_tick_time());
+  clock.Advance(-absl::Hours(2));
+  v1::SetHoldRequest request;
+  v1::SetHoldResponse response;
+  request.set_direction(v1::HOLD_DIRECTION_DOWN);
+  request.set_reason("backup");
+  request.mutable_duration()->set_seconds(3600);
+  ASSERT_TRUE(Call(&Stub::SetHold, request, &response).ok());
+  ASSERT_EQ(response.holds_size(), 1);
+  EXPECT_GE(response.holds(0).expire_time().seconds() - status.last_tick_time().seconds(), 3600);
+  daemon_.reset();
 }
 
 TEST_F(DaemonTest, AnUnknownNodeIsNotFoundAndTheNearOneIsNamed) {
