@@ -355,6 +355,19 @@ TEST_F(DaemonTest, APolicyThatNeedsARestartIsRefusedAndTheOldOneStays) {
   EXPECT_EQ(policy.policy().mode(), v1::MODE_DRY_RUN);
 }
 
+TEST_F(DaemonTest, TheFewestNodesCanChangeWithoutARestart) {
+  Start("dry_run");
+  v1::ApplyPolicyRequest request;
+  v1::ApplyPolicyResponse response;
+  std::string yaml = kPolicy;
+  yaml.replace(yaml.find("MODE"), 4, "dry_run");
+  yaml.replace(yaml.find("min: 1"), 6, "min: 2");
+  request.set_yaml(yaml);
+  const grpc::Status status = Call(&v1::AdminService::Stub::ApplyPolicy, request, &response);
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  EXPECT_THAT(response.changes(), ::testing::Contains("nodes.min: 1 -> 2"));
+}
+
 TEST_F(DaemonTest, ItsPagesServeProbesAndPrometheus) {
   Start("dry_run");
   const absl::Time end = absl::Now() + kPatience;
