@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "controller/base/address.h"
 #include "controller/base/status.h"
 
 namespace headroom {
@@ -32,11 +33,6 @@ constexpr char kEndedFile[] = "ended", kInitializedFile[] = "initialized", kMark
 
 std::chrono::nanoseconds Chrono(absl::Duration duration) {
   return absl::ToChronoNanoseconds(duration);
-}
-
-bool IsLoopback(const std::string& address) {
-  in_addr parsed{};
-  return inet_pton(AF_INET, address.c_str(), &parsed) == 1 && (ntohl(parsed.s_addr) >> 24) == 127;
 }
 
 bool CanBind(const std::string& address, int port) {
@@ -68,7 +64,7 @@ bool IsRecordFile(const fs::path& path) {
 
 absl::Status Resolve(v1::LocalProvider& settings) {
   if (settings.address().empty()) settings.set_address("127.0.0.1");
-  if (!IsLoopback(settings.address())) {
+  if (!IsLoopbackV4(settings.address())) {
     return absl::InvalidArgumentError(
         absl::StrCat("provider.local.address: ", settings.address(), " is no loopback address (127.0.0.0/8)"));
   }

@@ -10,6 +10,7 @@
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
 
+#include "controller/base/address.h"
 #include "controller/base/status.h"
 #include "controller/runtime/recovery.h"
 #include "controller/server/decision_log.h"
@@ -32,7 +33,7 @@ bool IsAwaited(const Action& action) {
 }
 
 bool IsLoopback(const std::string& address) {
-  return address == "::1" || address.rfind("127.", 0) == 0;
+  return address == "::1" || IsLoopbackV4(address);
 }
 
 void Tune(grpc::ServerBuilder& builder) {
@@ -147,7 +148,7 @@ absl::Status Daemon::ServeGrpc() {
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   Tune(builder);
-  const std::string address = absl::StrCat(options_.listen, ":", options_.grpc_port);
+  const std::string address = HostPort(options_.listen, options_.grpc_port);
   builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &grpc_port_);
   builder.RegisterService(load_.get());
   builder.RegisterService(admin_.get());
@@ -195,7 +196,7 @@ HttpAnswer Daemon::Page(absl::string_view path) {
   if (path == "/") {
     return {.body = absl::StrCat("headroomd ", options_.version, ", cluster ", policy_.config().policy.cluster,
                                  ": /metrics for Prometheus, /healthz for probes; gRPC on port ", grpc_port_,
-                                 ", `headroomctl --server ", options_.listen, ":", grpc_port_, " status`\n")};
+                                 ", `headroomctl --server ", HostPort(options_.listen, grpc_port_), " status`\n")};
   }
   return {.code = 404, .body = "not here; see / for what is\n"};
 }

@@ -145,7 +145,9 @@ INSTANTIATE_TEST_SUITE_P(
         BadText{"merge_key", "<<: {}\nprovider: {simulated: {}}\nnodes: {max: 1}\n",
                 "policy.yaml:1: <<: unknown field"},
         BadText{"not_loopback", "nodes: {max: 3}\nprovider: {local: {data_dir: /x, address: 0.0.0.0}}\n",
-                "policy.yaml:2: provider.local.address: \"0.0.0.0\" is not loopback"}),
+                "policy.yaml:2: provider.local.address: \"0.0.0.0\" is no loopback address (127.0.0.0/8)"},
+        BadText{"loopback_of_another_kind", "nodes: {max: 3}\nprovider: {local: {data_dir: /x, address: '::1'}}\n",
+                "policy.yaml:2: provider.local.address: \"::1\" is no loopback address (127.0.0.0/8)"}),
     [](const auto& each) { return each.param.name; });
 
 TEST(ConfigTest, YamlOfAConfigGivesTheSameConfigBack) {

@@ -14,6 +14,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <grpcpp/grpcpp.h>
 
+#include "controller/base/address.h"
 #include "controller/runtime/memory_journal.h"
 #include "headroom/v1/admin.grpc.pb.h"
 #include "headroom/v1/load.grpc.pb.h"
@@ -88,8 +89,7 @@ class DaemonTest : public ::testing::Test {
     absl::StatusOr<std::unique_ptr<Daemon>> daemon = TryStart(mode);
     ASSERT_TRUE(daemon.ok()) << daemon.status();
     daemon_ = *std::move(daemon);
-    channel_ =
-        grpc::CreateChannel(absl::StrCat("127.0.0.1:", daemon_->grpc_port()), grpc::InsecureChannelCredentials());
+    channel_ = grpc::CreateChannel(HostPort(listen_, daemon_->grpc_port()), grpc::InsecureChannelCredentials());
     load_ = v1::LoadService::NewStub(channel_);
     admin_ = v1::AdminService::NewStub(channel_);
   }
@@ -105,7 +105,7 @@ class DaemonTest : public ::testing::Test {
                         .provider = std::make_unique<UntouchedProvider>(touched_, listed_),
                         .clock = clock_,
                         .first_nodes = std::move(first_nodes)};
-    return Daemon::Start({.version = "test"}, std::move(parts));
+    return Daemon::Start({.listen = listen_, .version = "test"}, std::move(parts));
   }
 
   struct Stream {
@@ -159,6 +159,7 @@ class DaemonTest : public ::testing::Test {
     return {std::istreambuf_iterator<char>(http), {}};
   }
 
+  std::string listen_ = "127.0.0.1";
   const Clock* clock_ = nullptr;  // the system's
   std::atomic<int> listed_ = 0;
   std::atomic<int> touched_{0};
@@ -179,6 +180,18 @@ TEST_F(DaemonTest, DecidesNothingBeforeTheFirstNodesAreThere) {
   EXPECT_EQ(failed.status(), absl::UnavailableError("no more processes"));
   EXPECT_EQ(listed_, 0);
   EXPECT_EQ(touched_, 0);
+}
+
+TEST_F(DaemonTest, ServesOnAnIpV6AddressToo) {
+  boost::asio::io_context context;
+  boost::system::error_code missing;
+  boost::asio::ip::tcp::acceptor probe(context);
+  probe.open(boost::asio::ip::tcp::v6(), missing);
+  if (!missing) probe.bind({boost::asio::ip::address_v6::loopback(), 0}, missing);
+  if (missing) GTEST_SKIP() << "this machine has no IPv6: " << missing.message();
+  listen_ = "::1";
+  Start("dry_run");
+  EXPECT_EQ(Nodes().nodes_size(), 0);
 }
 
 TEST_F(DaemonTest, ABadHelloEndsTheStreamWithASentence) {
