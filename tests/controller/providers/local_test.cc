@@ -89,6 +89,22 @@ TEST(LocalProvider, AdoptsItsNodesAfterARestartOfTheController) {
   EXPECT_FALSE(IsAlive(process));
 }
 
+TEST(LocalProvider, AnAdoptedNodeReportsToTheControllerOfNowFromItsNextStartOn) {
+  LocalCluster cluster;
+  const NodeId node = LaunchNode(cluster.Open(), "a");
+  ASSERT_TRUE(Eventually([&] { return cluster.Starts().size() == 1; }));
+  cluster.Close();
+  std::vector<std::string> said;
+  cluster.options.controller_address = "127.0.0.1:2";
+  cluster.options.say = [&said](absl::string_view text) { said.emplace_back(text); };
+  cluster.Open();
+  EXPECT_THAT(said, ElementsAre(HasSubstr("node-1 was started to report to 127.0.0.1:1")));
+  EXPECT_THAT(cluster.Starts(), SizeIs(1)) << "it runs on";
+  Signal(cluster.Record(node).process, SIGKILL);
+  ASSERT_TRUE(Eventually([&] { return cluster.Starts().size() == 2; }));
+  EXPECT_THAT(cluster.Starts()[1], HasSubstr("--controller=127.0.0.1:2"));
+}
+
 TEST(LocalProvider, DoesNotStartTwiceWhenItDiedBeforeThePidWasRecorded) {
   LocalCluster cluster;
   const NodeId node = LaunchNode(cluster.Open(), "a");
