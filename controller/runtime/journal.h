@@ -69,8 +69,9 @@ class Journal {
 
   // What the last process left. Before the first call that records.
   virtual absl::StatusOr<Recovered> Recover() = 0;
-  // The term is on disk when this returns OK; it is not used before.
-  virtual absl::Status WriteTerm(int64_t term) = 0;
+  // The term is on disk when this returns OK; it is not used before. UNAVAILABLE: not within `longest`, or at once
+  // where the disk has been silent for as long already; it stays queued, and asking again finds it written.
+  virtual absl::Status WriteTerm(int64_t term, absl::Duration longest) = 0;
   // Queue for the next group commit. No disk, no waiting.
   virtual void RecordEvent(absl::Time at, Event event) = 0;
   virtual void RecordTick(absl::Time at, std::shared_ptr<const Decision> decision) = 0;
@@ -81,6 +82,8 @@ class Journal {
   // that ended, or UNAVAILABLE while the disk does not answer. What could not be written is kept (bounded) and tried
   // again by the next call.
   virtual absl::Status Commit() = 0;
+  // Commits what was recorded before the call and waits for it, at most `longest`. Any thread.
+  virtual absl::Status Sync(absl::Duration longest) = 0;
 
   struct Page {
     uint64_t before_sequence = 0;

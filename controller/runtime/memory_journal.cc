@@ -12,7 +12,7 @@ absl::StatusOr<Recovered> MemoryJournal::Recover() {
   return recovered;
 }
 
-absl::Status MemoryJournal::WriteTerm(int64_t term) {
+absl::Status MemoryJournal::WriteTerm(int64_t term, absl::Duration) {
   kept_.term_max = std::max(kept_.term_max, term);
   return health_;
 }

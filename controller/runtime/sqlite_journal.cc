@@ -97,14 +97,15 @@ absl::StatusOr<Recovered> SqliteJournal::Recover() {
   return recovered;
 }
 
-absl::Status SqliteJournal::WriteTerm(int64_t term) {
+absl::Status SqliteJournal::WriteTerm(int64_t term, absl::Duration longest) {
   int64_t ticket = 0;
   {
     absl::MutexLock lock(&mutex_);
     queued_.term = std::max(queued_.term, term);
     ticket = Request();
+    if (Silent(longest)) return DiskSilent(options_.state_dir);
   }
-  return WaitFor(ticket, kTermWaitMax);
+  return WaitFor(ticket, longest);
 }
 
 void SqliteJournal::RecordEvent(absl::Time at, Event event) {
@@ -160,18 +161,19 @@ absl::Status SqliteJournal::CommitIntents(absl::Time at, const std::vector<Actio
     }
     ticket = Request();
     // The disk has hung for longer than an intent may wait: waiting once more would only delay limits.
-    if (SteadyNow() - writing_since_ > kIntentWaitMax) return DiskSilent(options_.state_dir);
+    if (Silent(kIntentWaitMax)) return DiskSilent(options_.state_dir);
   }
   return WaitFor(ticket, kIntentWaitMax);
 }
 
 absl::Status SqliteJournal::Commit() {
   absl::MutexLock lock(&mutex_);
-  if (ended_ == requested_) Request();
-  return Stuck() ? DiskSilent(options_.state_dir) : health_;
+  // One that is under way took the queue earlier: what was recorded since needs another.
+  if (begun_ == requested_) Request();
+  return Silent(kStuckAfter) ? DiskSilent(options_.state_dir) : health_;
 }
 
-absl::Status SqliteJournal::Flush(absl::Duration longest) {
+absl::Status SqliteJournal::Sync(absl::Duration longest) {
   int64_t ticket = 0;
   {
     absl::MutexLock lock(&mutex_);
@@ -180,13 +182,12 @@ absl::Status SqliteJournal::Flush(absl::Duration longest) {
   return WaitFor(ticket, longest);
 }
 
-// A commit that begins after this call.
 int64_t SqliteJournal::Request() {
   return ++requested_;
 }
 
-bool SqliteJournal::Stuck() const {
-  return SteadyNow() - writing_since_ > kStuckAfter;
+bool SqliteJournal::Silent(absl::Duration longest) const {
+  return SteadyNow() - writing_since_ > longest;
 }
 
 absl::Status SqliteJournal::WaitFor(int64_t ticket, absl::Duration longest) {
@@ -208,6 +209,7 @@ void SqliteJournal::Write() {
 
 void SqliteJournal::WriteOnce(int64_t ticket) {
   JournalWrite write = std::exchange(queued_, {});
+  begun_ = std::max(begun_, ticket);
   writing_since_ = SteadyNow();
   mutex_.Unlock();
   if (options_.before_write) options_.before_write();

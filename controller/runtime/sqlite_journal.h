@@ -37,7 +37,6 @@ class SqliteJournal final : public Journal {
     std::function<void()> before_write;          // a slow disk, in tests
   };
   static constexpr absl::Duration kIntentWaitMax = absl::Milliseconds(500);
-  static constexpr absl::Duration kTermWaitMax = absl::Seconds(10);
   // A disk that takes longer for one commit does not answer.
   static constexpr absl::Duration kStuckAfter = absl::Seconds(5);
   static constexpr size_t kRecordsMax = 50'000;
@@ -50,17 +49,15 @@ class SqliteJournal final : public Journal {
   ~SqliteJournal() override;
 
   absl::StatusOr<Recovered> Recover() override;
-  absl::Status WriteTerm(int64_t term) override;
+  absl::Status WriteTerm(int64_t term, absl::Duration longest) override;
   void RecordEvent(absl::Time at, Event event) override;
   void RecordTick(absl::Time at, std::shared_ptr<const Decision> decision) override;
   void RecordSnapshot(absl::Time at, const Autoscaler& core) override;
   absl::Status CommitIntents(absl::Time at, const std::vector<Action>& intents) override;
   absl::Status Commit() override;
+  absl::Status Sync(absl::Duration longest) override;
   absl::StatusOr<std::vector<JournalEntry>> Decisions(const Page& page) const override;
   absl::StatusOr<JournalEntry> FindDecision(uint64_t sequence) const override;
-
-  // Waits until what is queued is on disk.
-  absl::Status Flush(absl::Duration longest);
 
  private:
   // Counts reports per second of the loop's time and says whether they may be recorded.
@@ -80,9 +77,11 @@ class SqliteJournal final : public Journal {
   RecordBatch& Open() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return queued_.snapshot ? queued_.after : queued_.before;
   }
+  // A commit that begins after this call.
   int64_t Request() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status WaitFor(int64_t ticket, absl::Duration longest);
-  bool Stuck() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The disk has not answered for so long.
+  bool Silent(absl::Duration longest) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Write();
   void WriteOnce(int64_t ticket) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Puts what could not be written before what was queued since.
@@ -101,7 +100,8 @@ class SqliteJournal final : public Journal {
   std::set<ActionId> open_intents_ ABSL_GUARDED_BY(mutex_);
   ReportGate gate_ ABSL_GUARDED_BY(mutex_);
   int64_t record_bytes_ ABSL_GUARDED_BY(mutex_) = 300;
-  int64_t requested_ ABSL_GUARDED_BY(mutex_) = 0;  // commits asked for, and ended
+  int64_t requested_ ABSL_GUARDED_BY(mutex_) = 0;  // commits asked for, begun and ended
+  int64_t begun_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t ended_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::Status health_ ABSL_GUARDED_BY(mutex_);  // of the newest that ended
   absl::Time writing_since_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();

@@ -16,6 +16,7 @@ namespace headroom {
 namespace {
 
 constexpr size_t kRequestIdMax = 128;
+constexpr absl::Duration kSyncMax = absl::Milliseconds(500);
 
 // What the mutating requests have in common.
 template <typename Request>
@@ -78,7 +79,9 @@ grpc::Status AdminService::Once(const Request& request, Response* response,
 
 absl::Status AdminService::Carry(Events events, const ControlLoop::Question& question) {
   for (Event& event : events) HR_RETURN_IF_ERROR(ports_.loop.Post(std::move(event)));
-  return Ask(question);
+  HR_RETURN_IF_ERROR(Ask(question));
+  if (!events.empty()) ports_.journal.Sync(kSyncMax).IgnoreError();
+  return absl::OkStatus();
 }
 
 absl::StatusOr<v1::Node> AdminService::CarryNode(Events events, const std::string& node_id) {
@@ -220,7 +223,10 @@ absl::StatusOr<v1::ApplyPolicyResponse> AdminService::ApplyNewPolicy(const v1::A
   HR_ASSIGN_OR_RETURN(const PolicyKeeper::Change change, request.validate_only()
                                                              ? ports_.policy.Check(request.yaml(), "policy")
                                                              : ports_.policy.Apply(request.yaml(), "policy"));
-  if (!request.validate_only()) HR_RETURN_IF_ERROR(Ask([](const Autoscaler&) {}));
+  if (!request.validate_only()) {
+    HR_RETURN_IF_ERROR(Ask([](const Autoscaler&) {}));
+    ports_.journal.Sync(kSyncMax).IgnoreError();
+  }
   v1::ApplyPolicyResponse response;
   *response.mutable_policy() = change.config.message;
   for (const std::string& line : change.changes) response.add_changes(line);

@@ -40,15 +40,15 @@ class AnswerMemory {
 };
 
 // AdminService: what operators see and do. Reads are questions to the loop or the journal; a mutation is checked,
-// posted as an event, and answered when the loop has observed it, with the state that it led to. `validate_only` runs
-// the same checks and posts nothing. Mutations run one after the other: operators are few, and two at once would each
-// check a state that the other changes. Every error is one sentence that says what to do. Thread-safe. Watching takes
-// no thread per watcher.
+// posted as an event, and answered when the loop has observed it and the journal has it, with the state that it led to.
+// `validate_only` runs the same checks and posts nothing. Mutations run one after the other: operators are few, and two
+// at once would each check a state that the other changes. Every error is one sentence that says what to do.
+// Thread-safe. Watching takes no thread per watcher.
 class AdminService final : public v1::AdminService::WithCallbackMethod_WatchDecisions<v1::AdminService::Service> {
  public:
   struct Ports {
     ControlLoop& loop;
-    const Journal& journal;
+    Journal& journal;
     PolicyKeeper& policy;
     DecisionFeed& feed;
     const Clock& clock;  // the core's
@@ -93,7 +93,8 @@ class AdminService final : public v1::AdminService::WithCallbackMethod_WatchDeci
   absl::Status CheckCluster(const std::string& cluster) const;
   // Runs on the loop, between ticks.
   absl::Status Ask(const ControlLoop::Question& question) const;
-  // Posts all of them and returns when they were observed, with what `question` says of the state then.
+  // Posts all of them and returns when they were observed, with what `question` says of the state then, and are on
+  // disk. A disk that does not answer stops no operator: the status of the cluster tells of it.
   absl::Status Carry(Events events, const ControlLoop::Question& question);
   // NOT_FOUND names near matches.
   absl::StatusOr<Node> FindNode(const std::string& node_id) const;

@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 
 #include "controller/runtime/journal.h"
 #include "controller/runtime/recovery.h"
@@ -20,6 +21,9 @@ namespace headroom {
 // only.
 class TermKeeper {
  public:
+  // Limits wait for the loop thread meanwhile.
+  static constexpr absl::Duration kWriteMax = absl::Milliseconds(500);
+
   TermKeeper(int64_t current, std::function<void()> wake) : current_(current), seen_(0), wake_(std::move(wake)) {}
 
   int64_t current() const { return current_.load(); }
@@ -45,7 +49,7 @@ class TermKeeper {
     const int64_t seen = seen_.load();
     if (seen <= current()) return std::optional<int64_t>();
     const int64_t next = seen + 1;
-    if (absl::Status status = journal.WriteTerm(next); !status.ok()) return status;
+    if (absl::Status status = journal.WriteTerm(next, kWriteMax); !status.ok()) return status;
     current_ = next;
     return std::optional<int64_t>(next);
   }

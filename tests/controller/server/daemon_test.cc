@@ -16,8 +16,11 @@
 
 #include "controller/base/address.h"
 #include "controller/runtime/memory_journal.h"
+#include "controller/runtime/sqlite.h"
+#include "controller/runtime/sqlite_journal.h"
 #include "headroom/v1/admin.grpc.pb.h"
 #include "headroom/v1/load.grpc.pb.h"
+#include "tests/controller/runtime/temp_dir.h"
 
 namespace headroom {
 namespace {
@@ -101,7 +104,7 @@ class DaemonTest : public ::testing::Test {
     if (!config.ok()) return config.status();
     Daemon::Parts parts{.config = *std::move(config),
                         .yaml = yaml,
-                        .journal = std::make_unique<MemoryJournal>(),
+                        .journal = journal_ != nullptr ? std::move(journal_) : std::make_unique<MemoryJournal>(),
                         .provider = std::make_unique<UntouchedProvider>(touched_, listed_),
                         .clock = clock_,
                         .first_nodes = std::move(first_nodes)};
@@ -159,6 +162,7 @@ class DaemonTest : public ::testing::Test {
     return {std::istreambuf_iterator<char>(http), {}};
   }
 
+  std::unique_ptr<Journal> journal_;  // one in memory
   std::string listen_ = "127.0.0.1";
   const Clock* clock_ = nullptr;  // the system's
   std::atomic<int> listed_ = 0;
@@ -335,6 +339,25 @@ TEST_F(DaemonTest, AHoldLastsAsLongAsItSaysWhenTheClockWasSetBack) {
   ASSERT_TRUE(Call(&Stub::SetHold, request, &response).ok());
   ASSERT_EQ(response.holds_size(), 1);
   EXPECT_GE(response.holds(0).expire_time().seconds() - status.last_tick_time().seconds(), 3600);
+  daemon_.reset();
+}
+
+TEST_F(DaemonTest, AHoldThatWasAnsweredIsOnDisk) {
+  TempDir dir;
+  SqliteJournal::Options options;
+  options.state_dir = dir.path();
+  options.before_write = [] { absl::SleepFor(absl::Milliseconds(50)); };  // a disk that takes its time
+  journal_ = SqliteJournal::Open(std::move(options)).value();
+  Start("dry_run");
+  v1::SetHoldRequest request;
+  v1::SetHoldResponse response;
+  request.set_direction(v1::HOLD_DIRECTION_DOWN);
+  request.set_reason("backup of the archive");
+  ASSERT_TRUE(Call(&v1::AdminService::Stub::SetHold, request, &response).ok());
+  const auto file = SqliteConnection::Open(dir.path() + "/journal.db", SqliteConnection::Access::kRead).value();
+  const absl::StatusOr<int64_t> events =
+      file->Number("SELECT COUNT(*) FROM events WHERE INSTR(body, CAST('backup of the archive' AS BLOB)) > 0");
+  EXPECT_EQ(events.value_or(-1), 1);
   daemon_.reset();
 }
 
