@@ -282,8 +282,9 @@ absl::Status LocalProvider::Terminate(const NodeId& id, absl::Duration timeout) 
   const std::string incarnation = found->second.record.incarnation;
   if (!found->second.record.terminated) {
     found->second.record.terminated = true;
-    HR_RETURN_IF_ERROR(WriteStateFile(RecordPath(id), FormatRecord(found->second.record)));
     BeginEnd(found->second);
+    // Without it on disk a controller that dies before its node would start the node again: no reason to keep it now.
+    WriteStateFile(RecordPath(id), FormatRecord(found->second.record)).IgnoreError();
   }
   while (true) {
     const auto now = find();

@@ -177,6 +177,21 @@ TEST(LocalProvider, StartsAnAdoptedNodeAgainToo) {
   EXPECT_TRUE(Eventually([&] { return cluster.Starts().size() == 2; }));
 }
 
+TEST(LocalProvider, ANodeIsAskedToEndEvenIfThatCannotBeWrittenDown) {
+  LocalCluster cluster;
+  cluster.SetProgram(
+      "trap 'echo asked > \"$0.asked\"; exit 0' TERM; echo ready >> \"$0.ready\"; while :; do sleep 0.05; done");
+  const std::string program = cluster.options.settings.program();
+  LocalProvider& provider = cluster.Open();
+  const NodeId node = LaunchNode(provider, "a");
+  ASSERT_TRUE(Eventually([&] { return std::filesystem::exists(program + ".ready"); }));
+  // What a state file is written to first: nothing can be written there now, as on a full disk.
+  ASSERT_TRUE(std::filesystem::create_directory(cluster.RecordPath(node) + ".new"));
+  EXPECT_TRUE(provider.Terminate(node, kTimeout).ok());
+  EXPECT_TRUE(std::filesystem::exists(program + ".asked")) << "killed without having been asked";
+  EXPECT_THAT(Nodes(provider), IsEmpty());
+}
+
 TEST(LocalProvider, PausesLongerBetweenTheStartsOfANodeThatDoesNotStay) {
   LocalCluster cluster;
   cluster.SetProgram("exit 1");
