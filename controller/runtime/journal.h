@@ -88,7 +88,7 @@ class Journal {
   struct Page {
     uint64_t before_sequence = 0;
     int count = 50;
-    bool only_acting = false;
+    bool only_acting = false;  // those that did something or changed the diagnosis
     absl::Time since = absl::InfinitePast();
   };
   // Newest first, before `before_sequence` (0: from the newest).

@@ -176,6 +176,34 @@ TEST_F(SqliteJournalTest, DecisionsArePagedNewestFirstAndFiltered) {
   EXPECT_THAT(sequences({.since = kStart + absl::Seconds(19)}), ElementsAre(20u, 19u));
 }
 
+TEST_F(SqliteJournalTest, ADecisionThatOnlyChangesTheDiagnosisIsPartOfTheHistory) {
+  const auto journal = Open();
+  const auto diagnose = [&](uint64_t sequence, Cause cause) {
+    auto decision = std::make_shared<Decision>(*MakeDecision(sequence, static_cast<int>(sequence)));
+    decision->diagnosis.cause = cause;
+    journal->RecordTick(decision->at, decision);
+  };
+  diagnose(1, Cause::kNone);
+  diagnose(2, Cause::kSurge);
+  diagnose(3, Cause::kSurge);
+  diagnose(4, Cause::kNone);
+  ASSERT_TRUE(journal->Sync(kLong).ok());
+  const absl::StatusOr<std::vector<JournalEntry>> entries = journal->Decisions({.only_acting = true});
+  ASSERT_THAT(entries.value(), SizeIs(2));
+  EXPECT_EQ((*entries)[0].decision.sequence, 4u);
+  EXPECT_EQ((*entries)[1].decision.sequence, 2u);
+}
+
+TEST_F(SqliteJournalTest, ADamagedDecisionDoesNotEndTheHistory) {
+  const auto journal = Open();
+  for (uint64_t i = 1; i <= 9; ++i) journal->RecordTick(kStart, MakeDecision(i, static_cast<int>(i)));
+  ASSERT_TRUE(journal->Sync(kLong).ok());
+  Damage("UPDATE decisions SET body=x'00' WHERE sequence=8");
+  const absl::StatusOr<std::vector<JournalEntry>> entries = journal->Decisions({.count = 3});
+  ASSERT_THAT(entries.value(), SizeIs(3));
+  EXPECT_EQ(entries->back().decision.sequence, 6u);
+}
+
 TEST_F(SqliteJournalTest, TheNewestSnapshotIsUsedAndTwoAreKept) {
   {
     const auto journal = Open();
