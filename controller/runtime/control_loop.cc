@@ -4,15 +4,9 @@
 #include <utility>
 #include <variant>
 
+#include "controller/runtime/records.h"
+
 namespace headroom {
-namespace {
-
-bool IsRenewal(const Action& action) {
-  const auto* grant = std::get_if<GrantLimits>(&action.body);
-  return grant != nullptr && grant->renewal;
-}
-
-}  // namespace
 
 ControlLoop::ControlLoop(Autoscaler core, Executor& executor, Journal& journal)
     : core_(std::move(core)),

@@ -38,6 +38,26 @@ void KeepNewest(std::vector<T>& list, size_t count_max) {
   if (list.size() > count_max) list.erase(list.begin(), list.end() - static_cast<std::ptrdiff_t>(count_max));
 }
 
+// What grows with the cluster; the texts of reasons are short and few beside it.
+size_t ApproximateBytes(const Decision& decision) {
+  size_t bytes = sizeof(decision) + decision.limits.size() * sizeof(LimitDecision);
+  for (const Action& action : decision.actions) {
+    bytes += sizeof(action) + action.id.size();
+    if (const auto* set = std::get_if<SetServers>(&action.body)) bytes += set->servers.size() * sizeof(ServerTarget);
+  }
+  return bytes;
+}
+
+// How many of the newest fit.
+size_t NewestWithin(const std::vector<std::shared_ptr<const Decision>>& decisions, size_t bytes_max) {
+  size_t count = 0;
+  for (size_t bytes = 0; count < decisions.size(); ++count) {
+    bytes += ApproximateBytes(*decisions[decisions.size() - 1 - count]);
+    if (bytes > bytes_max) break;
+  }
+  return count;
+}
+
 // What a restart can do without: reports are replaced by the next ones, and ticks need reports.
 void LeaveOutReplaceable(RecordBatch& batch, size_t facts_max) {
   std::erase_if(batch.records, [](const Recorded& record) { return !record.event || IsReport(record.event); });
@@ -117,6 +137,7 @@ void SqliteJournal::RecordEvent(absl::Time at, Event event) {
 }
 
 void SqliteJournal::RecordTick(absl::Time at, std::shared_ptr<const Decision> decision) {
+  decision = LeaveOutRenewals(std::move(decision));
   absl::MutexLock lock(&mutex_);
   Record(at, std::nullopt);
   queued_.decisions.push_back(std::move(decision));
@@ -137,7 +158,7 @@ void SqliteJournal::Record(absl::Time at, std::optional<Event> event) {
     }
   }
   Open().records.push_back({at, std::move(event)});
-  Bound();
+  BoundRecords();
 }
 
 void SqliteJournal::RecordSnapshot(absl::Time at, const Autoscaler& core) {
@@ -240,11 +261,15 @@ void SqliteJournal::TakeBack(JournalWrite failed) {
   Bound();
 }
 
-void SqliteJournal::Bound() {
+void SqliteJournal::BoundRecords() {
   for (RecordBatch* batch : {&queued_.before, &queued_.after}) {
     if (batch->records.size() > kRecordsMax) LeaveOutReplaceable(*batch, kRecordsMax / 2);
   }
-  KeepNewest(queued_.decisions, kDecisionsMax);
+}
+
+void SqliteJournal::Bound() {
+  BoundRecords();
+  KeepNewest(queued_.decisions, std::min(kDecisionsMax, NewestWithin(queued_.decisions, kDecisionsBytesMax)));
   KeepNewest(queued_.intents, kIntentsMax);
 }
 

@@ -22,8 +22,8 @@ namespace headroom {
 // SqliteJournal: the journal in a state directory, written by a thread of its own, so that a slow disk costs the
 // control loop nothing but the wait for intents (kIntentWaitMax). A commit that fails (disk full, I/O error) keeps what
 // it could not write and is tried again by the next; what is kept is bounded: a newer snapshot makes older events
-// needless, and beyond kRecordsMax reports and ticks are left out, beyond kDecisionsMax and kIntentsMax the oldest
-// decisions and intents.
+// needless, and beyond kRecordsMax reports and ticks are left out, beyond kDecisionsMax, kDecisionsBytesMax and
+// kIntentsMax the oldest decisions and intents.
 //
 // Reports are recorded while they stay below report_bytes_per_second_max. Above it they are left out, which is said
 // once, until the rate has halved: a restart then continues from the last snapshot and the other facts.
@@ -41,6 +41,7 @@ class SqliteJournal final : public Journal {
   static constexpr absl::Duration kStuckAfter = absl::Seconds(5);
   static constexpr size_t kRecordsMax = 50'000;
   static constexpr size_t kDecisionsMax = 1'000;
+  static constexpr size_t kDecisionsBytesMax = size_t{64} << 20;  // about
   static constexpr size_t kIntentsMax = 10'000;
 
   // Errors: see JournalStore::Open.
@@ -86,6 +87,7 @@ class SqliteJournal final : public Journal {
   void WriteOnce(int64_t ticket) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Puts what could not be written before what was queued since.
   void TakeBack(JournalWrite failed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void BoundRecords() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Bound() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Explain(const absl::Status& status) const;
 

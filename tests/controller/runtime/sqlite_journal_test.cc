@@ -496,6 +496,43 @@ TEST_F(SqliteJournalTest, ATermIsNotWaitedForAtADiskThatHangs) {
   EXPECT_TRUE(journal->WriteTerm(7, kLong).ok());
 }
 
+TEST_F(SqliteJournalTest, LargeDecisionsThatWaitForADeadDiskAreBoundedInBytes) {
+  absl::Notification answer;
+  SqliteJournal::Options options = Options();
+  options.before_write = [&] { answer.WaitForNotification(); };
+  const auto journal = Open(options);
+  constexpr size_t kDecisions = 300;
+  std::weak_ptr<const Decision> oldest;
+  for (size_t i = 1; i <= kDecisions; ++i) {
+    auto decision = std::make_shared<Decision>(*MakeDecision(i, static_cast<int>(i)));
+    decision->limits.resize(SqliteJournal::kDecisionsBytesMax / 100 / sizeof(LimitDecision));
+    if (i == 1) oldest = decision;
+    journal->RecordTick(kStart, std::move(decision));
+  }
+  EXPECT_TRUE(oldest.expired());
+  answer.Notify();
+  ASSERT_TRUE(journal->Sync(kLong).ok());
+  const absl::StatusOr<std::vector<JournalEntry>> entries = journal->Decisions({.count = kDecisions});
+  ASSERT_TRUE(entries.ok()) << entries.status();
+  EXPECT_THAT(*entries, SizeIs(::testing::AllOf(::testing::Ge(50u), ::testing::Le(100u))));
+  EXPECT_EQ(entries->front().decision.sequence, kDecisions);
+}
+
+TEST_F(SqliteJournalTest, RenewalsDoNotWaitForADeadDisk) {
+  absl::Notification answer;
+  SqliteJournal::Options options = Options();
+  options.before_write = [&] { answer.WaitForNotification(); };
+  const auto journal = Open(options);
+  auto decision = std::make_shared<Decision>(*MakeActingDecision(1));
+  decision->actions.push_back({"renewal", 1, "a", {}, GrantLimits{.renewal = true}});
+  const std::weak_ptr<const Decision> whole = decision;
+  journal->RecordTick(kStart, std::move(decision));
+  EXPECT_TRUE(whole.expired());
+  answer.Notify();
+  ASSERT_TRUE(journal->Sync(kLong).ok());
+  EXPECT_THAT(journal->FindDecision(1)->decision.actions, SizeIs(1));
+}
+
 TEST_F(SqliteJournalTest, WhatADeadDiskLeavesInMemoryIsBounded) {
   absl::Notification answer;
   SqliteJournal::Options options = Options();
