@@ -4,9 +4,12 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include <grpc/grpc.h>
 #include <grpcpp/grpcpp.h>
+#include <unistd.h>
 
 #include "controller/cli/app.h"
 
@@ -107,6 +110,13 @@ class CannedServer final : public v1::AdminService::Service {
   }
   v1::SetHoldRequest held;
 };
+
+// gRPC stays up for the whole run: its last user's leave is cleaned up after on a thread of its own, beside which the
+// process would end.
+const class GrpcStaysUp {
+ public:
+  GrpcStaysUp() { grpc_init(); }
+} kGrpcStaysUp;
 
 class CliTest : public ::testing::Test {
  protected:
@@ -236,7 +246,7 @@ TEST_F(CliTest, HelpBeginsWithExamples) {
 
 TEST_F(CliTest, ThePolicyCheckNamesEveryFaultWithoutAServer) {
   reachable_ = false;
-  const std::string path = ::testing::TempDir() + "/cli_test_policy.yaml";
+  const std::string path = absl::StrCat(::testing::TempDir(), "/cli_test_policy_", getpid(), ".yaml");
   std::ofstream(path) << "nodes:\n  min: 9\n  max: 6\n  mxa: 1\n";
   EXPECT_EQ(Run({"policy", "check", path}), 1);
   EXPECT_THAT(err_, HasSubstr("nodes.min"));
