@@ -52,9 +52,9 @@ void AnswerMemory::Remember(const std::string& key, Answer answer) {
 }
 
 template <typename Request, typename Response>
-grpc::Status AdminService::Once(const Request& request, Response* response,
+grpc::Status AdminService::Once(grpc::ServerContext& context, const Request& request, Response* response,
                                 absl::StatusOr<Response> (AdminService::*apply)(const Request&)) {
-  if (absl::Status status = CheckCluster(request.cluster()); !status.ok()) return ToGrpc(status);
+  if (absl::Status status = Begin(context, request.cluster()); !status.ok()) return ToGrpc(status);
   if (request.request_id().size() > kRequestIdMax) {
     return ToGrpc(absl::InvalidArgumentError(absl::StrCat("request_id: longer than ", kRequestIdMax, " bytes")));
   }
@@ -233,37 +233,37 @@ absl::StatusOr<v1::ApplyPolicyResponse> AdminService::ApplyNewPolicy(const v1::A
   return response;
 }
 
-grpc::Status AdminService::SetHold(grpc::ServerContext*, const v1::SetHoldRequest* request,
+grpc::Status AdminService::SetHold(grpc::ServerContext* context, const v1::SetHoldRequest* request,
                                    v1::SetHoldResponse* response) {
-  return Once(*request, response, &AdminService::ApplyHold);
+  return Once(*context, *request, response, &AdminService::ApplyHold);
 }
-grpc::Status AdminService::SetOverride(grpc::ServerContext*, const v1::SetOverrideRequest* request,
+grpc::Status AdminService::SetOverride(grpc::ServerContext* context, const v1::SetOverrideRequest* request,
                                        v1::SetOverrideResponse* response) {
-  return Once(*request, response, &AdminService::ApplyOverride);
+  return Once(*context, *request, response, &AdminService::ApplyOverride);
 }
-grpc::Status AdminService::SetNodeLimit(grpc::ServerContext*, const v1::SetNodeLimitRequest* request,
+grpc::Status AdminService::SetNodeLimit(grpc::ServerContext* context, const v1::SetNodeLimitRequest* request,
                                         v1::SetNodeLimitResponse* response) {
-  return Once(*request, response, &AdminService::ApplyNodeLimit);
+  return Once(*context, *request, response, &AdminService::ApplyNodeLimit);
 }
-grpc::Status AdminService::DrainNode(grpc::ServerContext*, const v1::DrainNodeRequest* request,
+grpc::Status AdminService::DrainNode(grpc::ServerContext* context, const v1::DrainNodeRequest* request,
                                      v1::DrainNodeResponse* response) {
-  return Once(*request, response, &AdminService::ApplyDrain);
+  return Once(*context, *request, response, &AdminService::ApplyDrain);
 }
-grpc::Status AdminService::UndrainNode(grpc::ServerContext*, const v1::UndrainNodeRequest* request,
+grpc::Status AdminService::UndrainNode(grpc::ServerContext* context, const v1::UndrainNodeRequest* request,
                                        v1::UndrainNodeResponse* response) {
-  return Once(*request, response, &AdminService::ApplyUndrain);
+  return Once(*context, *request, response, &AdminService::ApplyUndrain);
 }
-grpc::Status AdminService::PinNode(grpc::ServerContext*, const v1::PinNodeRequest* request,
+grpc::Status AdminService::PinNode(grpc::ServerContext* context, const v1::PinNodeRequest* request,
                                    v1::PinNodeResponse* response) {
-  return Once(*request, response, &AdminService::ApplyPin);
+  return Once(*context, *request, response, &AdminService::ApplyPin);
 }
-grpc::Status AdminService::UndoDecision(grpc::ServerContext*, const v1::UndoDecisionRequest* request,
+grpc::Status AdminService::UndoDecision(grpc::ServerContext* context, const v1::UndoDecisionRequest* request,
                                         v1::UndoDecisionResponse* response) {
-  return Once(*request, response, &AdminService::ApplyUndo);
+  return Once(*context, *request, response, &AdminService::ApplyUndo);
 }
-grpc::Status AdminService::ApplyPolicy(grpc::ServerContext*, const v1::ApplyPolicyRequest* request,
+grpc::Status AdminService::ApplyPolicy(grpc::ServerContext* context, const v1::ApplyPolicyRequest* request,
                                        v1::ApplyPolicyResponse* response) {
-  return Once(*request, response, &AdminService::ApplyNewPolicy);
+  return Once(*context, *request, response, &AdminService::ApplyNewPolicy);
 }
 
 }  // namespace headroom

@@ -46,6 +46,10 @@ class AnswerMemory {
 // Thread-safe. Watching takes no thread per watcher.
 class AdminService final : public v1::AdminService::WithCallbackMethod_WatchDecisions<v1::AdminService::Service> {
  public:
+  // In the trailing metadata of every answer, errors included: who has it was answered by headroomd and not by the
+  // network.
+  static constexpr char kVersionKey[] = "headroomd-version";
+
   struct Ports {
     ControlLoop& loop;
     Journal& journal;
@@ -79,7 +83,7 @@ class AdminService final : public v1::AdminService::WithCallbackMethod_WatchDeci
 
   // Runs `apply` unless this request id was answered before. One mutation at a time.
   template <typename Request, typename Response>
-  grpc::Status Once(const Request& request, Response* response,
+  grpc::Status Once(grpc::ServerContext& context, const Request& request, Response* response,
                     absl::StatusOr<Response> (AdminService::*apply)(const Request&));
   absl::StatusOr<v1::SetHoldResponse> ApplyHold(const v1::SetHoldRequest& request);
   absl::StatusOr<v1::SetOverrideResponse> ApplyOverride(const v1::SetOverrideRequest& request);
@@ -90,7 +94,8 @@ class AdminService final : public v1::AdminService::WithCallbackMethod_WatchDeci
   absl::StatusOr<v1::UndoDecisionResponse> ApplyUndo(const v1::UndoDecisionRequest& request);
   absl::StatusOr<v1::ApplyPolicyResponse> ApplyNewPolicy(const v1::ApplyPolicyRequest& request);
 
-  absl::Status CheckCluster(const std::string& cluster) const;
+  // Puts kVersionKey into the answer and checks that the cluster is ours.
+  absl::Status Begin(grpc::ServerContextBase& context, const std::string& cluster) const;
   // Runs on the loop, between ticks.
   absl::Status Ask(const ControlLoop::Question& question) const;
   // Posts all of them and returns when they were observed, with what `question` says of the state then, and are on
