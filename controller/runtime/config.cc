@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
-#include <filesystem>
 #include <memory>
 #include <set>
 #include <utility>
@@ -181,7 +180,7 @@ absl::StatusOr<std::string> ReadPolicyFile(const std::string& path) {
 
 absl::StatusOr<Config> LoadConfig(const std::string& path) {
   HR_ASSIGN_OR_RETURN(const std::string yaml, ReadPolicyFile(path));
-  return ParseConfig(yaml, std::filesystem::path(path).filename().string());
+  return ParseConfig(yaml, path);
 }
 
 absl::StatusOr<Config> ConfigFromMessage(const v1::Policy& message) {

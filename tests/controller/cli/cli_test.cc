@@ -302,7 +302,10 @@ TEST_F(CliTest, ThePolicyCheckNamesEveryFaultWithoutAServer) {
   std::ofstream(path) << "nodes:\n  min: 9\n  max: 6\n  mxa: 1\n";
   EXPECT_EQ(Run({"policy", "check", path}), 1);
   EXPECT_THAT(err_, HasSubstr("nodes.min"));
-  EXPECT_THAT(err_, HasSubstr("nodes.mxa"));
+  EXPECT_THAT(err_, HasSubstr("nodes.mxa: unknown field; did you mean max?"));
+  std::ofstream(path, std::ios::trunc).close();
+  EXPECT_EQ(Run({"policy", "check", path}), 1);
+  EXPECT_THAT(err_, HasSubstr(absl::StrCat(path, ": the file is empty")));
 }
 
 TEST(TableTest, ColoursDoNotMoveColumns) {
