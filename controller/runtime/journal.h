@@ -48,7 +48,7 @@ struct Recovered {
   uint64_t sequence_max = 0;  // of the decisions in it
   // Machine actions whose outcome was never written: to be checked against the provider, never repeated blindly.
   std::vector<Action> open_intents;
-  std::vector<std::string> notes;  // for the log: what was damaged and left out
+  std::vector<std::string> notes;  // what was damaged and left out
 };
 
 // A decision in the journal: `decision` and all after it up to sequence_last, at `until`, said the same. Renewals of

@@ -112,6 +112,9 @@ absl::StatusOr<Recovered> SqliteJournal::Recover() {
     recovered = store_->Recover();
   }
   if (!recovered.ok()) return Explain(recovered.status());
+  for (const std::string& note : recovered->notes) {
+    if (options_.say) options_.say(note);
+  }
   absl::MutexLock lock(&mutex_);
   for (const Action& intent : recovered->open_intents) open_intents_.insert(intent.id);
   return recovered;

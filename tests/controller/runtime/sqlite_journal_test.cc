@@ -194,6 +194,20 @@ TEST_F(SqliteJournalTest, ADecisionThatOnlyChangesTheDiagnosisIsPartOfTheHistory
   EXPECT_EQ((*entries)[1].decision.sequence, 2u);
 }
 
+TEST_F(SqliteJournalTest, WhatWasDamagedAndLeftOutIsSaid) {
+  {
+    const auto journal = Open();
+    journal->RecordEvent(kStart, Fact(1));
+    ASSERT_TRUE(journal->Sync(kLong).ok());
+  }
+  Damage("UPDATE events SET body=x'00'");
+  std::vector<std::string> said;
+  SqliteJournal::Options options = Options();
+  options.say = [&said](absl::string_view text) { said.emplace_back(text); };
+  ASSERT_TRUE(Open(options)->Recover().ok());
+  EXPECT_THAT(said, ElementsAre(HasSubstr("events 1 are damaged")));
+}
+
 TEST_F(SqliteJournalTest, ADamagedDecisionDoesNotEndTheHistory) {
   const auto journal = Open();
   for (uint64_t i = 1; i <= 9; ++i) journal->RecordTick(kStart, MakeDecision(i, static_cast<int>(i)));
