@@ -24,11 +24,13 @@ absl::Status ControlLoop::Ask(Question question, absl::Duration timeout) {
   }
   Wake();
   absl::MutexLock lock(&questions_mutex_);
-  questions_mutex_.AwaitWithTimeout(absl::Condition(&asked->answered), timeout);
+  const auto over = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(questions_mutex_) { return asked->answered || finished_; };
+  questions_mutex_.AwaitWithTimeout(absl::Condition(&over), timeout);
   // A question that runs now refers to what its asker owns: the asker stays for the end of it.
   if (asked->taken) questions_mutex_.Await(absl::Condition(&asked->answered));
   if (asked->answered) return absl::OkStatus();
   questions_.erase(std::find(questions_.begin(), questions_.end(), asked));
+  if (finished_) return absl::UnavailableError("the control loop has ended");
   return absl::DeadlineExceededError("the control loop did not answer in time");
 }
 
@@ -112,7 +114,7 @@ void ControlLoop::CarryMachines(absl::Time now, const std::vector<Action>& actio
     } else {
       Observe(now, ActionFinished{.id = action.id,
                                   .code = absl::StatusCode::kUnavailable,
-                                  .message = "not handed over: its intent could not be written to the journal",
+                                  .message = "it was not asked, since the intent cannot be written to the journal",
                                   .node = action.node});
     }
   }
@@ -140,6 +142,10 @@ void ControlLoop::TellHealth(absl::Time now, const absl::Status& health) {
 }
 
 absl::Status ControlLoop::Finish(absl::Time wall) {
+  {
+    absl::MutexLock lock(&questions_mutex_);
+    finished_ = true;
+  }
   const absl::Time now = Advance(wall);
   journal_.RecordSnapshot(now, core_);
   return journal_.CommitIntents(now, {});

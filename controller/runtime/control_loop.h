@@ -48,8 +48,8 @@ class ControlLoop {
   // Never blocks on the core. RESOURCE_EXHAUSTED: see Mailbox. Any thread.
   absl::Status Post(Event event) { return mailbox_.Post(std::move(event)); }
   // Runs `question` on the loop thread between ticks and waits for it, at most `timeout`. DEADLINE_EXCEEDED: the loop
-  // did not get to it (it will not run later). RESOURCE_EXHAUSTED: kQuestionsMax wait already. Any thread but the
-  // loop's.
+  // did not get to it (it will not run later). UNAVAILABLE, at once: the loop has ended. RESOURCE_EXHAUSTED:
+  // kQuestionsMax wait already. Any thread but the loop's.
   absl::Status Ask(Question question, absl::Duration timeout);
   // The newest decision; never null after the first tick. Any thread.
   std::shared_ptr<const Decision> Latest() const;
@@ -65,7 +65,7 @@ class ControlLoop {
   absl::Time CoreTime(absl::Time wall) const {
     return std::max(wall + absl::Nanoseconds(ahead_nanos_.load()), absl::FromUnixNanos(last_nanos_.load()));
   }
-  // Writes a last snapshot for a quick start of the next process. Loop thread only, at the end.
+  // Ends the questions and writes a last snapshot for a quick start of the next process. Loop thread only, at the end.
   absl::Status Finish(absl::Time wall);
 
  private:
@@ -100,6 +100,7 @@ class ControlLoop {
 
   absl::Mutex questions_mutex_;
   std::deque<std::shared_ptr<Asked>> questions_ ABSL_GUARDED_BY(questions_mutex_);
+  bool finished_ ABSL_GUARDED_BY(questions_mutex_) = false;
   mutable absl::Mutex latest_mutex_;
   std::shared_ptr<const Decision> latest_ ABSL_GUARDED_BY(latest_mutex_);
 };

@@ -1,5 +1,6 @@
 #include "controller/server/admin_service.h"
 
+#include <functional>
 #include <optional>
 #include <utility>
 
@@ -60,9 +61,9 @@ grpc::Status AdminService::Once(grpc::ServerContext& context, const Request& req
   }
   absl::MutexLock lock(&mutate_mutex_);
   const std::string key = absl::StrCat(Request::descriptor()->name(), "/", request.request_id());
-  const std::string bytes = request.SerializeAsString();
+  const size_t hash = std::hash<std::string>()(request.SerializeAsString());
   if (const AnswerMemory::Answer* answer = answers_.Find(key); answer != nullptr) {
-    if (answer->request != bytes) {
+    if (answer->request_hash != hash) {
       return ToGrpc(absl::InvalidArgumentError("request_id: was used for another request; make a new one"));
     }
     response->ParseFromString(answer->response);
@@ -71,7 +72,7 @@ grpc::Status AdminService::Once(grpc::ServerContext& context, const Request& req
   absl::StatusOr<Response> result = (this->*apply)(request);
   if (!result.ok()) return ToGrpc(result.status());
   if (!request.request_id().empty() && !request.validate_only()) {
-    answers_.Remember(key, {bytes, result->SerializeAsString()});
+    answers_.Remember(key, {hash, result->SerializeAsString()});
   }
   *response = *std::move(result);
   return grpc::Status::OK;

@@ -28,7 +28,8 @@ class AnswerMemory {
  public:
   static constexpr size_t kAnswersMax = 1000;
   struct Answer {
-    std::string request, response;  // serialized
+    size_t request_hash = 0;  // a request may be megabytes long
+    std::string response;     // serialized
   };
   // Null: not seen, or forgotten.
   const Answer* Find(const std::string& key) const;

@@ -9,6 +9,7 @@
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/resource_quota.h>
 
 #include "controller/base/address.h"
 #include "controller/base/status.h"
@@ -19,6 +20,8 @@
 namespace headroom {
 namespace {
 
+// Of gRPC; an operator's call that finds them all busy is told RESOURCE_EXHAUSTED.
+constexpr int kThreadsMax = 64;
 constexpr absl::Duration kRoundMax = absl::Seconds(1);
 constexpr absl::Duration kScrapeWait = absl::Milliseconds(300);
 constexpr absl::Duration kHealthyMin = absl::Seconds(3);
@@ -47,6 +50,7 @@ void Tune(grpc::ServerBuilder& builder) {
   // The synchronous calls are an operator's.
   builder.SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);
   builder.SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 4);
+  builder.SetResourceQuota(grpc::ResourceQuota("headroomd").SetMaxThreads(kThreadsMax));
 }
 
 }  // namespace

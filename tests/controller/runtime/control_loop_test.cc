@@ -124,6 +124,14 @@ TEST_F(ControlLoopTest, AQuestionThatTheLoopDoesNotReachEndsWithItsTimeAndNeverR
   EXPECT_FALSE(ran);
 }
 
+TEST_F(ControlLoopTest, AQuestionToALoopThatEndsIsToldSoAtOnce) {
+  absl::Status waiting;
+  std::thread asker([&] { waiting = world_.loop.Ask([](const Autoscaler&) {}, absl::Hours(1)); });
+  EXPECT_TRUE(world_.loop.Finish(world_.now).ok());
+  asker.join();
+  EXPECT_TRUE(absl::IsUnavailable(waiting)) << waiting;
+}
+
 TEST_F(ControlLoopTest, AQuestionIsAnsweredOnTheLoopsThread) {
   std::atomic<bool> stop{false};
   std::thread::id loop_thread;
