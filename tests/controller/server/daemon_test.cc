@@ -26,6 +26,7 @@ namespace headroom {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 constexpr absl::Duration kPatience = absl::Seconds(30);
 constexpr char kPolicy[] = R"(
@@ -420,6 +421,7 @@ TEST_F(DaemonTest, ItsPagesServeProbesAndPrometheus) {
         "headroom_scale_actions_total{kind=\"launch\",result=\"ok\"}", "headroom_config_last_reload_successful 1"}) {
     EXPECT_THAT(metrics, HasSubstr(series));
   }
+  EXPECT_THAT(metrics, Not(HasSubstr("result=\"data_loss\""))) << "outcomes that never came are no series";
 }
 
 TEST_F(DaemonTest, AWatcherSeesDecisionsAsTheyAreMade) {
