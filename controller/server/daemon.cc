@@ -246,6 +246,7 @@ void Daemon::OnFinished(const Action& action, ActionFinished outcome) {
 }
 
 void Daemon::OnPolicy(const Config& config) {
+  metrics_.PolicyReloaded(true);
   registry_->SetReportInterval(config.policy.control.report_interval);
   if (dry_run_ != nullptr) dry_run_->set_lead_time(config.policy.nodes.lead_time / clock_speed_);
   const absl::Status posted = loop_->Post(PolicyChanged{config.policy});
@@ -254,8 +255,8 @@ void Daemon::OnPolicy(const Config& config) {
 
 void Daemon::ReloadPolicy() {
   const absl::StatusOr<PolicyKeeper::Change> change = policy_.Reload(options_.config_path);
-  metrics_.PolicyReloaded(change.ok());
   if (!change.ok()) {
+    metrics_.PolicyReloaded(false);
     for (const std::string& fault : policy_.faults()) {
       LogLine(LogLevel::kError, "policy_refused").Add("fault", fault).Add("text", "the old policy stays in force");
     }
@@ -270,7 +271,7 @@ absl::Status Daemon::Health() const {
   const int64_t nanos = decided_at_nanos_;
   if (nanos == 0) return absl::UnavailableError("no decision was made yet");
   const absl::Duration age = system_clock_.Now() - absl::FromUnixNanos(nanos);
-  const absl::Duration allowed = std::max(kHealthyMin, 3 * policy_.config().policy.control.tick);
+  const absl::Duration allowed = std::max(kHealthyMin, 3 * policy_.config().policy.control.tick / clock_speed_);
   if (age <= allowed) return absl::OkStatus();
   return absl::UnavailableError(absl::StrCat("the last decision is ", absl::FormatDuration(age), " old, at most ",
                                              absl::FormatDuration(allowed), " is healthy; see the log of headroomd"));

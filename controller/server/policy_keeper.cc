@@ -101,6 +101,7 @@ absl::StatusOr<PolicyKeeper::Change> PolicyKeeper::Check(absl::string_view yaml,
 }
 
 absl::StatusOr<PolicyKeeper::Change> PolicyKeeper::Apply(absl::string_view yaml, absl::string_view name) {
+  absl::MutexLock one_at_a_time(&apply_mutex_);
   HR_ASSIGN_OR_RETURN(Change change, Check(yaml, name));
   {
     absl::MutexLock lock(&mutex_);
