@@ -12,6 +12,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include <boost/asio/ip/tcp.hpp>
+#include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 
 #include "controller/base/address.h"
@@ -153,6 +154,31 @@ class DaemonTest : public ::testing::Test {
       absl::SleepFor(absl::Milliseconds(20));
     }
     return false;
+  }
+
+  // The first answer to this message, as a client without generated code sees it.
+  std::string Raw(const std::string& method, const std::string& message) {
+    grpc::ClientContext context;
+    context.set_deadline(absl::ToChronoTime(absl::Now() + kPatience));
+    grpc::CompletionQueue queue;
+    const auto finish = [&queue] {
+      void* tag = nullptr;
+      bool ok = false;
+      return queue.Next(&tag, &ok) && ok;
+    };
+    const auto call = grpc::GenericStub(channel_).PrepareCall(&context, method, &queue);
+    call->StartCall(nullptr);
+    EXPECT_TRUE(finish());
+    const grpc::Slice slice(message);
+    call->WriteLast(grpc::ByteBuffer(&slice, 1), grpc::WriteOptions(), nullptr);
+    EXPECT_TRUE(finish());
+    grpc::ByteBuffer answer;
+    call->Read(&answer, nullptr);
+    EXPECT_TRUE(finish());
+    context.TryCancel();
+    grpc::Slice bytes;
+    EXPECT_TRUE(answer.DumpToSingleSlice(&bytes).ok());
+    return {reinterpret_cast<const char*>(bytes.begin()), bytes.size()};
   }
 
   // The whole answer of the HTTP port to this method and path.
@@ -422,6 +448,23 @@ TEST_F(DaemonTest, ItsPagesServeProbesAndPrometheus) {
     EXPECT_THAT(metrics, HasSubstr(series));
   }
   EXPECT_THAT(metrics, Not(HasSubstr("result=\"data_loss\""))) << "outcomes that never came are no series";
+}
+
+TEST_F(DaemonTest, AProbeOfTheHealthServiceIsAnswered) {
+  Start("dry_run");
+  const absl::Time end = absl::Now() + kPatience;
+  while (!daemon_->CheckHealth().ok() && absl::Now() < end) absl::SleepFor(absl::Milliseconds(5));
+  // HealthCheckResponse{status: SERVING}.
+  EXPECT_EQ(Raw("/grpc.health.v1.Health/Check", ""), std::string("\x08\x01"));
+}
+
+TEST_F(DaemonTest, AToolWithoutTheProtosFindsTheServicesByReflection) {
+  Start("dry_run");
+  // ServerReflectionRequest{list_services: "*"}.
+  const std::string services = Raw("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", "\x3a\x01*");
+  for (const char* service : {"headroom.v1.LoadService", "headroom.v1.AdminService", "grpc.health.v1.Health"}) {
+    EXPECT_THAT(services, HasSubstr(service));
+  }
 }
 
 TEST_F(DaemonTest, AWatcherSeesDecisionsAsTheyAreMade) {
