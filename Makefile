@@ -7,7 +7,7 @@ BUILD := build/$(PRESET)
 PROGRAMS := headroomd headroomctl headroom-node headroom-agent headroom-load
 export CMAKE_BUILD_PARALLEL_LEVEL := $(JOBS)
 
-.PHONY: help deps configure build demo test test-e2e test-asan bench format tidy clean
+.PHONY: help deps deps-bench configure build demo test test-e2e test-asan bench format tidy clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -15,18 +15,21 @@ help: ## List the commands
 deps: ## Install what is missing (Debian packages, by apt)
 	@deploy/deps.sh
 
+deps-bench:
+	@deploy/deps.sh dependencies.txt dependencies-bench.txt
+
 configure: deps
 	@[ -f $(BUILD)/build.ninja ] || cmake --preset $(PRESET)
 
 build: configure ## Build the programs into build/release/bin
 	@cmake --build $(BUILD) --target $(PROGRAMS)
 
-demo: build ## Replay the outage on real processes: without Headroom, then with it (DEMO=short: the quick form)
-	@deploy/demo/demo.py $(if $(DEMO),--form $(DEMO))
+demo: build ## Replay the outage on real processes: without Headroom, then with it (DEMO=short: the quick form; RUNS=3: medians)
+	@deploy/demo/demo.py $(if $(DEMO),--form $(DEMO)) $(if $(RUNS),--runs $(RUNS)) $(if $(CHART),--chart $(CHART))
 
 test: configure ## Build and run the tests
 	@cmake --build $(BUILD)
-	@ctest --test-dir $(BUILD) --output-on-failure --no-tests=error -j $(JOBS) -LE bench
+	@ctest --test-dir $(BUILD) --output-on-failure --no-tests=error -j $(JOBS) -LE bench --output-junit tests.xml
 
 test-asan: ## The unit tests under address and undefined-behaviour sanitizers
 	@$(MAKE) --no-print-directory PRESET=asan deps
@@ -34,7 +37,7 @@ test-asan: ## The unit tests under address and undefined-behaviour sanitizers
 	@cmake --build build/asan
 	@ctest --test-dir build/asan --output-on-failure --no-tests=error -j $(JOBS) -L 'unit|scenario'
 
-bench: configure ## Measure speed beside its limits; writes build/bench/summary.json
+bench: deps-bench configure ## Measure speed beside its limits; writes build/bench/summary.json
 	@cmake --build $(BUILD)
 	@tests/bench/run.py
 

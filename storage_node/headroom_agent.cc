@@ -2,6 +2,8 @@
 // fleet. This file only wires: flags, the stream, the log, signals. The work is in adapters/haproxy/agent.h.
 
 #include <csignal>
+#include <cstdio>
+#include <optional>
 #include <random>
 #include <string>
 #include <thread>
@@ -12,6 +14,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include <CLI/CLI.hpp>
+#include <unistd.h>
 
 #include "storage_node/adapters/haproxy/agent.h"
 #include "storage_node/adapters/haproxy/stats_socket.h"
@@ -86,9 +89,11 @@ void LogTurn(const haproxy::Turn& turn, const Flags& flags) {
 StreamHandlers HandlersOf(haproxy::Agent& agent, Waker& waker) {
   StreamHandlers handlers;
   handlers.hello = [&agent] { return agent.Hello(); };
-  handlers.report = [&agent](v1::Urgency urgency) {
+  handlers.report = [&agent](v1::Urgency urgency) -> std::optional<v1::LoadReport> {
+    std::optional<v1::BalancerLoad> load = agent.Load(urgency);
+    if (!load) return std::nullopt;
     v1::LoadReport report;
-    *report.mutable_balancer() = agent.Load(urgency);
+    *report.mutable_balancer() = *std::move(load);
     return report;
   };
   handlers.directive = [&agent, &waker, told = std::vector<std::string>()](const v1::Directive& directive) mutable {
@@ -141,16 +146,22 @@ int Run(const Flags& flags) {
   // The first look comes before the stream, so that the hello knows whom it speaks for.
   haproxy::Turn turn = agent.Round(absl::Now());
   stream.Start();
+  bool usable = true;
   do {
     LogTurn(turn, flags);
+    usable = turn.haproxy.code() != absl::StatusCode::kFailedPrecondition;
+    if (!usable) break;
     if (turn.urgency != v1::URGENCY_UNSPECIFIED) stream.Urgent(turn.urgency);
     if (!waker.Sleep(turn.pause)) break;
     turn = agent.Round(absl::Now());
   } while (true);
   stream.Stop(v1::Goodbye::REASON_STOPPING);
+  if (!usable) kill(getpid(), SIGTERM);  // wakes the thread that waits for signals
   signals.join();
   LogLine(LogLevel::kInfo, {{"event", "agent_stopped"}, {"balancer", flags.balancer_id}});
-  return 0;
+  if (usable) return 0;
+  absl::FPrintF(stderr, "headroom-agent: %s\n", std::string(turn.haproxy.message()));
+  return 1;
 }
 
 // Names end up in commands to HAProxy.
@@ -174,8 +185,10 @@ int Main(int argc, char** argv) {
   app.add_option("--interval", flags.interval_seconds, "Seconds between looks at HAProxy")
       ->check(CLI::Range(0.02, 60.0))
       ->capture_default_str();
-  app.add_option("--server-limit", flags.server_limit,
-                 "Mode http: limit of a server that is added before the controller sets one; 0: none")
+  app.add_option(
+         "--server-limit", flags.server_limit,
+         "Mode http, and required there: the limit that a server without one begins with, that is the connection "
+         "limit of a node divided by the number of balancers")
       ->check(CLI::Range(int64_t{0}, haproxy::HaproxyControl::kSessionsMax))
       ->capture_default_str();
   app.add_option("--log-format", flags.log_format, "text or json")->check(CLI::IsMember({"text", "json"}));

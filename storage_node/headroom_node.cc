@@ -116,10 +116,10 @@ ReportedServer Reported(FileServer& server) {
       .log = [](LogFields fields) { LogLine(LogLevel::kInfo, fields); }};
 }
 
-// A node that does not serve yet is none: its controller hears of it when it does. Zero: it serves.
+// A node that does not serve yet is none: its controller hears of it when it does. Zero: it serves, or never will.
 int WaitUntilServing(const FileServer& server, const sigset_t& signals) {
   constexpr timespec kPoll = {.tv_sec = 0, .tv_nsec = 20'000'000};
-  while (server.state() == ServerState::kStarting) {
+  while (server.state() == ServerState::kStarting && server.problem().ok()) {
     if (const int signal = sigtimedwait(&signals, nullptr, &kPoll); signal > 0) return signal;
   }
   return 0;
@@ -139,6 +139,11 @@ void EndOnSecondSignal(const sigset_t& signals) {
   }).detach();
 }
 
+int CouldNotStart(const absl::Status& status) {
+  LogLine(LogLevel::kError, {{"event", "start_failed"}, {"reason", std::string(status.message())}});
+  return kCouldNotStart;
+}
+
 int Run(const NodeOptions& options) {
   const sigset_t signals = BlockSignals();
   SetUpNodeLog(options.log_format);
@@ -150,12 +155,10 @@ int Run(const NodeOptions& options) {
     if (NodeReporter* const to = listening.load()) to->Note(pressure);
   });
   const auto server = FileServer::Start(gate, options.server);
-  if (!server.ok()) {
-    LogLine(LogLevel::kError, {{"event", "start_failed"}, {"reason", std::string(server.status().message())}});
-    return kCouldNotStart;
-  }
+  if (!server.ok()) return CouldNotStart(server.status());
   LogStarted(**server);
   int signal = WaitUntilServing(**server, signals);
+  if (const absl::Status problem = (*server)->problem(); !problem.ok()) return CouldNotStart(problem);
   if (signal == 0 && !options.reporter.stream.controllers.empty()) {
     reporter = std::make_unique<NodeReporter>(ReporterOptions(options, **server), Reported(**server));
     listening = reporter.get();

@@ -73,6 +73,8 @@ void AddLimits(CLI::App& app, NodeOptions& node) {
       ->check(CLI::Range(1, 65535))
       ->capture_default_str();
   AddDuration(app, "--idle-timeout", node.limits.idle_timeout, "Idle connections are closed after this");
+  AddDuration(app, "--shed-idle-min-age", node.limits.shed_idle_min_age,
+              "While others wait at the limit, connections idle for longer than this are closed for them; 0: never");
 }
 
 void AddLifeCycle(CLI::App& app, FileServerOptions& server) {
@@ -105,7 +107,8 @@ void AddController(CLI::App& app, NodeOptions& node) {
   app.add_option_function<std::string>(
          "--sole-reporter",
          [&reporter](const std::string& text) { reporter.sampler.sole_reporter = kSoleReporter.at(text); },
-         "Whether the node tells the TCP counters of its network namespace; auto: the first node in it does")
+         "Whether the node tells the TCP counters of its network namespace; auto: the first node in it does, its "
+         "overflows only while it is the only one")
       ->check(CLI::IsMember({"auto", "yes", "no"}))
       ->default_str("auto");
 }
@@ -131,11 +134,11 @@ ParsedNodeOptions ParseNodeOptions(int argc, char** argv) {
 
 std::string ConfigHash(const NodeOptions& options) {
   const FileServerOptions& server = options.server;
-  const std::string text =
-      absl::StrCat(options.limits.connections, " ", options.limits.in_flight, " ",
-                   absl::FormatDuration(options.limits.idle_timeout), " ", server.backlog, " ", server.threads, " ",
-                   server.session.body_bytes_max, " ", absl::FormatDuration(server.drain_timeout), " ",
-                   absl::FormatDuration(server.device.latency), " ", server.device.parallel);
+  const std::string text = absl::StrCat(
+      options.limits.connections, " ", options.limits.in_flight, " ", absl::FormatDuration(options.limits.idle_timeout),
+      " ", absl::FormatDuration(options.limits.shed_idle_min_age), " ", server.backlog, " ", server.threads, " ",
+      server.session.body_bytes_max, " ", absl::FormatDuration(server.drain_timeout), " ",
+      absl::FormatDuration(server.device.latency), " ", server.device.parallel);
   uint64_t hash = 0xcbf29ce484222325;  // FNV-1a: the same in every build, unlike absl::Hash
   for (const char c : text) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3;
   return absl::StrCat(absl::Hex(hash, absl::kZeroPad16));

@@ -12,7 +12,7 @@ namespace headroom {
 // What the command line of headroom-node says.
 struct NodeOptions {
   FileServerOptions server;
-  GateLimits limits;
+  GateLimits limits{.shed_idle_min_age = absl::Seconds(5)};
   LogFormat log_format = LogFormat::kText;
   NodeReporterOptions reporter;  // without controllers: the node runs alone
   std::string advertised_host;   // as balancers and controllers reach it; empty: that of --listen

@@ -43,7 +43,7 @@ class BoxedMap {
     Pair operator*() const { return {at_->first, *at_->second}; }
     Pair operator->() const { return **this; }
     Walker& operator++() {
-      constexpr std::ptrdiff_t kAhead = 8;
+      constexpr std::ptrdiff_t kAhead = 4;
       ++at_;
       if constexpr (requires(const Value& value) { value.Fetch(); }) {
         if (end_ - at_ > kAhead) at_[kAhead].second->Fetch();

@@ -17,6 +17,13 @@ void NodesLost(const AlarmInput& in, std::vector<Reason>& alarms) {
   }
 }
 
+void LaunchesStuck(const AlarmInput& in, std::vector<Reason>& alarms) {
+  for (const auto& [id, node] : in.state.fleet.nodes()) {
+    if (node.launch_failed && node.IsComing())
+      alarms.push_back(MakeReason(ReasonCode::kAlarmLaunchStuck, id, in.now - node.launched_at));
+  }
+}
+
 void LongUnknown(const AlarmInput& in, std::vector<Reason>& alarms) {
   const Demand* unknown = nullptr;
   for (const Demand& demand : in.demands) {
@@ -37,6 +44,7 @@ void LongUnknown(const AlarmInput& in, std::vector<Reason>& alarms) {
 void RaiseAlarms(const AlarmInput& in, std::vector<Reason>& alarms) {
   AtMax(in, alarms);
   if (in.summary.lost > 0) NodesLost(in, alarms);
+  if (in.summary.stuck > 0) LaunchesStuck(in, alarms);
   LongUnknown(in, alarms);
   if (!in.state.journal_error.empty()) alarms.push_back(MakeReason(ReasonCode::kAlarmJournal, in.state.journal_error));
   const Fleet& fleet = in.state.fleet;

@@ -36,6 +36,15 @@ const Demand* Largest(const std::vector<Demand>& demands) {
   return largest;
 }
 
+// The same of the signals that can say how many.
+double LargestCount(const std::vector<Demand>& demands) {
+  double largest = 0;
+  for (const Demand& demand : demands) {
+    if (demand.kind == Demand::Kind::kCount) largest = std::max(largest, demand.node_count.value_or(0));
+  }
+  return largest;
+}
+
 void RememberHold(State& state, absl::Time at, const HoldChanged& hold) {
   if (hold.direction == HoldDirection::kNone) {
     state.holds.clear();
@@ -138,7 +147,7 @@ Decision Autoscaler::Tick(absl::Time now) {
   const Demand* largest = Largest(decision.demands);
   const double wanted = largest == nullptr ? summary.effective : *largest->node_count;
   GuardInput guards{state_, summary, policy_, decision.demands, decision.diagnosis, now};
-  guards.wanted_exact = wanted;
+  guards.counted = LargestCount(decision.demands);
   guards.wanted = static_cast<int>(std::ceil(std::min(wanted, 1e6) - 1e-9));
   if (largest != nullptr) state_.scale.wanted.Add(now, policy_.nodes.stabilization, guards.wanted);
   decision.desired_count = ApplyGuards(guards, decision.verdicts);

@@ -20,14 +20,19 @@ namespace headroom {
 
 // What one signal says. No number: it cannot tell, which forbids shrinking and never blocks growing.
 struct Demand {
+  // A count says how many nodes are needed; a step only whether one more or one fewer, so that there is nothing to
+  // project a smaller fleet from.
+  enum class Kind : uint8_t { kCount, kStep };
   std::string signal;
   std::optional<double> node_count;
   Reason reason;
+  Kind kind = Kind::kCount;
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {
     visit("signal", self.signal);
     visit("nodes", self.node_count);
     visit("reason", self.reason);
+    visit("kind", self.kind);
   }
 };
 

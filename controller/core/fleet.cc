@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -11,20 +10,8 @@ namespace headroom {
 namespace {
 
 constexpr absl::Duration kActivePeakWindow = absl::Minutes(10);
+constexpr absl::Duration kGoodputStretch = absl::Seconds(5);
 constexpr size_t kLeadTimesMax = 20;
-constexpr absl::Duration kListTimeout = absl::Minutes(1);
-constexpr absl::Duration kTerminateTimeout = absl::Minutes(3);
-
-// A launch is a node before it has a name: real ids never contain '~'.
-NodeId PlaceholderOf(const ActionId& launch) {
-  return absl::StrCat("~", launch);
-}
-
-void Become(Node& node, NodeState state, absl::Time at) {
-  if (node.state == state) return;
-  node.state = state;
-  node.state_since = at;
-}
 
 bool IsBusy(const Node& node) {
   return node.LimitCount() > 0 && 2 * node.DemandCount() > node.LimitCount();
@@ -47,6 +34,12 @@ int64_t Node::WaitingCount() const {
   const bool queue_known = report.accept_queue_count_max > 0;
   const int64_t queued = queue_known ? report.accept_queue_count : static_cast<int64_t>(rates.rejected);
   return queued + static_cast<int64_t>(outside) + behind.queue_count;
+}
+
+void Node::Become(NodeState to, absl::Time at) {
+  if (state == to) return;
+  state = to;
+  state_since = at;
 }
 
 uint64_t VariantOf(absl::string_view version, absl::string_view config) {
@@ -99,6 +92,7 @@ bool Fleet::On(absl::Time at, const NodeJoined& event, const Policy&) {
     UncountLatency(node);
     node.counters.Clear();
     node.rates = {};
+    node.latency = {};
     node.demand_slope = {};
     node.report = {};
     node.report.limits = event.hello.limits;
@@ -106,7 +100,7 @@ bool Fleet::On(absl::Time at, const NodeJoined& event, const Policy&) {
     node.limit = {};
   }
   if (event.hello.learned_baseline_latency.has_value()) node.baseline.Adopt(*event.hello.learned_baseline_latency);
-  if (node.state == NodeState::kLaunching) Become(node, NodeState::kJoining, at);
+  if (node.state == NodeState::kLaunching) node.Become(NodeState::kJoining, at);
   return true;
 }
 
@@ -127,17 +121,19 @@ bool Fleet::On(absl::Time at, const NodeReported& event, const Policy& policy) {
   node.last_report_at = at;
   if (report.ceiling_fd_count.has_value()) node.hello.fd_count_max = report.ceiling_fd_count;
   if (report.ceiling_memory_count.has_value()) node.hello.memory_count_max = report.ceiling_memory_count;
-  return TakeLoad(node, at, policy) || report.urgency != Urgency::kNone;
+  return TakeLoad(node, report.counters, at, policy) || report.urgency != Urgency::kNone;
 }
 
 // The load of a new report: rates, peaks, and what the server says of its own life. True when something turned.
-bool Fleet::TakeLoad(Node& node, absl::Time at, const Policy& policy) {
+bool Fleet::TakeLoad(Node& node, const NodeCounters& counters, absl::Time at, const Policy& policy) {
   const bool waited = node.WaitingCount() > 0;
   UncountLatency(node);
-  node.counters.Add(node.report.counters);
+  node.counters.Add(counters);
   node.rates = node.counters.Rates(absl::Seconds(1));
-  node.latency_p50 = node.rates.latency.Quantile(0.5);
-  node.latency_p99 = node.rates.latency.Quantile(0.99);
+  node.latency = node.counters.LatencyOver(absl::Seconds(1));
+  node.goodput = node.counters.GoodputOver(kGoodputStretch);
+  node.latency_p50 = node.latency.Quantile(0.5);
+  node.latency_p99 = node.latency.Quantile(0.99);
   node.largest_client_count = node.report.top_clients.empty() ? 0 : node.report.top_clients.front().open_count;
   node.baseline.Add(node.latency_p50, !IsBusy(node));
   node.work.Add(static_cast<double>(node.report.active_count), node.rates.completed);
@@ -151,13 +147,7 @@ bool Fleet::TakeLoad(Node& node, absl::Time at, const Policy& policy) {
     node.foreign_since = at;
 
   const NodeState before = node.state;
-  if (node.report.state == ServerState::kServing) {
-    BeginServing(node, at);
-  } else if (node.report.state == ServerState::kStopping && node.state == NodeState::kServing) {
-    Become(node, NodeState::kRestarting, at);
-  } else if (node.state == NodeState::kDraining && node.report.open_count == 0) {
-    Become(node, NodeState::kDrained, at);
-  }
+  FollowServer(node, at);
   CountLatency(node);
   const bool near_limit =
       node.LimitCount() > 0 && demand > policy.limits.law.raise_at_ratio *
@@ -165,20 +155,40 @@ bool Fleet::TakeLoad(Node& node, absl::Time at, const Policy& policy) {
   return node.state != before || near_limit || (node.WaitingCount() > 0) != waited;
 }
 
+// What the server says of its own life.
+void Fleet::FollowServer(Node& node, absl::Time at) {
+  const ServerState says = node.report.state;
+  if (says == ServerState::kServing) {
+    node.returning = false;
+    if (std::exchange(node.found_draining, false) && node.IsLeaving()) node.Become(NodeState::kServing, at);
+    BeginServing(node, at);
+    return;
+  }
+  if (says == ServerState::kStopping && node.state == NodeState::kServing) node.Become(NodeState::kRestarting, at);
+  const bool counts = node.CountsAsCapacity() || node.state == NodeState::kLost;
+  if (says == ServerState::kDraining && counts) {
+    // It missed our word that it shall serve, or somebody else has drained it.
+    node.found_draining = !node.returning;
+    node.Become(node.returning ? NodeState::kServing : NodeState::kDraining, at);
+  }
+  if (node.state == NodeState::kDraining && node.report.open_count == 0) node.Become(NodeState::kDrained, at);
+}
+
 void Fleet::UncountLatency(Node& node) {
-  if (std::exchange(node.latency_counted, false)) latency_ -= node.rates.latency;
+  if (std::exchange(node.latency_counted, false)) latency_ -= node.latency;
 }
 
 void Fleet::CountLatency(Node& node) {
   const bool belongs = node.Carries() && node.state != NodeState::kDraining;
   if (belongs == node.latency_counted) return;
   if (!belongs) return UncountLatency(node);
-  latency_ += node.rates.latency;
+  latency_ += node.latency;
   node.latency_counted = true;
 }
 
 Fleet::Nodes::iterator Fleet::Forget(Nodes::iterator node) {
   UncountLatency(node->second);
+  for (auto& [id, balancer] : balancers_) balancer.words.erase(node->first);
   return nodes_.erase(node);
 }
 
@@ -186,7 +196,8 @@ void Fleet::BeginServing(Node& node, absl::Time at) {
   const bool came_up = node.state == NodeState::kLaunching || node.state == NodeState::kJoining;
   node.ready = true;
   if (!came_up && node.state != NodeState::kRestarting && node.state != NodeState::kLost) return;
-  Become(node, NodeState::kServing, at);
+  node.Become(NodeState::kServing, at);
+  node.launch_failed = false;
   if (!came_up || node.launched_at == absl::InfinitePast()) return;
   launch_failures_ = {};
   lead_times_.push_back(at - node.launched_at);
@@ -198,171 +209,8 @@ bool Fleet::On(absl::Time at, const NodeLeft& event, const Policy&) {
   if (found == nodes_.end() || found->second.hello.boot_id != event.boot_id) return false;
   Node& node = found->second;
   node.connected = false;
-  if (event.how != NodeLeft::How::kLost && node.state == NodeState::kServing) Become(node, NodeState::kRestarting, at);
+  if (event.how != NodeLeft::How::kLost && node.state == NodeState::kServing) node.Become(NodeState::kRestarting, at);
   return true;
-}
-
-bool Fleet::On(absl::Time at, const BalancerReported& event, const Policy&) {
-  Balancer& balancer = balancers_[event.balancer];
-  const bool replayed =
-      balancer.report.boot_id == event.report.boot_id && event.report.sequence <= balancer.report.sequence;
-  if (replayed) {
-    ++reports_dropped_old_;
-    return false;
-  }
-  balancer.report = event.report;
-  balancer.connected = true;
-  balancer.last_report_at = at;
-  GatherBalancerViews();
-  return std::any_of(event.report.servers.begin(), event.report.servers.end(),
-                     [](const BalancedServer& server) { return server.queue_count > 0; });
-}
-
-bool Fleet::On(absl::Time at, const BalancerJoined& event, const Policy&) {
-  Balancer& balancer = balancers_[event.balancer];
-  balancer.connected = true;
-  balancer.last_report_at = at;
-  return true;
-}
-
-bool Fleet::On(absl::Time, const BalancerLeft& event, const Policy&) {
-  balancers_.erase(event.balancer);
-  GatherBalancerViews();
-  return false;
-}
-
-void Fleet::GatherBalancerViews() {
-  std::set<NodeId> held_before;
-  for (const auto& [id, node] : nodes_) {
-    const int64_t configured = node.behind.configured_count;
-    if (node.behind.holds_slots) held_before.insert(id);
-    node.behind = {};
-    node.behind.configured_count = configured;
-  }
-  for (const auto& [id, balancer] : balancers_) {
-    for (const BalancedServer& server : balancer.report.servers) {
-      const auto found = nodes_.find(server.node);
-      if (found == nodes_.end()) continue;
-      BalancerView& view = found->second.behind;
-      view.session_count += server.session_count;
-      view.queue_count += server.queue_count;
-      view.limit_count += server.session_count_max;
-      view.holds_slots = balancer.report.slot_place == SlotPlace::kBalancer && server.session_count_max > 0;
-    }
-  }
-  for (const auto& [id, node] : nodes_) {
-    if (node.behind.holds_slots && node.behind.configured_count == 0)
-      node.behind.configured_count = node.behind.limit_count;
-    if (node.behind.holds_slots == held_before.contains(id)) continue;
-    // The slots have moved: what was known of the limit at the other place says nothing about this one.
-    node.granted_count = 0;
-    node.limit = {};
-  }
-}
-
-bool Fleet::On(absl::Time at, const MachinesListed& event, const Policy&) {
-  last_listed_at_ = at;
-  NoteProvider(at, "list", "");
-  std::map<NodeId, bool> was_listed;
-  for (const auto& [id, node] : nodes_) was_listed[id] = std::exchange(node.listed, false);
-  for (const Machine& machine : event.machines) {
-    if (nodes_.size() >= kNodesMax && Find(machine.node) == nullptr) continue;
-    Node& node = Adopt(machine.node, machine.launch_id, at);
-    node.listed = true;
-    if (!machine.zone.empty()) node.zone = machine.zone;
-    if (machine.state == Machine::State::kStopping && node.state != NodeState::kTerminating) {
-      Become(node, NodeState::kTerminating, at);
-    }
-  }
-  // A machine that was there and is not any more is gone, unless it still speaks to us.
-  for (auto it = nodes_.begin(); it != nodes_.end();) {
-    Node& node = it->second;
-    const bool vanished = was_listed[it->first] && !node.listed && !node.connected && !node.hypothetical;
-    if (vanished && (node.state == NodeState::kLaunching || node.state == NodeState::kJoining) &&
-        node.launched_at != absl::InfinitePast()) {
-      LaunchFailed(at, "the machine vanished before it served");
-    }
-    it = vanished ? Forget(it) : std::next(it);
-  }
-  return false;
-}
-
-bool Fleet::On(absl::Time at, const ActionStarted& event, const Policy&) {
-  const Action& action = event.action;
-  if (std::holds_alternative<LaunchNode>(action.body)) {
-    Node& node = Adopt(PlaceholderOf(action.id), "", at);
-    node.state = NodeState::kLaunching;
-    node.launch_id = action.id;
-    node.launched_at = at;
-    node.zone = std::get<LaunchNode>(action.body).zone;
-  } else if (const auto found = nodes_.find(action.node); found != nodes_.end()) {
-    Node& node = found->second;
-    if (std::holds_alternative<DrainNode>(action.body) && node.state != NodeState::kDrained)
-      Become(node, NodeState::kDraining, at);
-    if (std::holds_alternative<CancelDrain>(action.body)) Become(node, NodeState::kServing, at);
-    if (std::holds_alternative<TerminateNode>(action.body)) Become(node, NodeState::kTerminating, at);
-  }
-  const bool awaited = ChangesMachines(action) || std::holds_alternative<ListMachines>(action.body) ||
-                       std::holds_alternative<DrainNode>(action.body);
-  if (awaited) in_flight_[action.id] = {action, at};
-  return false;
-}
-
-bool Fleet::On(absl::Time at, const ActionFinished& event, const Policy&) {
-  const auto found = in_flight_.find(event.id);
-  if (found == in_flight_.end()) return false;
-  const Action action = std::move(found->second.action);
-  in_flight_.erase(found);
-  NoteProvider(at, ActionKind(action), event.code == absl::StatusCode::kOk ? "" : event.message);
-  if (std::holds_alternative<LaunchNode>(action.body)) FinishLaunch(at, action, event);
-  if (std::holds_alternative<DrainNode>(action.body)) FinishDrain(at, action, event);
-  if (std::holds_alternative<TerminateNode>(action.body)) FinishTerminate(at, action, event);
-  return true;
-}
-
-void Fleet::FinishLaunch(absl::Time at, const Action& action, const ActionFinished& outcome) {
-  const auto placeholder = nodes_.find(PlaceholderOf(action.id));
-  if (outcome.code != absl::StatusCode::kOk) {
-    if (placeholder != nodes_.end()) Forget(placeholder);
-    LaunchFailed(at, outcome.message);
-    return;
-  }
-  if (!outcome.hypothetical) {
-    if (!outcome.node.empty()) Adopt(outcome.node, action.id, at).listed = true;
-    return;
-  }
-  if (placeholder == nodes_.end()) return;
-  // The shadow fleet takes back a node that it would have removed before it invents one.
-  for (const auto& [id, node] : nodes_) {
-    if (!node.shadow_gone) continue;
-    node.shadow_gone = false;
-    Become(node, NodeState::kServing, at);
-    Forget(placeholder);
-    return;
-  }
-  placeholder->second.hypothetical = true;
-  Become(placeholder->second, NodeState::kServing, at);
-}
-
-void Fleet::FinishDrain(absl::Time at, const Action& action, const ActionFinished& outcome) {
-  const auto found = nodes_.find(action.node);
-  if (found != nodes_.end() && outcome.hypothetical && found->second.state == NodeState::kDraining) {
-    Become(found->second, NodeState::kDrained, at);
-  }
-}
-
-void Fleet::FinishTerminate(absl::Time at, const Action& action, const ActionFinished& outcome) {
-  const auto found = nodes_.find(action.node);
-  if (found == nodes_.end()) return;
-  Node& node = found->second;
-  if (outcome.code != absl::StatusCode::kOk) {
-    Become(node, NodeState::kDrained, at);  // the next tick sees it and tries again
-  } else if (outcome.hypothetical && !node.hypothetical) {
-    node.shadow_gone = true;
-  } else {
-    Forget(found);
-    GatherBalancerViews();
-  }
 }
 
 bool Fleet::On(absl::Time, const NodeLimitFixed& event, const Policy&) {
@@ -381,40 +229,59 @@ bool Fleet::On(absl::Time, const NodePinned& event, const Policy&) {
 bool Fleet::On(absl::Time, const DrainRequested& event, const Policy&) {
   const auto found = nodes_.find(event.node);
   if (found == nodes_.end()) return false;
-  found->second.drained_by_operator = event.drain;
-  found->second.drain_reason = event.reason;
-  found->second.drain_actor = event.actor;
+  Node& node = found->second;
+  node.drained_by_operator = event.drain;
+  node.take_back = !event.drain && node.IsLeaving() && !node.shadow_gone;
+  node.drain_reason = event.reason;
+  node.drain_actor = event.actor;
   return true;
 }
 
-void Fleet::NoteProvider(absl::Time at, absl::string_view operation, absl::string_view error) {
-  if (!error.empty()) {
-    provider_operation_ = std::string(operation);
-    provider_error_ = std::string(error);
-    provider_failed_at_ = at;
-  } else if (operation == provider_operation_) {
-    provider_error_.clear();
-  }
+bool Fleet::On(absl::Time at, const PolicyChanged& event, const Policy& policy) {
+  if (policy.mode == Mode::kDryRun && event.policy.mode == Mode::kLive) LeaveDryRun(at, event.policy);
+  return false;
 }
 
-void Fleet::LaunchFailed(absl::Time at, absl::string_view error) {
-  ++launch_failures_.in_a_row;
-  launch_failures_.last_at = at;
-  launch_failures_.last_error = std::string(error);
+// What the dry run only thought must not count when it becomes real: its nodes, its actions, its drains, its grants.
+void Fleet::LeaveDryRun(absl::Time at, const Policy& policy) {
+  for (auto it = in_flight_.begin(); it != in_flight_.end();) {
+    if (!it->second.dry_run) {
+      ++it;
+      continue;
+    }
+    if (const auto placeholder = nodes_.find(PlaceholderOf(it->first)); placeholder != nodes_.end())
+      Forget(placeholder);
+    it = in_flight_.erase(it);
+  }
+  for (auto it = nodes_.begin(); it != nodes_.end();) {
+    Node& node = it->second;
+    if (node.hypothetical) {
+      it = Forget(it);
+      continue;
+    }
+    const bool leaves = node.IsLeaving() || node.state == NodeState::kTerminating;
+    if (node.shadow_gone || (leaves && node.report.state == ServerState::kServing)) {
+      const bool lost = at - node.last_report_at > policy.control.lost_after;
+      node.Become(lost ? NodeState::kLost : NodeState::kServing, at);
+    }
+    node.shadow_gone = node.take_back = node.returning = false;
+    node.granted_count = 0;
+    node.limit = {};
+    ++it;
+  }
 }
 
 void Fleet::Advance(absl::Time now, const Policy& policy, absl::FunctionRef<void(Node&)> see) {
   AgeActions(now, policy);
+  AgeBalancers(now, policy);
   if (now - provider_failed_at_ > absl::Minutes(10)) provider_error_.clear();
   for (auto it = nodes_.begin(); it != nodes_.end();) {
     Node& node = it->second;
     AgeNode(node, now, policy);
     CountLatency(node);
-    const bool stuck = (node.state == NodeState::kLaunching || node.state == NodeState::kJoining) && !node.connected &&
-                       node.launched_at != absl::InfinitePast() && now - node.launched_at > policy.nodes.launch_timeout;
-    if (stuck) LaunchFailed(now, "nothing served within the launch timeout");
-    if (stuck && !node.listed) {  // a machine that is still listed is removed by the planner, not forgotten
-      it = Forget(it);
+    AgeLaunch(node, now, policy);
+    if (node.launch_failed && node.IsComing() && !node.connected && !node.listed) {
+      it = Forget(it);  // a machine that is listed is removed by the planner, not forgotten
       continue;
     }
     see(node);
@@ -422,42 +289,19 @@ void Fleet::Advance(absl::Time now, const Policy& policy, absl::FunctionRef<void
   }
 }
 
+// A launch fails once, however long its machine stays.
+void Fleet::AgeLaunch(Node& node, absl::Time now, const Policy& policy) {
+  const bool stuck = node.IsComing() && !node.connected && node.launched_at != absl::InfinitePast() &&
+                     now - node.launched_at > policy.nodes.launch_timeout;
+  if (stuck && !std::exchange(node.launch_failed, true)) LaunchFailed(now, "nothing served within the launch timeout");
+}
+
 void Fleet::AgeNode(Node& node, absl::Time now, const Policy& policy) {
   if (node.hypothetical) return;
   const absl::Duration silent = now - node.last_report_at;
-  if (node.state == NodeState::kServing && silent > policy.control.lost_after) Become(node, NodeState::kLost, now);
+  if (node.state == NodeState::kServing && silent > policy.control.lost_after) node.Become(NodeState::kLost, now);
   if (node.state == NodeState::kRestarting && now - node.state_since > policy.nodes.restart_grace)
-    Become(node, NodeState::kLost, now);
-  const bool silent_drain = node.state == NodeState::kDraining && !node.connected && silent > policy.control.lost_after;
-  if (silent_drain) Become(node, NodeState::kDrained, now);
-}
-
-void Fleet::AgeActions(absl::Time now, const Policy& policy) {
-  std::vector<ActionId> overdue;
-  for (const auto& [id, flight] : in_flight_) {
-    absl::Duration allowed = kListTimeout;
-    if (std::holds_alternative<TerminateNode>(flight.action.body)) allowed = kTerminateTimeout;
-    if (std::holds_alternative<LaunchNode>(flight.action.body)) allowed = policy.nodes.launch_timeout;
-    if (now - flight.since > allowed) overdue.push_back(id);
-  }
-  for (const ActionId& id : overdue) {
-    ActionFinished outcome;
-    outcome.id = id;
-    outcome.code = absl::StatusCode::kDeadlineExceeded;
-    outcome.message = "no outcome came";
-    const bool drain = std::holds_alternative<DrainNode>(in_flight_[id].action.body);
-    if (drain)
-      in_flight_.erase(id);
-    else
-      On(now, outcome, policy);
-  }
-}
-
-std::optional<absl::Duration> Fleet::learned_lead_time() const {
-  if (lead_times_.size() < 2) return std::nullopt;
-  std::vector<absl::Duration> sorted = lead_times_;
-  std::sort(sorted.begin(), sorted.end());
-  return sorted[(sorted.size() - 1) * 95 / 100];
+    node.Become(NodeState::kLost, now);
 }
 
 }  // namespace headroom

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -26,6 +27,7 @@ namespace headroom {
 //                              v  |
 //                           draining -> drained -> terminating -> (gone)
 //   serving -> lost: no report for lost_after; back to serving when it speaks again.
+//   A node that says that it drains, though nobody here asked it to, is draining: no capacity, but not terminated.
 enum class NodeState : uint8_t {
   kLaunching,
   kJoining,
@@ -52,19 +54,43 @@ struct FixedLimit {
   }
 };
 
+// Tries of the same thing that failed, one after the other.
+struct Retries {
+  int in_a_row = 0;
+  absl::Time last_at = absl::InfinitePast();
+  void Failed(absl::Time at) {
+    ++in_a_row;
+    last_at = at;
+  }
+  // When to try again: after 1 s, 2 s, 4 s and so on, up to 32 s.
+  absl::Time next_at() const {
+    constexpr int kDoublingsMax = 5;
+    return in_a_row == 0 ? absl::InfinitePast() : last_at + absl::Seconds(1 << std::min(in_a_row - 1, kDoublingsMax));
+  }
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("in_a_row", self.in_a_row);
+    visit("last_at", self.last_at);
+  }
+};
+
 // What the balancers together say of one node.
 struct BalancerView {
   bool holds_slots = false;  // SlotPlace::kBalancer: limit, sessions and queue are the slots
+  bool is_stale = false;     // said by balancers that are silent, have left, or list the node no more
   int64_t session_count = 0, queue_count = 0;
   int64_t limit_count = 0;       // sum over balancers; 0: none
-  int64_t configured_count = 0;  // the first limit that was seen: theirs, not ours
+  int64_t configured_count = 0;  // sum of the limits that they came with: theirs, not ours
+  absl::Time told_at = absl::InfinitePast();
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {
     visit("holds_slots", self.holds_slots);
+    visit("stale", self.is_stale);
     visit("sessions", self.session_count);
     visit("queue", self.queue_count);
     visit("limit", self.limit_count);
     visit("configured", self.configured_count);
+    visit("told_at", self.told_at);
   }
 };
 
@@ -80,50 +106,64 @@ struct Node {
   bool listed = false;     // the provider's last list has it
   bool pinned = false;
   bool drained_by_operator = false;
+  bool take_back = false;        // an operator wants it back from its drain
+  bool returning = false;        // a drain was cancelled, and the node has not said since that it serves
+  bool found_draining = false;   // drained by somebody else than Headroom: it may come back, it is not terminated
+  bool launch_failed = false;    // it did not serve within the launch timeout
   bool hypothetical = false;     // exists only in the dry run's shadow fleet
   bool shadow_gone = false;      // exists, but the dry run would have removed it
-  bool latency_counted = false;  // rates.latency is part of Fleet::latency()
+  bool latency_counted = false;  // latency is part of Fleet::latency()
   absl::Time state_since = absl::InfinitePast();
+  absl::Time told_at = absl::InfinitePast();         // when it was last told to drain or to serve
   absl::Time last_report_at = absl::InfinitePast();  // receive time, never the node's clock
   uint64_t variant = 0;                              // VariantOf() its hello
   int64_t largest_client_count = 0;                  // open connections of the largest of report.top_clients
   absl::Duration latency_p50, latency_p99;           // over the stretch of `rates`; zero: no request
+  Goodput goodput;                                   // over about 5 s
   BaselineLatency baseline;
   WorkCorrelation work;  // of active requests and completions
   BalancerView behind;   // what balancers say of it
   // Limits.
   LimitMemory limit;
-  uint64_t grant_id = 0;  // of the last grant
+  absl::Time limit_stepped_at = absl::InfinitePast();  // news_at() of the law's last step
+  uint64_t grant_id = 0;                               // of the last grant
   absl::Time granted_at = absl::InfinitePast();
   int64_t granted_count = 0;  // what was last granted; 0: nothing yet
   absl::Duration granted_idle_timeout;
   absl::Time foreign_since = absl::InfinitePast();
   FixedLimit fixed;
+  NodeRates rates;          // over the last second or so, computed when a report comes
+  NodeGauges report;        // the newest
   Slope demand_slope;       // of open + waiting
   WindowedMax open_peak;    // of open + waiting, over limits.peak_window
   WindowedMax active_peak;  // over 10 minutes
-  NodeReport report;        // the newest
-  NodeRates rates;          // over the last second or so, computed when a report comes
+  // From here on a tick reads but the end of the hello.
+  LatencyHistogram latency;  // over the stretch of `rates`
   NodeHello hello;
   NodeId id;
   std::string zone;
   ActionId launch_id;
   absl::Time launched_at = absl::InfinitePast();
-  std::string drain_reason, drain_actor;  // the operator's
+  absl::Time listed_at = absl::InfinitePast();  // when we last heard that the provider has it
+  std::string drain_reason, drain_actor;        // the operator's
+  Retries terminates_failed;
   CounterWindow counters;
 
-  // Asks the processor to fetch what a tick reads, for a node that is some steps ahead.
+  bool IsLeaving() const { return state == NodeState::kDraining || state == NodeState::kDrained; }
+  // It leaves, and Headroom may take it back.
+  bool CanReturn() const { return IsLeaving() && !drained_by_operator && !shadow_gone; }
+
+  void Become(NodeState to, absl::Time at);
+
+  // Asks the processor to fetch the first lines of a node that is some steps ahead; those behind them follow by
+  // themselves. Asking for all of them made a tick a quarter slower: it asks for more than can be on its way.
   void Fetch() const {
-    const auto fetch = [](const void* from, const void* to) {
-      for (auto at = static_cast<const char*>(from); at < to; at += 64) __builtin_prefetch(at);
-    };
-    fetch(this, &fixed + 1);
-    fetch(&demand_slope, &demand_slope + 1);
-    fetch(&report, &report.counters);
-    fetch(&rates, &rates.latency);
-    fetch(&hello.fd_count_max, &hello + 1);
+    const auto* end = reinterpret_cast<const char*>(&fixed + 1);
+    for (const auto* at = reinterpret_cast<const char*>(this); at < end; at += 64) __builtin_prefetch(at);
   }
 
+  // When the load was last told, by whoever holds the slots.
+  absl::Time news_at() const { return behind.holds_slots ? behind.told_at : last_report_at; }
   // Slots are where they run out: at the node, or in a balancer that reuses connections.
   int64_t OpenCount() const { return behind.holds_slots ? behind.session_count : report.open_count; }
   int64_t LimitCount() const { return behind.holds_slots ? behind.limit_count : report.limits.connection_count_max; }
@@ -133,9 +173,11 @@ struct Node {
   int64_t DemandCount() const { return OpenCount() + WaitingCount(); }
   // Will it serve once all work in flight lands?
   bool CountsAsCapacity() const {
-    return state == NodeState::kServing || state == NodeState::kLaunching || state == NodeState::kJoining ||
-           state == NodeState::kRestarting;
+    return state == NodeState::kServing || state == NodeState::kRestarting || (IsComing() && !launch_failed);
   }
+  bool IsComing() const { return state == NodeState::kLaunching || state == NodeState::kJoining; }
+  // A machine that the provider lists, and that carries nothing that we know of.
+  bool IsAbsent() const { return listed && (state == NodeState::kLost || (IsComing() && launch_failed)); }
   // Does it carry load really, whatever the shadow says?
   bool Carries() const {
     return !hypothetical && (state == NodeState::kServing || state == NodeState::kDraining || shadow_gone);
@@ -153,17 +195,26 @@ struct Node {
     visit("listed", self.listed);
     visit("pinned", self.pinned);
     visit("drained_by_operator", self.drained_by_operator);
+    visit("launch_failed", self.launch_failed);
+    visit("take_back", self.take_back);
+    visit("returning", self.returning);
+    visit("found_draining", self.found_draining);
+    visit("told_at", self.told_at);
+    visit("terminates_failed", self.terminates_failed);
     visit("drain_reason", self.drain_reason);
     visit("drain_actor", self.drain_actor);
     visit("hypothetical", self.hypothetical);
     visit("shadow_gone", self.shadow_gone);
     visit("launched_at", self.launched_at);
+    visit("listed_at", self.listed_at);
     visit("rates", self.rates);
+    visit("latency", self.latency.counts);
     visit("variant", self.variant);
     visit("largest_client", self.largest_client_count);
     visit("latency_counted", self.latency_counted);
     visit("latency_p50", self.latency_p50);
     visit("latency_p99", self.latency_p99);
+    visit("goodput", self.goodput);
     visit("last_report_at", self.last_report_at);
     visit("hello", self.hello);
     visit("report", self.report);
@@ -175,6 +226,7 @@ struct Node {
     visit("work", self.work);
     visit("behind", self.behind);
     visit("limit", self.limit);
+    visit("limit_stepped_at", self.limit_stepped_at);
     visit("fixed", self.fixed);
     visit("grant_id", self.grant_id);
     visit("granted_at", self.granted_at);
@@ -184,15 +236,39 @@ struct Node {
   }
 };
 
-// A balancer as last heard.
+// What one balancer last said of one node.
+struct BalancerWord {
+  bool holds_slots = false;
+  int64_t session_count = 0, queue_count = 0, limit_count = 0;
+  int64_t configured_count = 0;  // the first limit that was seen
+  absl::Time told_at = absl::InfinitePast();
+  absl::Time stale_since = absl::InfiniteFuture();  // when it ceased to be of now
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("holds_slots", self.holds_slots);
+    visit("sessions", self.session_count);
+    visit("queue", self.queue_count);
+    visit("limit", self.limit_count);
+    visit("configured", self.configured_count);
+    visit("told_at", self.told_at);
+    visit("stale_since", self.stale_since);
+  }
+};
+
+// A balancer as last heard. One that fell silent, left or lists nothing keeps its words for an hour: that its
+// process or its agent restarts says nothing about the demand or the limits of the nodes behind it.
 struct Balancer {
   BalancerReport report;
+  std::map<NodeId, BalancerWord> words;  // of nodes of the fleet
   bool connected = false;
+  bool silent = false;  // at the last tick
   absl::Time last_report_at = absl::InfinitePast();
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {
     visit("report", self.report);
+    visit("words", self.words);
     visit("connected", self.connected);
+    visit("silent", self.silent);
     visit("last_report_at", self.last_report_at);
   }
 };
@@ -201,10 +277,12 @@ struct Balancer {
 struct ActionInFlight {
   Action action;
   absl::Time since;
+  bool dry_run = false;  // it was never handed to anybody
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {
     visit("action", self.action);
     visit("since", self.since);
+    visit("dry_run", self.dry_run);
   }
 };
 
@@ -244,6 +322,7 @@ class Fleet {
   const std::map<ActionId, ActionInFlight>& in_flight() const { return in_flight_; }
   const LaunchFailures& launch_failures() const { return launch_failures_; }
   absl::Time last_listed_at() const { return last_listed_at_; }
+  const Retries& lists_failed() const { return lists_failed_; }
   // The last provider call that failed, and how; empty once the same call succeeded or ten minutes passed.
   const std::string& provider_operation() const { return provider_operation_; }
   const std::string& provider_error() const { return provider_error_; }
@@ -260,9 +339,11 @@ class Fleet {
   static void Fields(Self& self, Visitor&& visit) {
     visit("nodes", self.nodes_);
     visit("balancers", self.balancers_);
+    visit("views_due", self.views_due_);
     visit("in_flight", self.in_flight_);
     visit("launch_failures", self.launch_failures_);
     visit("last_listed_at", self.last_listed_at_);
+    visit("lists_failed", self.lists_failed_);
     visit("provider_operation", self.provider_operation_);
     visit("provider_error", self.provider_error_);
     visit("provider_failed_at", self.provider_failed_at_);
@@ -284,33 +365,43 @@ class Fleet {
   bool On(absl::Time at, const NodeLimitFixed& event, const Policy& policy);
   bool On(absl::Time at, const NodePinned& event, const Policy& policy);
   bool On(absl::Time at, const DrainRequested& event, const Policy& policy);
-  // Not the fleet's business: policy, holds, overrides, term, journal.
+  bool On(absl::Time at, const PolicyChanged& event, const Policy& policy);
+  // Not the fleet's business: holds, overrides, term, journal.
   template <typename Other>
   bool On(absl::Time, const Other&, const Policy&) {
     return false;
   }
 
+  void LeaveDryRun(absl::Time at, const Policy& policy);
+  static NodeId PlaceholderOf(const ActionId& launch);
   Node& Adopt(const NodeId& id, const ActionId& launch_id, absl::Time at);
   void BeginServing(Node& node, absl::Time at);
-  bool TakeLoad(Node& node, absl::Time at, const Policy& policy);
+  void FollowServer(Node& node, absl::Time at);
+  bool TakeLoad(Node& node, const NodeCounters& counters, absl::Time at, const Policy& policy);
+  absl::Time ListBeganAt(absl::Time at) const;
   void FinishLaunch(absl::Time at, const Action& action, const ActionFinished& outcome);
   void FinishDrain(absl::Time at, const Action& action, const ActionFinished& outcome);
   void FinishTerminate(absl::Time at, const Action& action, const ActionFinished& outcome);
   void AgeNode(Node& node, absl::Time now, const Policy& policy);
   void AgeActions(absl::Time now, const Policy& policy);
   void LaunchFailed(absl::Time at, absl::string_view error);
+  void AgeLaunch(Node& node, absl::Time now, const Policy& policy);
   // Takes the node's latencies out of the sum, or puts them in where they belong.
   void UncountLatency(Node& node);
   void CountLatency(Node& node);
   Nodes::iterator Forget(Nodes::iterator node);
-  void GatherBalancerViews();
+  void AgeBalancers(absl::Time now, const Policy& policy);
+  BalancerView ViewOf(const NodeId& id, absl::Time now);
+  void GatherBalancerViews(absl::Time now);
   void NoteProvider(absl::Time at, absl::string_view operation, absl::string_view error);
 
   Nodes nodes_;
   std::map<BalancerId, Balancer> balancers_;
+  absl::Time views_due_ = absl::InfiniteFuture();  // when the first stale word of those in use is dropped
   std::map<ActionId, ActionInFlight> in_flight_;
   LaunchFailures launch_failures_;
   absl::Time last_listed_at_ = absl::InfinitePast();
+  Retries lists_failed_;
   std::string provider_operation_, provider_error_;
   absl::Time provider_failed_at_ = absl::InfinitePast();
   std::vector<absl::Duration> lead_times_;  // the last 20

@@ -36,7 +36,11 @@ void CountState(const Node& node, FleetSummary& summary) {
   }
   if (node.hypothetical) ++summary.hypothetical;
   if (node.drained_by_operator) ++summary.drained_by_operator;
+  if (node.returning) ++summary.returning;
+  if (node.CanReturn()) ++summary.returnable;
   if (node.CountsAsCapacity()) ++summary.effective;
+  if (node.IsAbsent()) ++summary.absent;
+  if (node.launch_failed && node.IsComing()) ++summary.stuck;
 }
 
 void AddLoad(const Node& node, FleetSummary& summary) {
@@ -75,6 +79,7 @@ void Summarizer::Add(const Node& node) {
   if (node.state == NodeState::kDraining) return;
   AddLoad(node, summary_);
   if (now_ - node.last_report_at <= silent_after_) ++summary_.fresh;
+  if (node.behind.is_stale) ++summary_.stale;
   if (node.ConfiguredCount() > 0) configured_.push_back(node.ConfiguredCount());
 }
 

@@ -16,10 +16,14 @@ namespace headroom {
 // over serving nodes unless said otherwise; rates are per second over the last second or two.
 struct FleetSummary {
   int serving = 0, launching = 0, joining = 0, draining = 0, drained = 0, restarting = 0, lost = 0, terminating = 0;
-  int hypothetical = 0, drained_by_operator = 0;
-  int effective = 0;  // nodes once all work in flight lands: the number every rule reasons about
-  int fresh = 0;      // serving nodes that reported within control.silent_after
-  int at_limit = 0;   // serving nodes whose open + waiting reach their limit
+  int hypothetical = 0, drained_by_operator = 0, returning = 0;
+  int returnable = 0;  // leaving, and Headroom may take them back
+  int stuck = 0;       // launched, and not serving within the launch timeout
+  int absent = 0;      // machines that the provider lists, and that carry nothing that we know of
+  int effective = 0;   // nodes once all work in flight lands: the number every rule reasons about
+  int fresh = 0;       // serving nodes that reported within control.silent_after
+  int stale = 0;       // serving nodes whose slots are in balancers of which none speaks
+  int at_limit = 0;    // serving nodes whose open + waiting reach their limit
   absl::Time newest_at = absl::InfinitePast();  // the last time that a node that carries load changed its state
   int64_t open = 0, active = 0, waiting = 0, limit = 0, configured = 0;
   // Demand of serving AND draining nodes: what the fleet would carry without the leaving ones.
@@ -30,6 +34,10 @@ struct FleetSummary {
   // The usual number of connections of one node: the median of the configured limits; 0: unknown.
   int64_t configured_median = 0;
 
+  // So many at once are no failures of nodes but of what reports them. One may always fail.
+  bool ReportsAreLost(const ControlPolicy& control) const {
+    return lost > 1 && static_cast<double>(lost) > (1 - control.quorum_ratio) * (serving + lost);
+  }
   bool Known(const ControlPolicy& control) const {
     return serving > 0 && static_cast<double>(fresh) >= control.quorum_ratio * static_cast<double>(serving);
   }

@@ -67,6 +67,13 @@ Bound Stabilization(const GuardInput& in, int desired) {
                  MakeReason(ReasonCode::kGuardStabilization, highest, in.policy.nodes.stabilization));
 }
 
+// Nodes that are lost by the dozen carry load still: what is left tells too little.
+Bound ReportsLost(const GuardInput& in, int) {
+  if (!in.summary.ReportsAreLost(in.policy.control)) return {};
+  return AtLeast(in.summary.effective,
+                 MakeReason(ReasonCode::kGuardLost, in.summary.lost, in.summary.serving + in.summary.lost));
+}
+
 // The window of a controller that has just started is not full yet, so it cannot vouch for a shrink.
 Bound Warm(const GuardInput& in, int) {
   const absl::Duration left = in.state.scale.began_at + in.policy.nodes.stabilization - in.now;
@@ -86,11 +93,16 @@ Bound Cooldown(const GuardInput& in, int) {
 // Would the smaller fleet want to grow again at once? Then do not shrink to it: a tenth of slack.
 Bound Projection(const GuardInput& in, int desired) {
   constexpr double kSlack = 1.1;
-  const int enough = static_cast<int>(std::ceil(in.wanted_exact * kSlack));
+  const int enough = static_cast<int>(std::ceil(in.counted * kSlack));
   const int at_least = std::min(enough, in.summary.effective);
   const double target = in.policy.connections.target_ratio;
-  const double position = in.wanted_exact * target / std::max(1, desired);
+  const double position = in.counted * target / std::max(1, desired);
   return AtLeast(at_least, MakeReason(ReasonCode::kGuardProjection, desired, position, target));
+}
+
+// What is there already, and what only has to be taken back from its drain: no launch stands behind it.
+int WithinReach(const GuardInput& in) {
+  return in.summary.effective + in.summary.returnable;
 }
 
 Bound Step(const GuardInput& in, int) {
@@ -99,7 +111,7 @@ Bound Step(const GuardInput& in, int) {
   const bool running = in.now - scale.step_began_at < lead;
   const int base = std::max(1, running ? scale.step_base : in.summary.effective);
   const int most = std::max(base + 1, static_cast<int>(std::ceil(base * in.policy.nodes.growth_ratio_max)));
-  return AtMost(std::max(most, in.summary.effective), MakeReason(ReasonCode::kGuardStep, most, lead));
+  return AtMost(std::max(most, WithinReach(in)), MakeReason(ReasonCode::kGuardStep, most, lead));
 }
 
 Bound RemoveStep(const GuardInput& in, int) {
@@ -113,7 +125,10 @@ Bound RemoveStep(const GuardInput& in, int) {
 Bound Restarting(const GuardInput& in, int) {
   if (in.summary.restarting == 0) return {};
   Reason reason = MakeReason(ReasonCode::kGuardRestarting, in.summary.restarting);
-  return in.summary.rejected > 0 ? AtLeast(in.summary.effective, reason) : Exactly(in.summary.effective, reason);
+  const bool short_of_slots = in.summary.rejected > 0 || in.summary.waiting > 0 || in.summary.at_limit > 0;
+  Verdict verdict = AtLeast(in.summary.effective, std::move(reason));
+  if (!short_of_slots) verdict.at_most = WithinReach(in);
+  return verdict;
 }
 
 // The ratchet breaker: asked for, and nothing arrived.
@@ -124,7 +139,7 @@ Bound Backoff(const GuardInput& in, int) {
   const int doublings = std::min(failures.in_a_row - in.policy.nodes.launch_failures_max, kDoublingsMax);
   const absl::Duration left = failures.last_at + in.policy.nodes.launch_backoff * (1 << doublings) - in.now;
   if (left <= absl::ZeroDuration()) return {};
-  return AtMost(in.summary.effective, MakeReason(ReasonCode::kGuardBackoff, failures.in_a_row, left));
+  return AtMost(WithinReach(in), MakeReason(ReasonCode::kGuardBackoff, failures.in_a_row, left));
 }
 
 Bound JournalFailing(const GuardInput& in, int) {
@@ -138,14 +153,20 @@ Bound Bearing(const GuardInput& in, int) {
   return AtLeast(in.summary.effective, MakeReason(ReasonCode::kGuardBearing));
 }
 
+// Lost nodes whose place is not filled.
+int NotReplaced(const GuardInput& in) {
+  return in.summary.ReportsAreLost(in.policy.control) ? in.summary.lost : 0;
+}
+
 Bound DataFloor(const GuardInput& in, int) {
   if (in.policy.nodes.data_floor == 0) return {};
-  return AtLeast(in.policy.nodes.data_floor, MakeReason(ReasonCode::kGuardData, in.policy.nodes.data_floor));
+  return AtLeast(in.policy.nodes.data_floor - NotReplaced(in),
+                 MakeReason(ReasonCode::kGuardData, in.policy.nodes.data_floor));
 }
 
 Bound Minimum(const GuardInput& in, int) {
   const Bounds bounds = EffectiveBounds(in.state, in.policy, in.now);
-  return AtLeast(bounds.min, MakeReason(ReasonCode::kGuardMin, bounds.min));
+  return AtLeast(bounds.min - NotReplaced(in), MakeReason(ReasonCode::kGuardMin, bounds.min));
 }
 
 Bound Maximum(const GuardInput& in, int) {
@@ -154,7 +175,9 @@ Bound Maximum(const GuardInput& in, int) {
   if (in.summary.effective > bounds.max) {
     return AtMost(in.summary.effective, MakeReason(ReasonCode::kGuardAboveMax, in.summary.effective, bounds.max));
   }
-  return AtMost(bounds.max, MakeReason(ReasonCode::kGuardMax, bounds.max, in.wanted));
+  // Machines that are there count, whether they speak to us or not.
+  const int room = std::max(bounds.max - in.summary.absent, in.summary.effective);
+  return AtMost(room, MakeReason(ReasonCode::kGuardMax, bounds.max, in.wanted));
 }
 
 struct Guard {
@@ -163,7 +186,7 @@ struct Guard {
 };
 
 // Order = priority, lowest first. The bounds of safety stand last.
-constexpr std::array<Guard, 17> kGuards = {{
+constexpr std::array<Guard, 18> kGuards = {{
     {"override", Override},
     {"projection", Projection},
     {"stabilization", Stabilization},
@@ -171,6 +194,7 @@ constexpr std::array<Guard, 17> kGuards = {{
     {"cooldown", Cooldown},
     {"trouble", Trouble},
     {"unknown_signal", UnknownSignal},
+    {"reports_lost", ReportsLost},
     {"remove_step", RemoveStep},
     {"growth_step", Step},
     {"restarting", Restarting},

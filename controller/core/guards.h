@@ -18,8 +18,8 @@ struct GuardInput {
   const std::vector<Demand>& demands;
   const Diagnosis& diagnosis;
   absl::Time now;
-  int wanted = 0;  // what the signals want, rounded up; the effective count where none can tell
-  double wanted_exact = 0;
+  int wanted = 0;      // what the signals want, rounded up; the effective count where none can tell
+  double counted = 0;  // what those signals want that can say how many, unrounded
 };
 
 // The bounds that override and policy set together.

@@ -9,6 +9,9 @@
 namespace headroom {
 namespace {
 
+// A median of fewer requests is chance.
+constexpr double kLatencyCountMin = 5;
+
 LimitInputs InputsOf(const Node& node, const Policy& policy, absl::Time now) {
   LimitInputs in;
   in.open_count = node.OpenCount();
@@ -21,13 +24,14 @@ LimitInputs InputsOf(const Node& node, const Policy& policy, absl::Time now) {
   in.configured_idle_timeout = node.hello.configured_idle_timeout;
   in.fd_count_max = node.hello.fd_count_max;
   in.memory_count_max = node.hello.memory_count_max;
-  if (node.latency_p50 > absl::ZeroDuration()) in.latency_p50 = node.latency_p50;
+  if (node.rates.completed * node.rates.seconds >= kLatencyCountMin) in.latency_p50 = node.latency_p50;
   in.latency_baseline = node.baseline.value();
   in.memory_full_ratio = node.report.memory_full_ratio;
   in.io_full_ratio = node.report.io_full_ratio;
   if (in.waiting_count > 0 || 10 * in.open_count > 9 * node.LimitCount())
     in.work_throughput_correlation = node.work.Correlation();
-  in.goodput_per_second = std::max(0.0, node.rates.completed - node.rates.errors);
+  in.goodput_per_second = node.goodput.per_second;
+  in.goodput_seconds = node.goodput.seconds;
   return in;
 }
 
@@ -42,6 +46,29 @@ std::optional<double> Rising(int64_t demand, const LimitAnswer& answer) {
   return static_cast<double>(answer.projected_count);
 }
 
+// What was found unhealthy, and from where on it counts so.
+struct Veto {
+  absl::string_view name;
+  ReasonArgument value, bound;
+};
+
+Veto VetoOf(LimitCause cause, const LimitInputs& in, const LimitPolicy& law) {
+  switch (cause) {
+    case LimitCause::kVetoLatency:
+      return {"the median latency", in.latency_p50.value_or(absl::ZeroDuration()),
+              law.latency_ratio_max * in.latency_baseline.value_or(absl::ZeroDuration()) + law.latency_slack};
+    case LimitCause::kVetoMemory:
+      return {"the memory stall share", in.memory_full_ratio.value_or(0), law.memory_full_ratio_max};
+    case LimitCause::kVetoIo:
+      return {"the io stall share", in.io_full_ratio.value_or(0), law.io_full_ratio_max};
+    case LimitCause::kVetoPlateau:
+      return {"the correlation of work and throughput", in.work_throughput_correlation.value_or(0),
+              kPlateauCorrelation};
+    default:
+      return {};
+  }
+}
+
 Reason ReasonOf(const Node& node, const LimitInputs& in, const LimitPolicy& law, const LimitStep& step) {
   const auto& [before, answer] = step;
   const int64_t demand = in.open_count + in.waiting_count;
@@ -51,20 +78,16 @@ Reason ReasonOf(const Node& node, const LimitInputs& in, const LimitPolicy& law,
     case LimitCause::kCeiling:
       return MakeReason(ReasonCode::kLimitCeiling, node.id, demand, answer.ceiling_count, CeilingName(answer.bound_by));
     case LimitCause::kVetoLatency:
-      return MakeReason(ReasonCode::kLimitVeto, node.id, demand, "the median latency",
-                        in.latency_p50.value_or(absl::ZeroDuration()),
-                        law.latency_ratio_max * in.latency_baseline.value_or(absl::ZeroDuration()) + law.latency_slack);
     case LimitCause::kVetoMemory:
-      return MakeReason(ReasonCode::kLimitVeto, node.id, demand, "the memory stall share",
-                        in.memory_full_ratio.value_or(0), law.memory_full_ratio_max);
     case LimitCause::kVetoIo:
-      return MakeReason(ReasonCode::kLimitVeto, node.id, demand, "the io stall share", in.io_full_ratio.value_or(0),
-                        law.io_full_ratio_max);
-    case LimitCause::kVetoPlateau:
-      return MakeReason(ReasonCode::kLimitVeto, node.id, demand, "the correlation of work and throughput",
-                        in.work_throughput_correlation.value_or(0), 0.0);
-    case LimitCause::kCutUnhealthy:
-      return MakeReason(ReasonCode::kLimitCut, node.id, before, answer.limit_count, "stayed so for several steps");
+    case LimitCause::kVetoPlateau: {
+      const Veto veto = VetoOf(answer.cause, in, law);
+      return MakeReason(ReasonCode::kLimitVeto, node.id, demand, veto.name, veto.value, veto.bound);
+    }
+    case LimitCause::kCutUnhealthy: {
+      const Veto veto = VetoOf(HealthVeto(law, in).value_or(LimitCause::kSteady), in, law);
+      return MakeReason(ReasonCode::kLimitCut, node.id, before, answer.limit_count, veto.name);
+    }
     case LimitCause::kRestore:
       return MakeReason(ReasonCode::kLimitRestore, node.id, before, answer.limit_count);
     case LimitCause::kDecay:
@@ -136,8 +159,11 @@ LimitPlanner::~LimitPlanner() = default;
 
 void LimitPlanner::Add(Node& node) {
   if (!policy_.limits.enabled) return;
-  if (node.state == NodeState::kLost || node.state == NodeState::kRestarting) reserved_count_ += Committed(node);
-  if (!Steerable(node)) return;
+  if (!Steerable(node)) {
+    // Whatever became of it, what it was granted it may still use.
+    if (!node.hypothetical) reserved_count_ += Committed(node);
+    return;
+  }
   LearnClamp(node);
   if (node.foreign_since != absl::InfinitePast()) {
     plan_.alarms.push_back(MakeReason(ReasonCode::kAlarmForeignWriter, node.id, node.report.limits.connection_count_max,
@@ -147,12 +173,12 @@ void LimitPlanner::Add(Node& node) {
   if (policy_.limits.budget_count > 0)
     proposals_.push_back(std::move(proposal));
   else
-    Conclude(proposal);
+    Conclude(std::move(proposal));
 }
 
 LimitPlan LimitPlanner::Finish() && {
   ApplyBudget();
-  for (const Proposal& proposal : proposals_) Conclude(proposal);
+  for (Proposal& proposal : proposals_) Conclude(std::move(proposal));
   return std::move(plan_);
 }
 
@@ -162,8 +188,11 @@ LimitPlanner::Proposal LimitPlanner::Propose(Node& node) {
   const int64_t before = node.limit.limit_count;
   const LimitInputs in = InputsOf(node, policy_, now_);
   const LimitMemory memory = node.limit;
-  LimitAnswer answer = NextLimit(policy_.limits.law, in, node.limit, now_);
-  Reason reason = ReasonOf(node, in, policy_.limits.law, {before, answer});
+  const bool news = node.news_at() > node.limit_stepped_at;
+  node.limit_stepped_at = node.news_at();
+  const LimitPolicy& law = policy_.limits.law;
+  LimitAnswer answer = news ? NextLimit(law, in, node.limit, now_) : KeepLimit(law, in, node.limit, now_);
+  Reason reason = ReasonOf(node, in, law, {before, answer});
   if (node.fixed.count > 0 && node.fixed.until > now_) {
     answer.limit_count = node.fixed.count;
     reason = MakeReason(ReasonCode::kLimitFixed, node.id, node.fixed.count);
@@ -200,7 +229,9 @@ void LimitPlanner::ApplyBudget() {
     const int64_t wanted = proposal.answer.limit_count, held = Committed(*proposal.node);
     const int64_t grown = std::min(std::max<int64_t>(0, shares.counts[i] - held), free);
     free -= grown;
-    proposal.answer.limit_count = std::min(shares.counts[i], held + grown);
+    // What works is never cut off, whatever others hold: a node keeps its floor as far as it has it.
+    const int64_t kept = std::min(claims[i].floor_count, held);
+    proposal.answer.limit_count = std::max(kept, std::min(shares.counts[i], held + grown));
     if (proposal.answer.limit_count == wanted) continue;
     proposal.answer.bound_by = Ceiling::kBudget;
     proposal.node->limit.limit_count = proposal.answer.limit_count;
@@ -224,7 +255,7 @@ void LimitPlanner::Push(std::vector<Value>& values, Value value) {
   values.push_back(std::move(value));
 }
 
-void LimitPlanner::Conclude(const Proposal& proposal) {
+void LimitPlanner::Conclude(Proposal proposal) {
   const LimitAnswer& answer = proposal.answer;
   const bool bound = answer.cause == LimitCause::kCeiling || answer.bound_by == Ceiling::kBudget;
   const bool vetoed = answer.cause >= LimitCause::kVetoLatency && answer.cause <= LimitCause::kVetoPlateau;
@@ -236,10 +267,10 @@ void LimitPlanner::Conclude(const Proposal& proposal) {
     plan_.alarms.push_back(
         MakeReason(ReasonCode::kAlarmCeiling, proposal.node->id, CeilingName(answer.bound_by), answer.ceiling_count));
   }
-  Grant(proposal);
+  Grant(std::move(proposal));
 }
 
-void LimitPlanner::Grant(const Proposal& proposal) {
+void LimitPlanner::Grant(Proposal proposal) {
   Node& node = *proposal.node;
   const LimitAnswer& answer = proposal.answer;
   const bool first = node.granted_count == 0;
@@ -263,7 +294,7 @@ void LimitPlanner::Grant(const Proposal& proposal) {
   grant.renewal = !limit_moved && !idle_moved;
   Reason reason = proposal.reason.code == ReasonCode::kNone
                       ? MakeReason(ReasonCode::kLimitRenewed, node.id, answer.limit_count)
-                      : proposal.reason;
+                      : std::move(proposal.reason);
   Push(plan_.actions, Action{"", state_.term, node.id, std::move(reason), grant});
 }
 

@@ -32,8 +32,8 @@ class LimitPlanner {
   Proposal Propose(Node& node);
   void ApplyBudget();
   bool RenewalIsDue(const Node& node);
-  void Grant(const Proposal& proposal);
-  void Conclude(const Proposal& proposal);
+  void Grant(Proposal proposal);
+  void Conclude(Proposal proposal);
   template <typename Value>
   void Push(std::vector<Value>& values, Value value);
 

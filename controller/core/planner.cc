@@ -18,6 +18,12 @@ bool TerminateInFlight(const State& state, const NodeId& node) {
   return false;
 }
 
+bool IsCancelled(const NodeId& node, const std::vector<Action>& actions) {
+  return std::any_of(actions.begin(), actions.end(), [&](const Action& action) {
+    return action.node == node && std::holds_alternative<CancelDrain>(action.body);
+  });
+}
+
 // The zone with the fewest nodes that will serve, in the policy's order.
 std::string ZoneForLaunch(const Policy& policy, std::map<std::string, int>& counts) {
   if (policy.nodes.zones.empty()) return "";
@@ -40,12 +46,12 @@ void Grow(const State& state, const Policy& policy, const NodePlan& plan, int mi
   // What is leaving is the quickest new capacity; the one that has most connections left comes back first.
   std::vector<const Node*> leaving;
   for (const auto& [id, node] : state.fleet.nodes()) {
-    const bool can_return = node.state == NodeState::kDraining || node.state == NodeState::kDrained;
-    if (can_return && !node.drained_by_operator && !node.shadow_gone && !TerminateInFlight(state, id))
-      leaving.push_back(&node);
+    if (node.CanReturn() && !IsCancelled(id, actions) && !TerminateInFlight(state, id)) leaving.push_back(&node);
   }
-  std::stable_sort(leaving.begin(), leaving.end(),
-                   [](const Node* a, const Node* b) { return a->OpenCount() > b->OpenCount(); });
+  std::stable_sort(leaving.begin(), leaving.end(), [](const Node* a, const Node* b) {
+    if (a->connected != b->connected) return a->connected;  // the others would not hear of it
+    return a->OpenCount() > b->OpenCount();
+  });
   for (const Node* node : leaving) {
     if (missing == 0) return;
     actions.push_back(
@@ -102,32 +108,49 @@ void Shrink(const State& state, const FleetSummary& summary, const NodePlan& pla
   }
 }
 
-// Drains that operators asked for or took back, and drains that a restarted server has forgotten.
-void FollowOperators(const State& state, const NodePlan& plan, std::vector<Action>& actions) {
-  constexpr absl::Duration kForgotten = absl::Seconds(5);
+// Whether a node that was told to drain or to serve has for a while said the opposite: it restarted, or missed it.
+bool Contradicts(const Node& node, ServerState says, absl::Time now) {
+  constexpr absl::Duration kPatience = absl::Seconds(5);
+  const absl::Time told_at = std::max(node.state_since, node.told_at);
+  return node.connected && node.report.state == says && now - told_at > kPatience &&
+         node.last_report_at > told_at + kPatience;
+}
+
+// Drains that operators asked for or took back, and what nodes were told and do not follow.
+void FollowOrders(const State& state, const NodePlan& plan, std::vector<Action>& actions) {
   for (const auto& [id, node] : state.fleet.nodes()) {
     if (node.hypothetical || node.shadow_gone) continue;
-    const bool leaving = node.state == NodeState::kDraining || node.state == NodeState::kDrained;
-    if (node.drained_by_operator && node.state == NodeState::kServing) {
+    const bool leaving = node.IsLeaving();
+    if (node.take_back && leaving && !TerminateInFlight(state, id)) {
+      actions.push_back(Make(state, id,
+                             MakeReason(ReasonCode::kCancelDrainByOperator, id, node.drain_reason, node.drain_actor),
+                             CancelDrain{}));
+    } else if (node.drained_by_operator && node.state == NodeState::kServing) {
       actions.push_back(Make(
           state, id, MakeReason(ReasonCode::kDrainByOperator, id, node.drain_reason, node.drain_actor), DrainNode{}));
-    } else if (leaving && node.connected && node.report.state == ServerState::kServing &&
-               plan.now - node.state_since > kForgotten && !TerminateInFlight(state, id) &&
-               node.last_report_at > node.state_since + kForgotten) {
+    } else if (leaving && Contradicts(node, ServerState::kServing, plan.now) && !TerminateInFlight(state, id)) {
       actions.push_back(
           Make(state, id, MakeReason(ReasonCode::kDrainForDemand, id, node.OpenCount(), plan.desired), DrainNode{}));
+    } else if (node.returning && node.state == NodeState::kServing &&
+               Contradicts(node, ServerState::kDraining, plan.now)) {
+      actions.push_back(Make(state, id, MakeReason(ReasonCode::kCancelDrain, id, plan.desired), CancelDrain{}));
     }
   }
+}
+
+// What operators, or others than Headroom, keep drained stays there.
+bool MayFinish(const Node& node) {
+  return !node.shadow_gone && !node.drained_by_operator && !node.found_draining;
 }
 
 // Drained nodes are terminated, except those that an operator wants empty but there; a drain past its deadline too.
 void Finish(const State& state, const Policy& policy, const NodePlan& plan, std::vector<Action>& actions) {
   for (const auto& [id, node] : state.fleet.nodes()) {
-    if (node.shadow_gone || node.drained_by_operator || TerminateInFlight(state, id)) continue;
+    if (!MayFinish(node) || TerminateInFlight(state, id)) continue;
+    if (plan.now < node.terminates_failed.next_at()) continue;
+    if (IsCancelled(id, actions)) continue;  // what this very tick takes back must not be finished by it too
     const bool overdue = node.state == NodeState::kDraining && plan.now - node.state_since > policy.nodes.drain_timeout;
-    const bool stuck = (node.state == NodeState::kLaunching || node.state == NodeState::kJoining) && !node.connected &&
-                       node.listed && node.launched_at != absl::InfinitePast() &&
-                       plan.now - node.launched_at > policy.nodes.launch_timeout;
+    const bool stuck = node.launch_failed && node.IsComing() && node.listed && !node.connected;
     if (node.state == NodeState::kDrained) {
       actions.push_back(Make(state, id, MakeReason(ReasonCode::kTerminateDrained, id), TerminateNode{}));
     } else if (overdue) {
@@ -135,13 +158,28 @@ void Finish(const State& state, const Policy& policy, const NodePlan& plan, std:
           Make(state, id, MakeReason(ReasonCode::kTerminateDeadline, id, node.OpenCount(), policy.nodes.drain_timeout),
                TerminateNode{}));
     } else if (stuck) {
-      actions.push_back(Make(state, id, MakeReason(ReasonCode::kTerminateGone, id), TerminateNode{}));
+      actions.push_back(
+          Make(state, id, MakeReason(ReasonCode::kTerminateGone, id, policy.nodes.launch_timeout), TerminateNode{}));
     }
   }
 }
 
+// Drains that are taken back for the first time: capacity that comes with this very tick.
+int CountReturns(const State& state, const std::vector<Action>& actions) {
+  return static_cast<int>(std::count_if(actions.begin(), actions.end(), [&](const Action& action) {
+    return std::holds_alternative<CancelDrain>(action.body) && state.fleet.Find(action.node)->IsLeaving();
+  }));
+}
+
 bool CanRemove(const State& state, const Policy& policy) {
   return state.journal_error.empty() && policy.nodes.data == DataPlacement::kGateway;
+}
+
+// Nodes that are lost to us stay: balancers check health themselves, and to them they may be well.
+bool BelongsBehindBalancers(const Node& node) {
+  if (node.hello.address.empty() || node.hypothetical) return false;
+  if (node.state == NodeState::kRestarting || node.state == NodeState::kLost) return true;
+  return node.ready && (node.state == NodeState::kServing || node.IsLeaving() || node.shadow_gone);
 }
 
 }  // namespace
@@ -151,30 +189,25 @@ std::vector<Action> PlanNodes(const State& state, const FleetSummary& summary, c
   std::vector<Action> actions;
   // Most ticks have nothing to look for; at 10,000 nodes each look at all of them counts.
   const int leaving = summary.draining + summary.drained, coming = summary.launching + summary.joining;
-  if (leaving + summary.drained_by_operator > 0) FollowOperators(state, plan, actions);
+  if (leaving + summary.drained_by_operator + summary.returning > 0) FollowOrders(state, plan, actions);
   const size_t asked = actions.size();
-  const int difference = plan.desired - summary.effective;
+  const int difference = plan.desired - summary.effective - CountReturns(state, actions);
   if (difference > 0) Grow(state, policy, plan, difference, actions);
   if (difference < 0 && asked == 0 && CanRemove(state, policy)) Shrink(state, summary, plan, -difference, actions);
-  // A drain that this very tick takes back must not be finished by it too.
-  const bool cancels = std::any_of(actions.begin(), actions.end(), [](const Action& action) {
-    return std::holds_alternative<CancelDrain>(action.body);
-  });
-  if (leaving + coming > 0 && !cancels && CanRemove(state, policy)) Finish(state, policy, plan, actions);
+  if (leaving + coming > 0 && CanRemove(state, policy)) Finish(state, policy, plan, actions);
   return actions;
 }
 
 std::vector<Action> PlanServers(State& state, const Policy& policy) {
-  const auto balancers = static_cast<int64_t>(state.fleet.balancers().size());
+  const auto& known = state.fleet.balancers();
+  const auto balancers =
+      std::count_if(known.begin(), known.end(), [](const auto& entry) { return entry.second.connected; });
   if (balancers == 0 || policy.mode == Mode::kDryRun) return {};
   std::vector<ServerTarget> servers;
   for (const auto& [id, node] : state.fleet.nodes()) {
-    const bool reachable = node.ready && !node.hello.address.empty() && !node.hypothetical;
-    const bool there = node.state == NodeState::kServing || node.state == NodeState::kRestarting ||
-                       node.state == NodeState::kDraining || node.state == NodeState::kDrained || node.shadow_gone;
-    if (!reachable || !there) continue;
+    if (!BelongsBehindBalancers(node)) continue;
     ServerTarget target{id, node.hello.address, node.hello.admin_address, false, 0};
-    target.draining = node.state == NodeState::kDraining || node.state == NodeState::kDrained;
+    target.draining = node.IsLeaving();
     // With several balancers a node's limit is split among them.
     if (node.behind.holds_slots && node.granted_count > 0)
       target.session_count_max = std::max<int64_t>(1, node.granted_count / balancers);
@@ -194,6 +227,7 @@ std::vector<Action> PlanLook(const State& state, const Policy& policy, absl::Tim
     if (std::holds_alternative<ListMachines>(flight.action.body)) return {};
   }
   if (now - state.fleet.last_listed_at() < policy.control.list_interval) return {};
+  if (now < state.fleet.lists_failed().next_at()) return {};
   return {Action{"", state.term, "", MakeReason(ReasonCode::kListDue), ListMachines{}}};
 }
 

@@ -37,6 +37,7 @@ enum class ReasonCode : uint16_t {
   kSignalLatency,      // p99, objective, nodes
   kSignalUnknown,      // signal, fresh nodes, serving nodes
   kSignalNoNodes,      // signal
+  kSignalBalancers,    // signal, nodes behind silent balancers, serving nodes
   // Guards.
   kGuardHold,           // direction, reason, actor
   kGuardOverride,       // number, reason, actor
@@ -56,16 +57,18 @@ enum class ReasonCode : uint16_t {
   kGuardAboveMax,       // nodes, max
   kGuardJournal,        // error
   kGuardWarm,           // remaining
+  kGuardLost,           // lost nodes, nodes
   // Actions.
-  kLaunchForDemand,    // nodes after, signal
-  kDrainForDemand,     // node, open connections, nodes after
-  kDrainByOperator,    // node, reason, actor
-  kCancelDrain,        // node, nodes wanted
-  kTerminateDrained,   // node
-  kTerminateDeadline,  // node, open connections, timeout
-  kTerminateGone,      // node
-  kListDue,            // nothing
-  kServersChanged,     // servers, draining
+  kLaunchForDemand,        // nodes after, signal
+  kDrainForDemand,         // node, open connections, nodes after
+  kDrainByOperator,        // node, reason, actor
+  kCancelDrain,            // node, nodes wanted
+  kCancelDrainByOperator,  // node, [reason], actor
+  kTerminateDrained,       // node
+  kTerminateDeadline,      // node, open connections, timeout
+  kTerminateGone,          // node
+  kListDue,                // nothing
+  kServersChanged,         // servers, draining
   // Alarms.
   kAlarmAtMax,               // max, wanted
   kAlarmNodeLost,            // node, silent for
@@ -148,6 +151,9 @@ struct Reason {
 };
 
 // MakeReason(ReasonCode::kLimitDemand, node, demand, before, after): numbers become double, strings stay.
+inline ReasonArgument ToArgument(const ReasonArgument& value) {
+  return value;
+}
 inline ReasonArgument ToArgument(double value) {
   return value;
 }

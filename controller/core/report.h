@@ -136,7 +136,8 @@ struct NodeCounters {
   }
 };
 
-struct NodeReport {
+// How a node stands at the moment of a report.
+struct NodeGauges {
   static constexpr int kIdleAges = 7;  // below 1, 5, 15, 30, 60, 300 s, and older
   static constexpr int kTopClientsMax = 8;
 
@@ -159,7 +160,6 @@ struct NodeReport {
   int64_t learned_proven_count = 0, learned_bad_count = 0;
   ServerState state = ServerState::kServing;
   Urgency urgency = Urgency::kNone;
-  NodeCounters counters;
 
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {
@@ -191,6 +191,15 @@ struct NodeReport {
     visit("bad", self.learned_bad_count);
     visit("state", self.state);
     visit("urgency", self.urgency);
+  }
+};
+
+struct NodeReport : NodeGauges {
+  NodeCounters counters;
+
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    NodeGauges::Fields(self, visit);
     visit("counters", self.counters);
   }
 };

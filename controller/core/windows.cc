@@ -39,7 +39,6 @@ NodeRates Between(const NodeCounters& before, const NodeCounters& now) {
   if (now.device_time.has_value() && before.device_time.has_value() && now.completed > before.completed) {
     rates.device_latency = (*now.device_time - *before.device_time) / (now.completed - before.completed);
   }
-  rates.latency = now.latency.Since(before.latency);
   return rates;
 }
 
@@ -60,12 +59,30 @@ void CounterWindow::Add(const NodeCounters& counters) {
   latest_ = counters;
 }
 
-NodeRates CounterWindow::Rates(absl::Duration over) const {
-  if (snapshots_.empty()) return {};
+const NodeCounters* CounterWindow::SnapshotBefore(absl::Duration over) const {
   for (auto snapshot = snapshots_.rbegin(); snapshot != snapshots_.rend(); ++snapshot) {
-    if (latest_.uptime - snapshot->uptime >= over) return Between(*snapshot, latest_);
+    if (latest_.uptime - snapshot->uptime >= over) return &*snapshot;
   }
-  return Between(snapshots_.front(), latest_);
+  return snapshots_.empty() ? nullptr : &snapshots_.front();
+}
+
+NodeRates CounterWindow::Rates(absl::Duration over) const {
+  const NodeCounters* before = SnapshotBefore(over);
+  return before == nullptr ? NodeRates() : Between(*before, latest_);
+}
+
+LatencyHistogram CounterWindow::LatencyOver(absl::Duration over) const {
+  const NodeCounters* before = SnapshotBefore(over);
+  if (before == nullptr || before->uptime >= latest_.uptime) return {};
+  return latest_.latency.Since(before->latency);
+}
+
+Goodput CounterWindow::GoodputOver(absl::Duration over) const {
+  const NodeCounters* before = SnapshotBefore(over);
+  if (before == nullptr) return {};
+  const double seconds = absl::ToDoubleSeconds(latest_.uptime - before->uptime);
+  if (seconds <= 0) return {};
+  return {PerSecond(latest_.completed - latest_.errors, before->completed - before->errors, seconds), seconds};
 }
 
 void WindowedMax::Add(absl::Time at, absl::Duration window, double value) {

@@ -24,7 +24,6 @@ struct NodeRates {
   std::optional<double> overflows, retries, segments_out, retransmits;
   double cpu_cores = 0;                          // CPU seconds a second
   std::optional<absl::Duration> device_latency;  // device time per completed request
-  LatencyHistogram latency;                      // of the stretch
 
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {
@@ -46,7 +45,16 @@ struct NodeRates {
     visit("retransmits", self.retransmits);
     visit("cpu_cores", self.cpu_cores);
     visit("device_latency", self.device_latency);
-    visit("latency", self.latency.counts);
+  }
+};
+
+struct Goodput {
+  double per_second = 0;
+  double seconds = 0;  // length of the stretch; 0: nothing is known
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("per_second", self.per_second);
+    visit("seconds", self.seconds);
   }
 };
 
@@ -62,6 +70,10 @@ class CounterWindow {
   }
   // Rates between the latest counters and the newest snapshot that is at least `over` old, else the oldest there is.
   NodeRates Rates(absl::Duration over) const;
+  // The latencies of the same stretch.
+  LatencyHistogram LatencyOver(absl::Duration over) const;
+  // Completions that were no errors, over the same stretch.
+  Goodput GoodputOver(absl::Duration over) const;
 
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {
@@ -70,6 +82,9 @@ class CounterWindow {
   }
 
  private:
+  // Null: there is none.
+  const NodeCounters* SnapshotBefore(absl::Duration over) const;
+
   std::deque<NodeCounters> snapshots_;  // oldest first
   NodeCounters latest_;
 };

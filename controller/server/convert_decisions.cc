@@ -85,9 +85,10 @@ void SetRates(const Node& node, v1::Node* out) {
   out->set_requests_per_second(rates.completed);
   out->set_errors_per_second(rates.errors);
   out->set_rejections_per_second(rates.rejected);
-  if (rates.latency.Total() == 0) return;
-  SetDuration(rates.latency.Quantile(0.5), out->mutable_latency_p50());
-  SetDuration(rates.latency.Quantile(0.99), out->mutable_latency_p99());
+  const LatencyHistogram latency = node.counters.LatencyOver(kRatesOver);
+  if (latency.Total() == 0) return;
+  SetDuration(latency.Quantile(0.5), out->mutable_latency_p50());
+  SetDuration(latency.Quantile(0.99), out->mutable_latency_p99());
 }
 
 }  // namespace

@@ -328,17 +328,18 @@ NodeHello ClusterModel::Hello(absl::string_view id) const {
 NodeReport ClusterModel::Report(absl::string_view id) {
   HR_CHECK(IsServing(id));
   Node& node = At(Find(id));
-  NodeReport report{.boot_id = BootId(node),
-                    .sequence = ++node.sequence,
-                    .open_count = node.open_count,
-                    .active_count = node.active_count,
-                    .in_flight_count = node.active_count,
-                    .limits = node.limits,
-                    .accept_queue_count = static_cast<int64_t>(node.queue.size()),
-                    .accept_queue_count_max = settings_.node.backlog,
-                    .fd_count = node.open_count + 32,
-                    .fd_count_max = settings_.node.fd_count_max,
-                    .cpu_count = 2};
+  NodeReport report{{.boot_id = BootId(node),
+                     .sequence = ++node.sequence,
+                     .open_count = node.open_count,
+                     .active_count = node.active_count,
+                     .in_flight_count = node.active_count,
+                     .limits = node.limits,
+                     .accept_queue_count = static_cast<int64_t>(node.queue.size()),
+                     .accept_queue_count_max = settings_.node.backlog,
+                     .fd_count = node.open_count + 32,
+                     .fd_count_max = settings_.node.fd_count_max,
+                     .cpu_count = 2},
+                    {}};
   node.counters.uptime = absl::Nanoseconds(now_ - node.booted_nanos);
   node.counters.cpu_time = static_cast<double>(node.counters.completed) * kCpuPerRequest;
   node.counters.sent_bytes = node.counters.completed * settings_.node.object_bytes;

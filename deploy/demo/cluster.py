@@ -8,6 +8,7 @@ import os
 import pathlib
 import random
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -16,9 +17,6 @@ import time
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-DEVICE_LATENCY = "20ms"
-DEVICE_PARALLEL = 0  # any number at once: slots run out here, not the device
-BOOT_DELAY = "3s"
 NODES = 3
 FIRST_PORT = 19101
 FRONT_PORT, GRPC_PORT, HTTP_PORT = 19080, 19600, 19601
@@ -26,8 +24,29 @@ OBJECTS = 200
 UPLOADERS = 8
 
 
+FRONT_CONNECTIONS = 8000  # two file descriptors each, and some for HAProxy itself
+
+
 class DemoError(Exception):
     """Something that the person who runs the demo should read."""
+
+
+class VoidError(DemoError):
+    """The figures say nothing; another try may."""
+
+
+def declared_device():
+    """What the nodes are told to emulate, in the policy itself. device_parallel 0: any number of requests at once."""
+    words = re.search(r"arguments: \[(.*)\]", (ROOT / "deploy/examples/demo.yaml").read_text())[1].split(", ")
+    given = dict(zip(words[::2], words[1::2]))
+    return {"device_latency": given["--device-latency"], "device_parallel": int(given.get("--device-parallel", 0)),
+            "boot_delay": given["--boot-delay"]}
+
+
+def front_connections():
+    """As many as a hard limit of file descriptors allows: HAProxy ends where it cannot have what it is told."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return FRONT_CONNECTIONS if hard == resource.RLIM_INFINITY else min(FRONT_CONNECTIONS, (hard - 200) // 2)
 
 
 def admin_port(node):
@@ -128,7 +147,7 @@ class Cluster:
 
     def start_haproxy(self):
         self.haproxy = self.spawn("haproxy", ["haproxy", "-db", "-f", self.work / "haproxy.cfg"], HEADROOM_FRONT_PORT=FRONT_PORT,
-                                  HEADROOM_HAPROXY_SOCKET=self.work / "haproxy.sock")
+                                  HEADROOM_FRONT_MAXCONN=front_connections(), HEADROOM_HAPROXY_SOCKET=self.work / "haproxy.sock")
 
     def servers(self):
         """HAProxy's own figures of its servers, by node."""

@@ -7,11 +7,14 @@ ROWS = [
     ("requests", "requests", "{:,}"), ("failed", "failed after retries", "{:,}"), ("failed_ratio", "share failed", "{:.3%}"),
     ("surge_failed_ratio", "share failed in the surge", "{:.2%}"), ("p50_ms", "p50", "{:.0f} ms"), ("p99_ms", "p99", "{:.0f} ms"),
     ("over_250ms", "requests over 250 ms", "{:,}"), ("seconds_over_objective", "seconds over the objective", "{:.0f} s"),
-    ("first_rejection_s", "first rejection", "{:.1f} s"), ("first_limit_change_s", "first limit change", "{:.1f} s"),
+    ("first_rejection_s", "first rejection", "{:.1f} s"), ("first_limit_change_s", "first limit raised", "{:.1f} s"),
     ("first_node_serving_s", "first new node serves", "{:.1f} s"), ("relief_s", "relief", "{:.1f} s"),
     ("limit_changes", "limit changes", "{}"), ("nodes_peak", "nodes at the peak", "{}"), ("nodes_end", "nodes at the end", "{}"),
-    ("node_seconds", "node seconds", "{:,.0f}"), ("cpu_in_surge", "CPU of the demo in the surge", "{:.0%}"),
+    ("node_seconds", "node seconds", "{:,.0f}"), ("after_failed", "failed after the surge", "{:,}"),
+    ("stale_retries", "sent again, connection closed", "{:,}"), ("cpu_in_surge", "CPU of the demo in the surge", "{:.0%}"),
+    ("machine_cpu_in_surge", "CPU of the machine in it", "{:.0%}"),
 ]
+VERDICTS = {"ok": "ok", "missed": "MISSED", "not proven": "NOT PROVEN"}
 NAMES = {"dry_run": "without Headroom (dry run)", "live": "with Headroom (live)"}
 
 
@@ -25,12 +28,17 @@ def table(report):
     lines = ["".ljust(width) + "".join(NAMES[name].rjust(28) for name in passes)]
     for key, label, form in ROWS:
         lines.append(label.ljust(width) + "".join(cell(one[key], form).rjust(28) for one in passes.values()))
+    if "medians" in report:
+        lines[0:0] = [f"The median run of {len(report['runs'])}; the medians of each figure and all runs are in report.json."]
+        lines += [f"run {number}: " + "; ".join(f"{name} {one['failed']} failed, relief {cell(one['relief_s'], '{:.1f} s')}"
+                                                for name, one in run.items()) for number, run in enumerate(report["runs"], 1)]
+    lines += [f"{NAMES[name]}: once void and repeated: {one['void_before']}" for name, one in passes.items() if one["void_before"]]
     for name, one in passes.items():
         found = one["diagnosis"]
         lines += ["", f"{NAMES[name]}: the diagnosis" + (f", {found['at_s']:.1f} s after the surge began:" if found["at_s"] is not None else ":")]
         lines.append("  " + (found["sentence"] or found["code"]))
         lines += ["  " + text for text in found["ruled_out"].values()]
-    lines += [""] + [("ok    " if check["ok"] else "MISSED ") + check["text"] for check in report["checks"]]
+    lines += [""] + [VERDICTS[check["verdict"]].ljust(12) + check["text"] for check in report["checks"]]
     return "\n".join(lines)
 
 
@@ -124,6 +132,38 @@ def charts(name, one, phases):
     return traffic.svg() + slots.svg() + f"<p class=legend>{legend}</p>" + number.svg()
 
 
+OVERVIEW_STYLE = """
+svg { font-family: system-ui, sans-serif; } text { font-size: 11px; fill: #475569; } .title { font-size: 13px; fill: #0f172a; }
+.grid { stroke: #e2e8f0; } .surge { fill: #fef3c7; }
+"""
+
+
+def overview(report):
+    """The passes as one small SVG file: connections in use, those and the waiting, and the limit, all nodes together."""
+    sums = {name: totals(one["series"]["nodes"]) for name, one in report["passes"].items()}
+    top = max(max(one["demand"] + one["limit"]) for one in sums.values()) * 1.05
+    phases, parts, height = report["phases_s"], [], Chart.HEIGHT + 24
+    for index, (name, one) in enumerate(sums.items()):
+        chart = Chart(NAMES[name], sum(phases.values()), top)
+        at = report["passes"][name]["series"]["at"]
+        chart.line(at, one["demand"], "#dc2626", "in use and waiting")
+        chart.line(at, one["limit"], "#0f172a", "limit", dashed=True)
+        chart.line(at, one["open"], "#2563eb", "in use")
+        chart.band(phases["base"], phases["base"] + phases["surge"], "the surge")
+        parts.append(f'<g transform="translate(0 {index * height})"><text class="title" x="{Chart.LEFT}" y="15">Connections of all nodes, '
+                     f'{NAMES[name]}: <tspan fill="#2563eb">in use</tspan>, <tspan fill="#dc2626">with those that wait</tspan>, '
+                     f'limit (dashed)</text><g transform="translate(0 18)">{"".join(chart.parts)}</g></g>')
+    size = f"0 0 {Chart.WIDTH} {height * len(sums)}"
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{size}"><style>{OVERVIEW_STYLE}</style>'
+            f'<rect width="100%" height="100%" fill="#ffffff"/>{"".join(parts)}</svg>\n')
+
+
+def totals(nodes):
+    def total(*keys):
+        return [sum(value or 0 for value in moment) for moment in zip(*(values[key] for values in nodes.values() for key in keys))]
+    return {"open": total("open"), "limit": total("limit"), "demand": total("open", "waiting")}
+
+
 def section(name, one, phases):
     found = one["diagnosis"]
     ruled = "".join(f"<li>{html.escape(text)}</li>" for text in found["ruled_out"].values())
@@ -151,13 +191,14 @@ def render(report):
     head = "".join(f"<th>{html.escape(NAMES[name])}</th>" for name in passes)
     rows = "".join(f"<tr><td>{label}</td>" + "".join(f"<td>{cell(one[key], form)}</td>" for one in passes.values()) + "</tr>"
                    for key, label, form in ROWS)
-    checks = "".join(f'<li class="{"ok" if check["ok"] else "missed"}">{"met" if check["ok"] else "missed"}: {html.escape(check["text"])}</li>'
+    checks = "".join(f'<li class="{"ok" if check["verdict"] == "ok" else "missed"}">{check["verdict"]}: {html.escape(check["text"])}</li>'
                      for check in report["checks"])
     emulated = report["emulated"]
     return (f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Headroom: the outage, replayed</title><style>{STYLE}</style>'
             f"<h1>The outage, replayed on real processes</h1><p>The same requests twice (seed {report['seed']}, {report['form']} form): a campaign "
             f"triples clients and requests for {report['phases_s']['surge']} s. HAProxy in mode tcp, three file servers with 200 connections each. "
-            f"Emulated, and only this: a device of {emulated['device_latency']} a request and a boot delay of {emulated['boot_delay']} per node. "
+            f"Emulated, and only this: a device of {emulated['device_latency']} a request, "
+            f"{emulated['device_parallel'] or 'any number'} at once, and a boot delay of {emulated['boot_delay']} per node. "
             f"{html.escape(report['policy'])}. Times are {html.escape(report['times'])}.</p>"
             f"<table><tr><th></th>{head}</tr>{rows}</table><ul>{checks}</ul>"
             + "".join(section(name, one, report["phases_s"]) for name, one in passes.items()) + "</html>\n")

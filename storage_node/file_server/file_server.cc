@@ -74,6 +74,9 @@ void RunLoop(asio::io_context& context) {
 struct Worker {
   asio::io_context context{1};
   asio::executor_work_guard<Executor> guard{context.get_executor()};
+  // Opens nothing, but makes the context take its own descriptors now: the first connection may come when there are
+  // none.
+  Socket first{context.get_executor()};
 };
 
 }  // namespace
@@ -100,8 +103,9 @@ struct FileServer::Parts {
     asio::post(worker.context, [this, &worker, accepted = std::move(accepted)]() mutable {
       Socket socket(worker.context.get_executor());
       ErrorCode error;
-      socket.assign(asio::ip::tcp::v4(), accepted.socket.Release(), error);
+      socket.assign(asio::ip::tcp::v4(), accepted.socket.get(), error);
       if (error) return;
+      accepted.socket.Release();
       asio::co_spawn(
           worker.context.get_executor(),
           ServeConnection(*sessions,
@@ -185,9 +189,15 @@ void FileServer::Run() {
 Awaitable<void> FileServer::Boot() {
   co_await Sleep(parts_->control.context.get_executor(), options_.boot_delay);
   if (state() == ServerState::kStopping) co_return;
-  const absl::Status begun = BeginServing();
-  // The port was bound before the delay, so nobody else can have taken it.
-  HR_CHECK(begun.ok());
+  // Bound is not taken: with SO_REUSEADDR two may be bound to one port, and the first that listens has it.
+  absl::Status begun = BeginServing();
+  absl::MutexLock lock(&problem_mutex_);
+  problem_ = std::move(begun);
+}
+
+absl::Status FileServer::problem() const {
+  absl::MutexLock lock(&problem_mutex_);
+  return problem_;
 }
 
 // Idle timeouts, deadlines and the drain's idle connections, all by one timer for the whole server.

@@ -8,7 +8,10 @@
 #include <thread>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 
 #include "storage_node/file_server/device_model.h"
@@ -58,6 +61,8 @@ class FileServer {
   int admin_port() const;
   int listener() const;  // the data listener, for who reads its kernel counters
   ServerState state() const { return state_.load(); }
+  // Why it will never serve after its boot delay: Unavailable, as the port was taken meanwhile. OK: nothing is known.
+  absl::Status problem() const;
   const FileServerOptions& options() const { return options_; }
   Gate& gate() { return gate_; }
 
@@ -87,6 +92,8 @@ class FileServer {
   const FileServerOptions options_;
   std::atomic<ServerState> state_{ServerState::kStarting};
   std::unique_ptr<Parts> parts_;
+  mutable absl::Mutex problem_mutex_;
+  absl::Status problem_ ABSL_GUARDED_BY(problem_mutex_);
 };
 
 }  // namespace headroom

@@ -36,6 +36,7 @@ HttpStatus StatusFor(const absl::Status& status, Intent intent) {
     case absl::StatusCode::kFailedPrecondition:
       return intent == Intent::kRead ? HttpStatus::not_found : HttpStatus::conflict;
     case absl::StatusCode::kAlreadyExists:
+    case absl::StatusCode::kAborted:
       return HttpStatus::precondition_failed;
     case absl::StatusCode::kPermissionDenied:
       return HttpStatus::forbidden;
@@ -62,8 +63,10 @@ Reply FileReply(OpenObject object, absl::string_view name, const RequestHead& he
     reply.status = HttpStatus::not_modified;
     return reply;
   }
-  const absl::string_view range_header =
-      RangeStillApplies(HeaderOf(head, Field::if_range), current) ? HeaderOf(head, Field::range) : absl::string_view();
+  // Ranges are of GET alone (RFC 9110, 14.2).
+  const bool ranged =
+      head.method() == boost::beast::http::verb::get && RangeStillApplies(HeaderOf(head, Field::if_range), current);
+  const absl::string_view range_header = ranged ? HeaderOf(head, Field::range) : absl::string_view();
   const ByteRange range = ResolveRange(range_header, object.info.size);
   if (range.kind == ByteRange::Kind::kUnsatisfiable) {
     Reply refused = TextReply(HttpStatus::range_not_satisfiable, "");
@@ -154,10 +157,18 @@ Condition CheckWrite(const ObjectStore& store, const RequestTarget& target, cons
   return Evaluate(conditions, there ? ValidatorsOf(object->info) : Validators{}, MethodKind::kWrite);
 }
 
+Allow WriteGuard(const ObjectStore& store, const RequestTarget& target, const RequestHead& head) {
+  return [&] {
+    return CheckWrite(store, target, head) == Condition::kProceed
+               ? absl::OkStatus()
+               : absl::AbortedError("the file is not as the request expects it");
+  };
+}
+
 Reply DeleteObject(const ObjectStore& store, const RequestTarget& target, const RequestHead& head) {
   if (AsksForListing(target)) return TextReply(HttpStatus::conflict, "directories are not deleted");
-  if (CheckWrite(store, target, head) != Condition::kProceed) return TextReply(HttpStatus::precondition_failed, "");
-  if (absl::Status removed = store.Remove(target.path); !removed.ok()) return ErrorReply(removed, Intent::kWrite);
+  const absl::Status removed = store.Remove(target.path, WriteGuard(store, target, head));
+  if (!removed.ok()) return ErrorReply(removed, Intent::kWrite);
   return {.status = HttpStatus::no_content};
 }
 

@@ -18,6 +18,8 @@ Reply ListDirectory(const ObjectStore& store, const RequestTarget& target);
 Reply DeleteObject(const ObjectStore& store, const RequestTarget& target, const RequestHead& head);
 // Whether the conditions of a PUT or DELETE hold against what is stored now.
 Condition CheckWrite(const ObjectStore& store, const RequestTarget& target, const RequestHead& head);
+// The same, asked at the moment of the change; Aborted where they do not hold. The arguments outlive it.
+Allow WriteGuard(const ObjectStore& store, const RequestTarget& target, const RequestHead& head);
 // "GET /dir/" and "GET /dir?list" list; everything else names a file.
 bool AsksForListing(const RequestTarget& target);
 

@@ -14,6 +14,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -93,6 +94,15 @@ using Directory = std::unique_ptr<DIR, CloseDirectory>;
 Directory OpenDirectory(int fd) {
   const int own = ::openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);  // a read position of our own
   return Directory(own < 0 ? nullptr : ::fdopendir(own));
+}
+
+// Held while a name is changed. Each holder opens the folder anew, so threads exclude each other as processes do. Where
+// the file system has no locks (an empty descriptor, or an error) a condition may be checked a moment too early.
+Descriptor LockNames(int uploads) {
+  Descriptor lock(::openat(uploads, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  while (lock && ::flock(lock.get(), LOCK_EX) != 0 && errno == EINTR) {
+  }
+  return lock;
 }
 
 bool Hidden(absl::string_view name) {
@@ -200,9 +210,13 @@ absl::StatusOr<Upload> ObjectStore::BeginUpload(const ObjectPath& path) const {
   return Upload(uploads_.get(), std::move(temporary), std::move(file), std::move(parent), name);
 }
 
-absl::Status ObjectStore::Remove(const ObjectPath& path) const {
+absl::Status ObjectStore::Remove(const ObjectPath& path, const Allow& allow) const {
   HR_ASSIGN_OR_RETURN(const Descriptor parent, OpenParent(path));
-  if (::unlinkat(parent.get(), path.segments.back().c_str(), 0) != 0) return FromErrno(errno, path.ToString());
+  {
+    const Descriptor lock = LockNames(uploads_.get());
+    if (allow) HR_RETURN_IF_ERROR(allow());
+    if (::unlinkat(parent.get(), path.segments.back().c_str(), 0) != 0) return FromErrno(errno, path.ToString());
+  }
   if (::fsync(parent.get()) != 0) return FromErrno(errno, path.ToString());
   return absl::OkStatus();
 }
@@ -246,28 +260,33 @@ absl::Status Upload::Write(absl::string_view bytes) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<Upload::Committed> Upload::Commit(Rule rule) {
+absl::StatusOr<Upload::Committed> Upload::Commit(Rule rule, const Allow& allow) {
   if (::fsync(file_.get()) != 0) return FromErrno(errno, "fsync");
   struct stat stat {};
   if (::fstat(file_.get(), &stat) != 0) return FromErrno(errno, name_);
-  HR_ASSIGN_OR_RETURN(const Committed::How how, PutInPlace(rule));
+  HR_ASSIGN_OR_RETURN(const Committed::How how, PutInPlace(rule, allow));
   temporary_.clear();
   if (::fsync(parent_.get()) != 0) return FromErrno(errno, "fsync of the directory");
   return Committed{.how = how, .info = InfoOf(stat)};
 }
 
 // Tries to take a free name first: that says whether the file is new, and is the whole of kOnlyIfAbsent.
-absl::StatusOr<Upload::Committed::How> Upload::PutInPlace(Rule rule) {
+absl::StatusOr<Upload::Committed::How> Upload::PutInPlace(Rule rule, const Allow& allow) {
+  const Descriptor lock = LockNames(uploads_);
+  if (allow) HR_RETURN_IF_ERROR(allow());
   if (::renameat2(uploads_, temporary_.c_str(), parent_.get(), name_.c_str(), RENAME_NOREPLACE) == 0) {
     return Committed::How::kCreated;
   }
+  bool taken = errno == EEXIST;
   if (errno == EINVAL || errno == ENOSYS) {  // a file system without it; a link does not replace either
     if (::linkat(uploads_, temporary_.c_str(), parent_.get(), name_.c_str(), 0) == 0) {
       ::unlinkat(uploads_, temporary_.c_str(), 0);
       return Committed::How::kCreated;
     }
+    // Nor hard links (EPERM, EOPNOTSUPP): what may be replaced needs neither.
+    taken = errno == EEXIST || rule == Rule::kReplace;
   }
-  if (errno != EEXIST || rule == Rule::kOnlyIfAbsent) return FromErrno(errno, name_);
+  if (!taken || rule == Rule::kOnlyIfAbsent) return FromErrno(errno, name_);
   if (::renameat(uploads_, temporary_.c_str(), parent_.get(), name_.c_str()) != 0) return FromErrno(errno, name_);
   return Committed::How::kReplaced;
 }

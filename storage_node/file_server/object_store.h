@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -44,6 +45,10 @@ enum class PathResolution { kKernel, kStepByStep };
 
 class Upload;
 
+// Asked last, while nobody else changes a name of the store, in whatever process: an error of it ends the change. None:
+// nothing is asked.
+using Allow = std::function<absl::Status()>;
+
 // ObjectStore: files under one directory, named by paths that cannot leave it. A file is replaced as a whole or not at
 // all, whatever dies in between, and is on the disk (fsync of the file and of its directory) before Commit returns.
 // Unfinished uploads live in ".headroom" under the root, which no path reaches; several processes may share the root.
@@ -57,7 +62,8 @@ class ObjectStore {
 
   absl::StatusOr<OpenObject> Read(const ObjectPath& path) const;
   absl::StatusOr<Upload> BeginUpload(const ObjectPath& path) const;  // creates parent directories
-  absl::Status Remove(const ObjectPath& path) const;                 // files only
+  // Files only. `allow` as in Upload::Commit.
+  absl::Status Remove(const ObjectPath& path, const Allow& allow = {}) const;
   struct Page {
     std::string after;  // names after this one; empty: from the beginning
     size_t entries_max = 1000;
@@ -92,8 +98,8 @@ class Upload {
     enum class How { kCreated, kReplaced } how = How::kCreated;
     ObjectInfo info;
   };
-  // AlreadyExists under kOnlyIfAbsent when the name is taken.
-  absl::StatusOr<Committed> Commit(Rule rule);
+  // AlreadyExists under kOnlyIfAbsent when the name is taken; what `allow` says.
+  absl::StatusOr<Committed> Commit(Rule rule, const Allow& allow = {});
 
  private:
   friend class ObjectStore;
@@ -103,7 +109,7 @@ class Upload {
         file_(std::move(file)),
         parent_(std::move(parent)),
         name_(std::move(name)) {}
-  absl::StatusOr<Committed::How> PutInPlace(Rule rule);
+  absl::StatusOr<Committed::How> PutInPlace(Rule rule, const Allow& allow);
 
   int uploads_;            // the store's; the store outlives its uploads
   std::string temporary_;  // the name in `uploads_`; empty once it is in place or moved from

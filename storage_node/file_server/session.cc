@@ -237,7 +237,8 @@ Awaitable<Reply> Session::Put(const RequestTarget& target) {
 
   const bool only_if_absent = HeaderOf(head, http::field::if_none_match) == "*";
   const auto rule = only_if_absent ? Upload::Rule::kOnlyIfAbsent : Upload::Rule::kReplace;
-  const auto committed = co_await RunOn(context_.disk, [&] { return upload->Commit(rule); });
+  const auto committed =
+      co_await RunOn(context_.disk, [&] { return upload->Commit(rule, WriteGuard(context_.store, target, head)); });
   if (!committed.ok()) co_return ErrorReply(committed.status(), Intent::kWrite);
   const bool created = committed->how == Upload::Committed::How::kCreated;
   co_return Reply{.status = created ? HttpStatus::created : HttpStatus::no_content,
@@ -263,8 +264,10 @@ Awaitable<Reply> Session::ReceiveBody(Upload& upload) {
     const size_t decoded = chunk.size() - body.size;
     bytes_in_ += static_cast<int64_t>(decoded);
     if (bytes_in_ > context_.options.body_bytes_max) co_return TextReply(HttpStatus::payload_too_large, "");
-    if (absl::Status written = upload.Write({chunk.data(), decoded}); !written.ok()) {
-      co_return ErrorReply(written, Intent::kWrite);
+    if (decoded > 0) {
+      const absl::string_view bytes(chunk.data(), decoded);
+      const absl::Status written = co_await RunOn(context_.disk, [&] { return upload.Write(bytes); });
+      if (!written.ok()) co_return ErrorReply(written, Intent::kWrite);
     }
     const bool wants_more = buffer_.size() == 0 || parse_error_ == http::error::need_more;
     if (parse_error_ && parse_error_ != http::error::need_more && parse_error_ != http::error::need_buffer) {

@@ -10,6 +10,7 @@ namespace {
 
 constexpr absl::Duration kWindow = absl::Seconds(1);
 constexpr size_t kSlopeWindows = 4;
+constexpr size_t kGoodputWindows = 5;
 constexpr int64_t kLatencyCountMin = 5;  // a median of fewer is chance
 constexpr size_t kBaselineWindowsMin = 10;
 constexpr double kBaselineQuantile = 0.2;
@@ -116,7 +117,14 @@ LimitInputs NodeHistory::Inputs() const {
   if (windows_.empty()) return inputs;
   const Window& last = windows_.back();
   inputs.latency_p50 = last.latency_p50;
-  inputs.goodput_per_second = static_cast<double>(Grown(last.completed_count, last.error_count)) / last.seconds;
+  int64_t good_count = 0;
+  inputs.goodput_seconds = 0;
+  for (size_t back = 1; back <= std::min(windows_.size(), kGoodputWindows); ++back) {
+    const Window& window = windows_[windows_.size() - back];
+    good_count += Grown(window.completed_count, window.error_count);
+    inputs.goodput_seconds += window.seconds;
+  }
+  inputs.goodput_per_second = static_cast<double>(good_count) / inputs.goodput_seconds;
   return inputs;
 }
 

@@ -58,8 +58,7 @@ NodeMemory::NodeMemory(std::string path, const ServerIdentity& identity, absl::T
   if (!same_version || !same_config) hello_.clear_learned();
   hello_.set_server_version(identity.server_version);
   hello_.set_config_hash(identity.config_hash);
-  if (path_.empty()) return;
-  if (const absl::Status saved = Save(); problem_.ok()) problem_ = saved;
+  if (const absl::Status saved = Save(path_, hello_); problem_.ok()) problem_ = saved;
 }
 
 absl::Status NodeMemory::Load() {
@@ -78,21 +77,20 @@ absl::Status NodeMemory::Load() {
   return absl::OkStatus();
 }
 
-absl::Status NodeMemory::Remember(int64_t term_max_seen, const v1::Learned& learned) {
-  if (term_max_seen == hello_.term_max_seen() && MessageDifferencer::Equals(learned, hello_.learned())) {
-    return absl::OkStatus();
-  }
+bool NodeMemory::Note(int64_t term_max_seen, const v1::Learned& learned) {
+  if (term_max_seen == hello_.term_max_seen() && MessageDifferencer::Equals(learned, hello_.learned())) return false;
   hello_.set_term_max_seen(term_max_seen);
   *hello_.mutable_learned() = learned;
-  return path_.empty() ? absl::OkStatus() : Save();
+  return true;
 }
 
-absl::Status NodeMemory::Save() const {
+absl::Status NodeMemory::Save(const std::string& path, const v1::Hello& hello) {
+  if (path.empty()) return absl::OkStatus();
   std::string text;
-  google::protobuf::TextFormat::PrintToString(hello_, &text);
-  const std::string beside = absl::StrCat(path_, ".new");
+  google::protobuf::TextFormat::PrintToString(hello, &text);
+  const std::string beside = absl::StrCat(path, ".new");
   HR_RETURN_IF_ERROR(WriteDurably(beside, text));
-  if (std::rename(beside.c_str(), path_.c_str()) != 0) return Failed("renaming onto", path_);
+  if (std::rename(beside.c_str(), path.c_str()) != 0) return Failed("renaming onto", path);
   return absl::OkStatus();
 }
 

@@ -29,13 +29,14 @@ class NodeMemory {
   const v1::Hello& hello() const { return hello_; }
   const absl::Status& problem() const { return problem_; }
 
-  // Writes when there is something new. A failure is the caller's to tell; the memory in this process holds all the
-  // same.
-  absl::Status Remember(int64_t term_max_seen, const v1::Learned& learned);
+  // True: there is something new, which is to be saved.
+  bool Note(int64_t term_max_seen, const v1::Learned& learned);
+  // Writes a copy of hello(), for as long as the disk takes; never two at once. A failure is the caller's to tell; the
+  // memory in this process holds all the same. No path: does nothing.
+  static absl::Status Save(const std::string& path, const v1::Hello& hello);
 
  private:
   absl::Status Load();
-  absl::Status Save() const;
 
   const std::string path_;
   v1::Hello hello_;

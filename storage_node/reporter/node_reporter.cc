@@ -67,6 +67,9 @@ NodeReporter::~NodeReporter() {
 
 void NodeReporter::Start() {
   watch_ = std::thread([this] { Watch(); });
+  saver_ = std::thread([this] {
+    while (WaitToSave()) Remember();
+  });
   stream_.Start();
 }
 
@@ -78,8 +81,8 @@ void NodeReporter::Stop(v1::Goodbye::Reason reason) {
     watch_wake_.notify_all();
   }
   watch_.join();
+  saver_.join();
   stream_.Stop(reason);
-  const std::lock_guard lock(mutex_);
   Remember();
 }
 
@@ -198,25 +201,33 @@ v1::Learned NodeReporter::Learned() const {
 
 // What is done.
 
+std::optional<NodeReporter::Accepted> NodeReporter::Accept(const v1::Directive& directive) {
+  const std::lock_guard lock(mutex_);
+  const GrantState before = keeper_.state();
+  const NodeLimits wanted = keeper_.wanted();
+  const absl::Status accepted = keeper_.Accept(directive, MonotonicNow());
+  if (!accepted.ok()) {
+    Log({{"event", "directive_refused"},
+         {"code", absl::StatusCodeToString(accepted.code())},
+         {"reason", std::string(accepted.message())}});
+    return std::nullopt;
+  }
+  // Only a grant overrides what an operator has set at the server meanwhile.
+  const bool is_granted = GrantKeeper::IsLive(directive) && directive.has_grant();
+  return Accepted{.new_term = keeper_.term_max_seen() != memory_.hello().term_max_seen(),
+                  .new_limits = is_granted || !(wanted == keeper_.wanted()),
+                  .new_state = before != keeper_.state()};
+}
+
 void NodeReporter::Obey(const v1::Directive& directive) {
-  bool is_changed = false;
+  const std::optional<Accepted> accepted = Accept(directive);
+  if (!accepted) return;
+  // Before it is acted upon, else a restart could follow an older controller.
+  if (accepted->new_term) Remember();
+  bool is_changed = accepted->new_state;
   {
     const std::lock_guard lock(mutex_);
-    const GrantState before = keeper_.state();
-    const NodeLimits wanted = keeper_.wanted();
-    const absl::Status accepted = keeper_.Accept(directive, MonotonicNow());
-    if (!accepted.ok()) {
-      Log({{"event", "directive_refused"},
-           {"code", absl::StatusCodeToString(accepted.code())},
-           {"reason", std::string(accepted.message())}});
-      return;
-    }
-    // Before it is acted upon, else a restart could follow an older controller.
-    if (keeper_.term_max_seen() != memory_.hello().term_max_seen()) Remember();
-    // Only a grant overrides what an operator has set at the server meanwhile.
-    const bool is_granted = GrantKeeper::IsLive(directive) && directive.has_grant();
-    const bool is_new = is_granted || !(wanted == keeper_.wanted());
-    is_changed = (is_new && PutInForce()) || before != keeper_.state();
+    is_changed |= accepted->new_limits && PutInForce();
     if (GrantKeeper::IsLive(directive)) ObeyOrders(directive);
   }
   if (is_changed) stream_.Urgent(v1::URGENCY_APPLIED);
@@ -307,7 +318,6 @@ void NodeReporter::Look(absl::Time now) {
   if ((!(wanted == keeper_.wanted()) && PutInForce()) || before != keeper_.state()) {
     stream_.Urgent(v1::URGENCY_APPLIED);
   }
-  RememberSometimes(now);
 }
 
 void NodeReporter::TellPressure(const NodeSample& sample) {
@@ -321,14 +331,25 @@ void NodeReporter::TellPressure(const NodeSample& sample) {
   is_stalling_ = stalls;
 }
 
-void NodeReporter::RememberSometimes(absl::Time now) {
-  if (now - remembered_at_ < kRememberInterval) return;
-  remembered_at_ = now;
-  Remember();
+bool NodeReporter::WaitToSave() {
+  std::unique_lock lock(watch_mutex_);
+  const absl::Time deadline = MonotonicNow() + kRememberInterval;
+  while (!stopping_ && MonotonicNow() < deadline) {
+    watch_wake_.wait_for(lock, absl::ToChronoNanoseconds(deadline - MonotonicNow()));
+  }
+  return !stopping_;
 }
 
+// A disk may take seconds, above all in an incident of the disk: reports and limits do not wait for it.
 void NodeReporter::Remember() {
-  const absl::Status saved = memory_.Remember(keeper_.term_max_seen(), Learned());
+  const std::lock_guard saving(save_mutex_);
+  v1::Hello kept;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!memory_.Note(keeper_.term_max_seen(), Learned())) return;
+    kept = memory_.hello();
+  }
+  const absl::Status saved = NodeMemory::Save(options_.state_file, kept);
   if (!saved.ok()) Log({{"event", "state_file_problem"}, {"error", std::string(saved.message())}});
 }
 

@@ -54,8 +54,9 @@ struct ReportedServer {
 // turns; puts granted limits in force and says what came of it; governs the node by the limit law once a live grant is
 // lost; remembers over restarts what must not be forgotten.
 //
-// The gate's OnPressure callback belongs to whoever makes the gate, and passes on to Note(). Threads: the stream's, and
-// one that looks at the node each second, five times a second under pressure. Start() and Stop() from the owner, the
+// The gate's OnPressure callback belongs to whoever makes the gate, and passes on to Note(). Threads: the stream's, one
+// that looks at the node each second, five times a second under pressure, and one that saves each minute: a disk that
+// stalls delays nothing but the first directive of a new term. Start() and Stop() from the owner, the
 // rest from any thread.
 class NodeReporter {
  public:
@@ -80,6 +81,11 @@ class NodeReporter {
   StreamHandlers Handlers();
   v1::Hello MakeHello();
   v1::LoadReport MakeReport(v1::Urgency urgency);
+  // What a directive that may be acted upon brings.
+  struct Accepted {
+    bool new_term = false, new_limits = false, new_state = false;
+  };
+  std::optional<Accepted> Accept(const v1::Directive& directive);
   void Obey(const v1::Directive& directive);
   void ObeyOrders(const v1::Directive& directive) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -87,14 +93,14 @@ class NodeReporter {
   bool WaitForTurn();
   void Look(absl::Time now);
   void TellPressure(const NodeSample& sample) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void RememberSometimes(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool WaitToSave();
+  void Remember() ABSL_LOCKS_EXCLUDED(mutex_);
 
   NodeSample TakeSample(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool PutInForce() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   v1::LimitsInForce LimitsInForce() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   v1::Ceilings Ceilings() const;
   v1::Learned Learned() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Remember() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Log(LogFields fields) const;
 
   const NodeReporterOptions options_;
@@ -102,6 +108,7 @@ class NodeReporter {
   const std::string boot_id_;
   const absl::Time started_at_;
 
+  std::mutex save_mutex_;  // held while the disk is written; taken before mutex_, never after it
   mutable std::mutex mutex_;
   Sampler sampler_ ABSL_GUARDED_BY(mutex_);
   NodeHistory history_ ABSL_GUARDED_BY(mutex_);
@@ -116,7 +123,6 @@ class NodeReporter {
   int64_t shed_count_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t rejected_told_ ABSL_GUARDED_BY(mutex_) = 0;
   bool is_stalling_ ABSL_GUARDED_BY(mutex_) = false;
-  absl::Time remembered_at_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   std::string learned_told_ ABSL_GUARDED_BY(mutex_);
 
   std::atomic<bool> pressed_{false};
@@ -124,7 +130,7 @@ class NodeReporter {
   bool stopping_ ABSL_GUARDED_BY(watch_mutex_) = false;
   bool woken_ ABSL_GUARDED_BY(watch_mutex_) = false;
   std::condition_variable watch_wake_;
-  std::thread watch_;
+  std::thread watch_, saver_;
 
   StreamClient stream_;
 };

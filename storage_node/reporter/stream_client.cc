@@ -180,7 +180,8 @@ void StreamClient::WriteReports(Stream& stream) {
   *hello.mutable_hello() = handlers_.hello();
   if (!stream.Write(hello)) return;
   while (const std::optional<v1::Urgency> urgency = NextTurn()) {
-    if (!stream.Write(handlers_.report(*urgency))) return;
+    const std::optional<v1::LoadReport> report = handlers_.report(*urgency);
+    if (report && !stream.Write(*report)) return;
   }
   v1::LoadReport goodbye;
   {

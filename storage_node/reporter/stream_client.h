@@ -39,9 +39,10 @@ struct StreamOptions {
 // What the stream carries. Called by the client's own threads, never two of `hello` and `report` at once; `directive`
 // runs beside them. All but `link` must be set. None may call Stop().
 struct StreamHandlers {
-  std::function<v1::Hello()> hello;                     // who speaks; asked anew for every stream
-  std::function<v1::LoadReport(v1::Urgency)> report;    // the state now; must set the urgency it is given
-  std::function<void(const v1::Directive&)> directive;  // what the controller asks
+  std::function<v1::Hello()> hello;  // who speaks; asked anew for every stream
+  // The state now; must set the urgency it is given. Nothing: there is nothing to tell, this turn is left out.
+  std::function<std::optional<v1::LoadReport>(v1::Urgency)> report;
+  std::function<void(const v1::Directive&)> directive;                          // what the controller asks
   std::function<void(absl::string_view controller, const absl::Status&)> link;  // OK: it answered; else: why it is lost
 };
 

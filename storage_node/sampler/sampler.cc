@@ -92,7 +92,7 @@ void Sampler::ReadNamespace() {
   slow_.listener.Clear();
   const std::optional<NamespaceCount> count = namespace_.Read();
   if (!count) return;
-  slow_.listener.set_overflow_count(count->overflow_count);
+  if (count->overflow_count) slow_.listener.set_overflow_count(*count->overflow_count);
   slow_.listener.set_segment_out_count(count->segment_out_count);
   slow_.listener.set_retransmit_count(count->retransmit_count);
 }

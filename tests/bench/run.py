@@ -36,9 +36,10 @@ class Bench:
     def program(self, name):
         return str(self.bin / name)
 
-    def row(self, name, ours, reference, unit, goal, note="", goal_is_least=False):
+    def row(self, name, ours, reference, unit, goal, note="", goal_is_least=False, proves=True):
+        """`proves` False: measured at less than the goal is for, so it is never met."""
         ratio = ours / reference if reference else float("inf")
-        met = ratio >= goal if goal_is_least else ratio <= goal
+        met = proves and (ratio >= goal if goal_is_least else ratio <= goal)
         self.rows.append({"name": name, "ours": round(ours, 4), "reference": round(reference, 4), "unit": unit,
                           "ratio": round(ratio, 3), "goal": goal, "met": met, **({"note": note} if note else {})})
         print(f"  {name}: {ours:.3f} beside {reference:.3f} {unit}, ratio {ratio:.2f}", file=sys.stderr)
@@ -142,11 +143,19 @@ def ingest(bench, what, nodes, per_second, seconds):
             "per_second": reports / took, "broken": sent["broken"], "late": sent["late"]}
 
 
+def measured(run, per_second):
+    """A run that did not carry what was asked for is no figure."""
+    if run["broken"] or run["per_second"] < 0.95 * per_second:
+        raise RuntimeError(f"{run['per_second']:.0f} of {per_second} reports/s arrived ({run['late']} were late), "
+                           f"{run['broken']} connections broke")
+    return run
+
+
 def bench_ingest(bench):
     runs = {what: [] for what in ("nothing", "headroom", "untimed")}
     for _ in range(3):
         for what, found in runs.items():
-            found.append(ingest(bench, what, 200, 10_000, 6))
+            found.append(measured(ingest(bench, what, 200, 10_000, 6), 10_000))
     micros = {what: statistics.median(run["micros"] for run in found) for what, found in runs.items()}
     rate = statistics.median(run["per_second"] for run in runs["headroom"])
     note = f"{rate:.0f} reports/s over 200 connections, median of 3"
@@ -154,15 +163,20 @@ def bench_ingest(bench):
     bench.row("report ingest, without regular ticks", micros["untimed"], micros["nothing"], "us", 1.3, note)
 
 
+GOAL_NODES = 10_000
+
+
 def bench_memory(bench):
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
-    nodes = min(10_000, (limit - 1000) if limit != resource.RLIM_INFINITY else 10_000)
-    nodes = bench.scale or nodes
-    ours, nothing = (ingest(bench, what, nodes, nodes, 20) for what in ("headroom", "nothing"))
-    note = f"{nodes} connections, {ours['per_second']:.0f} reports/s, {ours['broken']} broken"
-    bench.row("resident memory of the server", ours["resident"] / 1e6, nothing["resident"] / 1e6, "MB", 2, note)
-    bench.row("server at 1 report/s a node", ours["cores"], 1, "cores", 1, note)
+    nodes = bench.scale or GOAL_NODES
+    if limit != resource.RLIM_INFINITY and limit < nodes + 1000:
+        raise RuntimeError(f"{nodes} connections need {nodes + 1000} file descriptors; the hard limit is {limit} (ulimit -Hn)")
+    ours, nothing = (measured(ingest(bench, what, nodes, nodes, 20), nodes) for what in ("headroom", "nothing"))
+    note = f"{nodes} connections, {ours['per_second']:.0f} reports/s"
+    goal = nodes >= GOAL_NODES
+    bench.row("resident memory of the server", ours["resident"] / 1e6, nothing["resident"] / 1e6, "MB", 2, note, proves=goal)
+    bench.row("server at 1 report/s a node", ours["cores"], 1, "cores", 1, note, proves=goal)
 
 
 # A real node ---------------------------------------------------------------------------------------------------------
@@ -332,7 +346,7 @@ def main():
     parser.add_argument("--only", default=",".join(BENCHES), help="some of: " + ",".join(BENCHES))
     parser.add_argument("--bin", default=str(ROOT / "build/release/bin"))
     parser.add_argument("--out", default=str(ROOT / "build/bench"))
-    parser.add_argument("--connections", type=int, default=0, help="of the memory figure; default 10,000")
+    parser.add_argument("--connections", type=int, default=0, help="of the memory figure; with fewer than the default of 10,000 its goals are not met")
     options = parser.parse_args()
     names = options.only.split(",")
     if unknown := [name for name in names if name not in BENCHES]:

@@ -17,19 +17,23 @@ import measure  # noqa: E402
 
 PROGRAMS = pathlib.Path(os.environ.get("HEADROOM_BIN", ROOT / "build/release/bin"))
 BOUND_SECONDS = 110  # of one test; ctest's own limit, which leaves processes behind, is longer
+TOO_BUSY = "the machine is too busy to measure on"
+EXCUSED_RATIO_MAX = 0.1  # a late generator fails some requests; beyond this it is not the generator
 
 
 class ClusterCase(unittest.TestCase):
+    BOUND_SECONDS = BOUND_SECONDS
+
     def setUp(self):
         signal.signal(signal.SIGALRM, self.too_late)
         signal.signal(signal.SIGTERM, self.too_late)
-        signal.alarm(BOUND_SECONDS)
+        signal.alarm(self.BOUND_SECONDS)
         self.addCleanup(signal.alarm, 0)
         self.work = pathlib.Path(tempfile.mkdtemp(prefix="headroom-e2e-"))
         self.addCleanup(self.clean)
 
     def too_late(self, number, _frame):
-        raise TimeoutError(f"{signal.Signals(number).name}: the test is to end within {BOUND_SECONDS} s")
+        raise TimeoutError(f"{signal.Signals(number).name}: the test is to end within {self.BOUND_SECONDS} s")
 
     def clean(self):
         result = self._outcome.result
@@ -64,9 +68,10 @@ class ClusterCase(unittest.TestCase):
         return json.loads((running.work / "load.json").read_text())
 
     def assert_clients(self, seen, fine, text):
-        """A late generator makes figures worse, never better: it excuses bad ones and takes nothing from good ones."""
-        if not fine and seen["void"]:
-            self.skipTest(f"{text}, but the machine is too busy to measure on: {'; '.join(seen['void_reasons'])}")
+        """A late generator makes figures worse, never better: it excuses bad ones, up to a bound, and takes nothing from good
+        ones."""
+        if not fine and seen["void"] and seen["failed_ratio"] <= EXCUSED_RATIO_MAX:
+            self.skipTest(f"{text}, but {TOO_BUSY}: {'; '.join(seen['void_reasons'])}")
         self.assertTrue(fine, text)
 
     def eventually(self, what, holds, seconds=15):
@@ -107,5 +112,13 @@ def starts(running):
 
 
 def main():
+    """Runs the tests; those that a busy machine excused once more, and if it does again they are said to be NOT MEASURED."""
     cluster.enter_own_network()
-    unittest.main(verbosity=2)
+    result = unittest.main(verbosity=2, exit=False).result
+    again = [test for test, reason in result.skipped if TOO_BUSY in reason]
+    if again and result.wasSuccessful():
+        print(f"once more, as {TOO_BUSY}", flush=True)
+        result = unittest.TextTestRunner(verbosity=2).run(unittest.TestSuite(type(test)(test._testMethodName) for test in again))
+        for test, reason in result.skipped:
+            print(f"NOT MEASURED: {test.id()}: {reason}", flush=True)
+    sys.exit(0 if result.wasSuccessful() else 1)

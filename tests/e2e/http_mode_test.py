@@ -34,6 +34,31 @@ class HttpModeTest(case.ClusterCase):
         self.assertGreaterEqual(min(live["node_limits"].values()), 200, "the nodes' own limits are not the slots")
         self.assert_clients(live, live["failed_ratio"] <= 0.01, f"{live['failed_ratio']:.4f} of all requests failed")
 
+    def test_a_restart_of_haproxy_in_mid_surge_takes_no_raised_limit_back(self):
+        seconds = {"base": 2, "surge": 14, "after": 1}
+        running = self.start("restart", balancer="http", server_limit=SERVER_LIMIT, edits=SLOW)
+        load = running.start_load(4, case.cluster.campaign(seconds))
+        self.eventually("raised limits in HAProxy", lambda: self.lowest(running) > SERVER_LIMIT)
+        raised = self.server_limits(running)
+        running.kill(running.haproxy)
+        self.eventually("the agent to say so", lambda: "event=haproxy_lost" in (running.work / "agent.log").read_text())
+        running.start_haproxy()  # from its file, which has every server at SERVER_LIMIT
+        self.eventually("the limits to be back", lambda: self.at_least(self.server_limits(running), raised), 8)
+        self.assertIsNone(load.poll(), "the surge was over before the limits were back")
+        print(f"limits in HAProxy before its restart {raised}, after it {self.server_limits(running)}")
+
+    def server_limits(self, running):
+        try:
+            return {node: int(row["slim"] or 0) for node, row in running.servers().items()}
+        except OSError:
+            return {}
+
+    def lowest(self, running):
+        return min(self.server_limits(running).values(), default=0)
+
+    def at_least(self, now, before):
+        return bool(before) and all(now.get(node, 0) >= limit for node, limit in before.items())
+
 
 if __name__ == "__main__":
     case.main()

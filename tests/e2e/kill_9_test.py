@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
-"""kill -9 of headroomd in mid-surge, beside the same seed without it."""
+"""kill -9 of headroomd in mid-surge, beside the same seed without it. HEADROOM_REPEATS=5 takes the median of five pairs."""
 
+import os
+import statistics
 import time
 
 import cluster_case as case
@@ -11,7 +13,12 @@ KILL_AT, AWAY = 7.5, 1.5  # seconds since the load began; how long there is no c
 MORE_FAILED_MAX = 0.001   # of all requests
 
 
+REPEATS = int(os.environ.get("HEADROOM_REPEATS", "1"))
+
+
 class Kill9Test(case.ClusterCase):
+    BOUND_SECONDS = case.BOUND_SECONDS * REPEATS
+
     def run_load(self, name):
         running = self.start(name)
         running.control("hold", "down", "--reason", "moving house", "--for", "1h")
@@ -20,11 +27,22 @@ class Kill9Test(case.ClusterCase):
         return running, load, time.monotonic()
 
     def test_the_cluster_does_not_notice(self):
-        running, load, _ = self.run_load("without")
+        pairs = [self.pair(number) for number in range(REPEATS)]
+        without, killed = ([pair[i]["failed_ratio"] for pair in pairs] for i in (0, 1))
+        text = f"shares failed without kill -9: {without}, with: {killed}"
+        print(text)
+        worst = {"void": any(seen["void"] for pair in pairs for seen in pair),
+                 "void_reasons": [reason for pair in pairs for seen in pair for reason in seen["void_reasons"]],
+                 "failed_ratio": max(killed)}
+        self.assert_clients(worst, statistics.median(killed) <= statistics.median(without) + MORE_FAILED_MAX, text)
+
+    def pair(self, number):
+        """What clients saw without the kill and with it."""
+        running, load, _ = self.run_load(f"without-{number}")
         reference = self.finish(running, load, sum(SECONDS.values()))
         running.stop()
 
-        running, load, began = self.run_load("with")
+        running, load, began = self.run_load(f"with-{number}")
         time.sleep(max(0, began + KILL_AT - time.monotonic()))
         before = self.now(running)
         processes, limits = running.node_processes(), case.limits(running)
@@ -38,10 +56,10 @@ class Kill9Test(case.ClusterCase):
         self.goes_on(before["status"], after["status"])
         self.started_nothing_twice(running, processes)
         self.decisions_go_on(running, before["decision"])
-        text = (f"failed without kill -9: {reference['failed']} of {reference['requests']}, "
-                f"with: {seen['failed']} of {seen['requests']}; limits at the kill {limits}")
-        print(text)
-        self.assert_clients(seen, seen["failed_ratio"] <= reference["failed_ratio"] + MORE_FAILED_MAX, text)
+        print(f"failed without kill -9: {reference['failed']} of {reference['requests']}, "
+              f"with: {seen['failed']} of {seen['requests']}; limits at the kill {limits}")
+        running.stop()
+        return reference, seen
 
     def now(self, running):
         """What the controller says; None while there is none."""

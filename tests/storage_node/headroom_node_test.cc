@@ -44,12 +44,12 @@ class HeadroomNodeTest : public ::testing::Test {
     std::filesystem::remove_all(folder_);
   }
 
-  void StartNode(const std::string& controllers) {
+  void StartNode(const std::string& controllers, const std::vector<std::string>& more = {}) {
     const char* const programs = std::getenv("HEADROOM_BIN");
     ASSERT_NE(programs, nullptr) << "run by ctest, or set HEADROOM_BIN to the folder of the programs";
     std::vector<std::string> words = {absl::StrCat(programs, "/headroom-node"),
                                       "--data-dir=" + folder_,
-                                      "--listen=127.0.0.1:0",
+                                      "--listen=" + listen_,
                                       "--admin-listen=127.0.0.1:0",
                                       "--connection-limit=8",
                                       "--backlog=8",
@@ -59,12 +59,14 @@ class HeadroomNodeTest : public ::testing::Test {
                                       "--zone=east",
                                       "--launch-id=launch-7",
                                       "--state-file=" + state_file()};
+    words.insert(words.end(), more.begin(), more.end());
     std::vector<char*> argv;
     for (std::string& word : words) argv.push_back(word.data());
     argv.push_back(nullptr);
     ASSERT_EQ(posix_spawn(&process_, argv[0], nullptr, nullptr, argv.data(), environ), 0);
   }
   int EndNode() {
+    if (process_ <= 0) return -1;  // zero would be this test's whole process group
     kill(process_, SIGTERM);
     int status = 0;
     waitpid(process_, &status, 0);
@@ -91,7 +93,7 @@ class HeadroomNodeTest : public ::testing::Test {
     return text.str();
   }
 
-  std::string folder_;
+  std::string folder_, listen_ = "127.0.0.1:0";
   pid_t process_ = 0;
   std::vector<int> clients_;
 };
@@ -139,6 +141,36 @@ TEST_F(HeadroomNodeTest, FromARejectionToTheRaisedLimitAndAnOrderlyEnd) {
   EXPECT_EQ(EndNode(), 0);
   EXPECT_TRUE(controller.Await([](const Arrival& a) { return a.report.has_goodbye(); }));
   EXPECT_TRUE(absl::StrContains(StateText(), "term_max_seen: 5")) << StateText();
+}
+
+TEST_F(HeadroomNodeTest, IdleConnectionsMakeRoomForThoseThatWait) {
+  FakeController controller;
+  StartNode(controller.address(), {"--shed-idle-min-age=100ms"});
+  ASSERT_TRUE(controller.AwaitCount(2));
+  Come(controller.Arrivals()[0].report.hello().address(), 12);
+  EXPECT_TRUE(
+      controller.Await([](const Arrival& a) { return a.report.node().connections().closed_idle_count() >= 4; }));
+}
+
+TEST_F(HeadroomNodeTest, APortThatIsTakenDuringTheBootDelayIsSaidAndEndsIt) {
+  // Bound as the node binds, and not listening yet: as another node in its boot delay.
+  const int other = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  clients_.push_back(other);
+  const int on = 1;
+  setsockopt(other, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  sockaddr_in address{.sin_family = AF_INET, .sin_port = 0, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_zero = {}};
+  ASSERT_EQ(bind(other, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  socklen_t length = sizeof address;
+  ASSERT_EQ(getsockname(other, reinterpret_cast<sockaddr*>(&address), &length), 0);
+  listen_ = absl::StrCat("127.0.0.1:", ntohs(address.sin_port));
+  StartNode("127.0.0.1:1", {"--boot-delay=1s"});
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));  // until it is bound
+  ASSERT_EQ(listen(other, 1), 0);
+  int status = 0;
+  ASSERT_EQ(waitpid(process_, &status, 0), process_);
+  process_ = 0;
+  ASSERT_TRUE(WIFEXITED(status)) << "aborted";
+  EXPECT_EQ(WEXITSTATUS(status), 1);
 }
 
 TEST_F(HeadroomNodeTest, ServesAndEndsWithoutAnyControllerToBeFound) {

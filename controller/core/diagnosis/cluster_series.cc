@@ -160,10 +160,14 @@ const ServerVariant* ClusterSeries::newest_variant() const {
 }
 
 std::optional<double> ClusterSeries::CountFailedConnects(const std::map<BalancerId, Balancer>& balancers) {
-  std::erase_if(connects_, [&](const auto& entry) { return balancers.count(entry.first) == 0; });
+  std::erase_if(connects_, [&](const auto& entry) {
+    const auto balancer = balancers.find(entry.first);
+    return balancer == balancers.end() || !balancer->second.connected;
+  });
   double per_second = 0;
   bool known = false;
   for (const auto& [id, balancer] : balancers) {
+    if (!balancer.connected) continue;
     int64_t failed = 0;
     for (const BalancedServer& server : balancer.report.servers) failed += server.connect_errors;
     if (connects_.count(id) == 0 && connects_.size() >= kBalancersMax) continue;

@@ -64,7 +64,7 @@ struct Totals {
 };
 
 void Totals::AddGauges(const Node& node) {
-  const NodeReport& report = node.report;
+  const NodeGauges& report = node.report;
   const auto node_open = static_cast<double>(node.OpenCount());
   const auto node_demand = static_cast<double>(node.DemandCount());
   demand.Add(node_demand);
@@ -273,7 +273,9 @@ class SpreadView {
 std::optional<std::set<NodeId>> UpForBalancers(const Fleet& fleet, const Policy& policy, absl::Time now) {
   std::optional<std::set<NodeId>> up;
   for (const auto& [id, balancer] : fleet.balancers()) {
-    if (balancer.report.servers.empty() || now - balancer.last_report_at > policy.control.silent_after) continue;
+    if (!balancer.connected || balancer.report.servers.empty() ||
+        now - balancer.last_report_at > policy.control.silent_after)
+      continue;
     if (!up.has_value()) up.emplace();
     for (const BalancedServer& server : balancer.report.servers) {
       if (server.up && !server.draining) up->insert(server.node);

@@ -56,8 +56,7 @@ std::string LargestClient(const Evidence& e, const Fleet& fleet) {
 }
 
 Reason StateSurge(const Evidence& e) {
-  const bool exhausted = e.at_limit > 0 || e.now.Or(Metric::kRejected, 0) > 0;
-  return MakeReason(ReasonCode::kDiagnosisSurge, If(exhausted, e.at_limit), e.nodes, e.open, e.limit, e.waiting,
+  return MakeReason(ReasonCode::kDiagnosisSurge, If(e.at_limit > 0, e.at_limit), e.nodes, e.open, e.limit, e.waiting,
                     e.Ratio(Metric::kDemand), e.Ratio(Metric::kArrivals), e.Ratio(Metric::kAnswers),
                     If(e.now.Or(Metric::kActiveShare, 1) <= 0.3, e.Now(Metric::kActiveShare)),
                     Latency(e.Now(Metric::kP50)), Latency(e.Usual(Metric::kP50)));

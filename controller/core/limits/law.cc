@@ -45,9 +45,19 @@ void Remember(LimitMemory& memory, int64_t limit, absl::Time now) {
   memory.changed_at = now;
 }
 
+// Less work is done by no fewer requests in service (with fewer it is clients who ask for less), and by more than
+// counting alone explains: the difference of two Poisson rates over the same time has the variance of their sum.
+bool LostGoodput(const LimitPolicy& policy, const LimitInputs& inputs, const LimitMemory& memory) {
+  constexpr double kSigmas = 3;
+  const double before = memory.watch_goodput_per_second, now = inputs.goodput_per_second;
+  const double chance = kSigmas * std::sqrt((before + now) / std::max(1.0, inputs.goodput_seconds));
+  return inputs.active_count >= memory.watch_active_count && now < policy.watch_goodput_ratio_min * before &&
+         before - now > chance;
+}
+
 bool RaiseWentBad(const LimitPolicy& policy, const LimitInputs& inputs, const LimitMemory& memory) {
   if (inputs.open_count <= memory.watch_from_count) return false;  // the new room is not in use, so it is not the cause
-  const bool less_work = inputs.goodput_per_second < policy.watch_goodput_ratio_min * memory.watch_goodput_per_second;
+  const bool less_work = LostGoodput(policy, inputs, memory);
   const bool slower =
       inputs.latency_p50.has_value() && memory.watch_latency > absl::ZeroDuration() &&
       *inputs.latency_p50 > policy.watch_latency_ratio_max * memory.watch_latency + policy.latency_slack;
@@ -71,6 +81,7 @@ void BeginWatch(const LimitInputs& inputs, LimitMemory& memory, absl::Time now) 
   if (memory.watch_from_count == 0) {
     memory.watch_from_count = memory.limit_count;
     memory.watch_goodput_per_second = inputs.goodput_per_second;
+    memory.watch_active_count = inputs.active_count;
     memory.watch_latency = inputs.latency_p50.value_or(absl::ZeroDuration());
     memory.watch_since = now;
     memory.watch_bad_count = 0;
@@ -151,7 +162,9 @@ Step Decide(const LimitPolicy& policy, const LimitInputs& inputs, LimitMemory& m
 
   const CeilingAnswer ceiling = LowestCeiling(policy, inputs, memory, now);
   const double projected = static_cast<double>(ProjectedDemand(policy, inputs));
-  const bool needs_room = inputs.waiting_count > 0 || projected > policy.raise_at_ratio * static_cast<double>(limit);
+  // Where half of the slots are free, it is not the slots that somebody waits for.
+  const bool waits = inputs.waiting_count > 0 && utilization > policy.decay_at_ratio;
+  const bool needs_room = waits || projected > policy.raise_at_ratio * static_cast<double>(limit);
   if (veto.has_value()) {
     // A cut bites only where the limit is what lets the work in; an idle node keeps its tested size.
     if (memory.unhealthy_count >= policy.unhealthy_steps && utilization > policy.decay_at_ratio)
@@ -167,6 +180,21 @@ Step Decide(const LimitPolicy& policy, const LimitInputs& inputs, LimitMemory& m
   }
   if (calm) return Decay(policy, inputs, memory, now);
   return {limit, LimitCause::kSteady};
+}
+
+LimitAnswer Answer(const LimitPolicy& policy, const LimitInputs& inputs, const LimitMemory& memory, const Step& step,
+                   absl::Time now) {
+  const CeilingAnswer ceiling = LowestCeiling(policy, inputs, memory, now);
+  LimitAnswer answer;
+  answer.limit_count = step.limit;
+  answer.utilization_ratio = Utilization(inputs, step.limit);
+  // Pressure is judged against the room that this very step gives: a raise that suffices needs no haste with idle ones.
+  answer.idle_timeout = IdleTimeout(policy, inputs, answer.utilization_ratio);
+  answer.projected_count = ProjectedDemand(policy, inputs);
+  answer.cause = step.cause;
+  answer.ceiling_count = ceiling.count;
+  if (step.limit >= ceiling.count) answer.bound_by = ceiling.name;
+  return answer;
 }
 
 }  // namespace
@@ -193,27 +221,22 @@ std::optional<LimitCause> HealthVeto(const LimitPolicy& policy, const LimitInput
   }
   if (inputs.memory_full_ratio.value_or(0) > policy.memory_full_ratio_max) return LimitCause::kVetoMemory;
   if (inputs.io_full_ratio.value_or(0) > policy.io_full_ratio_max) return LimitCause::kVetoIo;
-  if (inputs.work_throughput_correlation.value_or(1) < 0) return LimitCause::kVetoPlateau;
+  if (inputs.work_throughput_correlation.value_or(1) < kPlateauCorrelation) return LimitCause::kVetoPlateau;
   return std::nullopt;
 }
 
 LimitAnswer NextLimit(const LimitPolicy& policy, const LimitInputs& inputs, LimitMemory& memory, absl::Time now) {
   const int64_t before = memory.limit_count;
   const Step step = Decide(policy, inputs, memory, now);
-  const CeilingAnswer ceiling = LowestCeiling(policy, inputs, memory, now);
   if (step.limit > before && step.cause == LimitCause::kDemand) BeginWatch(inputs, memory, now);
   if (step.limit != before) Remember(memory, step.limit, now);
+  memory.cause = step.cause;
+  return Answer(policy, inputs, memory, step, now);
+}
 
-  LimitAnswer answer;
-  answer.limit_count = step.limit;
-  answer.utilization_ratio = Utilization(inputs, step.limit);
-  // Pressure is judged against the room that this very step gives: a raise that suffices needs no haste with idle ones.
-  answer.idle_timeout = IdleTimeout(policy, inputs, answer.utilization_ratio);
-  answer.projected_count = ProjectedDemand(policy, inputs);
-  answer.cause = step.cause;
-  answer.ceiling_count = ceiling.count;
-  if (step.limit >= ceiling.count) answer.bound_by = ceiling.name;
-  return answer;
+LimitAnswer KeepLimit(const LimitPolicy& policy, const LimitInputs& inputs, const LimitMemory& memory, absl::Time now) {
+  const bool lasts = memory.cause >= LimitCause::kCeiling && memory.cause <= LimitCause::kVetoPlateau;
+  return Answer(policy, inputs, memory, {memory.limit_count, lasts ? memory.cause : LimitCause::kSteady}, now);
 }
 
 absl::string_view CeilingName(Ceiling ceiling) {

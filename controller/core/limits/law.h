@@ -68,8 +68,7 @@ absl::string_view LimitCauseName(LimitCause cause);
 struct LimitInputs {
   int64_t open_count = 0;
   int64_t active_count = 0;
-  int64_t waiting_count =
-      0;  // outside: accept queue + max(overflows, rejections) of the last second + balancers' queues
+  int64_t waiting_count = 0;  // outside: accept queue (else rejections of the last second) + drops + balancers' queues
   double open_slope_per_second = 0;        // growth of open + waiting, over the last seconds
   int64_t active_peak_count = 0;           // largest number of active ones of the last 10 minutes
   int64_t open_peak_count = 0;             // largest open + waiting of the peak window (1 h)
@@ -81,7 +80,9 @@ struct LimitInputs {
   std::optional<absl::Duration> latency_p50, latency_baseline;
   std::optional<double> memory_full_ratio, io_full_ratio;
   std::optional<double> work_throughput_correlation;  // of active and throughput, only while full
-  double goodput_per_second = 0;                      // completions that were no errors
+  // Completions that were no errors, over the last seconds: one second of a few requests says nothing.
+  double goodput_per_second = 0;
+  double goodput_seconds = 1;  // so many
 };
 
 // What the law remembers of a node between steps. Saved with the controller's state.
@@ -94,11 +95,13 @@ struct LimitMemory {
   int64_t watch_from_count = 0;
   absl::Time watch_since = absl::InfinitePast();
   double watch_goodput_per_second = 0;
+  int64_t watch_active_count = 0;
   absl::Duration watch_latency;
   int watch_bad_count = 0;
   // A limit that was tried and bad; 0: none.
   int64_t bad_count = 0;
   absl::Time bad_since = absl::InfinitePast();
+  LimitCause cause = LimitCause::kSteady;  // of the last step
 
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {
@@ -109,10 +112,12 @@ struct LimitMemory {
     visit("watch_from", self.watch_from_count);
     visit("watch_since", self.watch_since);
     visit("watch_goodput", self.watch_goodput_per_second);
+    visit("watch_active", self.watch_active_count);
     visit("watch_latency", self.watch_latency);
     visit("watch_bad", self.watch_bad_count);
     visit("bad", self.bad_count);
     visit("bad_since", self.bad_since);
+    visit("cause", self.cause);
   }
 };
 
@@ -138,9 +143,17 @@ CeilingAnswer LowestCeiling(const LimitPolicy& policy, const LimitInputs& inputs
 // Nothing, or the veto that forbids raising.
 std::optional<LimitCause> HealthVeto(const LimitPolicy& policy, const LimitInputs& inputs);
 
-// One step of the law. `memory.limit_count` is the limit in force (or granted); the answer's limit is stored back.
+// The correlation of work and throughput at which more work is taken to bring less: of an even load it wavers around 0,
+// by about 0.13 when it is taken over some 60 samples.
+inline constexpr double kPlateauCorrelation = -0.4;
+
+// One step of the law, for each news of a node: steps in a row are evidence, so the same report must not make two.
+// `memory.limit_count` is the limit in force (or granted); the answer's limit is stored back.
 // Promises: within [floor, lowest ceiling] unless the configured limit itself lies outside; never below active +
 // reserve; a raise is never delayed by anything but a ceiling or a veto; deterministic.
 LimitAnswer NextLimit(const LimitPolicy& policy, const LimitInputs& inputs, LimitMemory& memory, absl::Time now);
+
+// The answer where there is no news: the limit stays, and so does what bound or vetoed it.
+LimitAnswer KeepLimit(const LimitPolicy& policy, const LimitInputs& inputs, const LimitMemory& memory, absl::Time now);
 
 }  // namespace headroom

@@ -1,6 +1,14 @@
 #include "controller/core/signals/signal.h"
 
 namespace headroom {
+namespace {
+
+// The slots are where nobody tells of: what is used of them is not known.
+bool BalancersAreSilent(const SignalInput& in) {
+  return in.summary.stale > (1 - in.policy.control.quorum_ratio) * in.summary.serving;
+}
+
+}  // namespace
 
 Demand Unknown(absl::string_view signal, const FleetSummary& summary) {
   if (summary.serving == 0) return {std::string(signal), std::nullopt, MakeReason(ReasonCode::kSignalNoNodes, signal)};
@@ -15,6 +23,10 @@ int64_t ConnectionsPerNode(const Policy& policy, const FleetSummary& summary) {
 Demand ConnectionDemand(const SignalInput& in) {
   const int64_t per_node = ConnectionsPerNode(in.policy, in.summary);
   if (!in.summary.Known(in.policy.control) || per_node <= 0) return Unknown("connections", in.summary);
+  if (BalancersAreSilent(in)) {
+    return {"connections", std::nullopt,
+            MakeReason(ReasonCode::kSignalBalancers, "connections", in.summary.stale, in.summary.serving)};
+  }
   const double target = in.policy.connections.target_ratio;
   const double nodes = static_cast<double>(in.summary.demand) / (static_cast<double>(per_node) * target);
   return {"connections", nodes, MakeReason(ReasonCode::kSignalConnections, in.summary.demand, per_node, target, nodes)};

@@ -68,6 +68,15 @@ std::vector<int64_t> QueueShares(const BackendView& view) {
   return shares;
 }
 
+absl::Status NoFirstLimit(const Place& place) {
+  return absl::FailedPreconditionError(
+      absl::StrCat("backend ", place.backend,
+                   " is in mode http: there the slots that run out are HAProxy's limits of its servers, and "
+                   "a server without one has none to raise. Say with --server-limit what each begins with: the "
+                   "connection limit of a "
+                   "node"));
+}
+
 int64_t QueueCount(const v1::BalancerLoad& load) {
   int64_t count = 0;
   for (const v1::BalancedServer& server : load.servers()) count += server.queue_count();
@@ -109,13 +118,15 @@ std::optional<DesiredServers> Agent::DesiredNow() const {
 Turn Agent::Round(absl::Time now) {
   absl::StatusOr<BackendView> view = control_.Look();
   if (!view.ok()) return Lost(view.status());
+  if (view->holds_slots && options_.reconcile.session_count_first == 0) return Lost(NoFirstLimit(options_.place));
   Turn turn{.haproxy_changed = !haproxy_ || !haproxy_->ok(), .pause = options_.interval};
   haproxy_ = absl::OkStatus();
   pause_ = options_.interval;
   v1::BalancerLoad load = Describe(*view);
   turn.urgency = UrgencyOf(load);
   turn.strangers = NewStrangers(*view);
-  if (const std::optional<DesiredServers> desired = DesiredNow()) {
+  const std::optional<DesiredServers> desired = DesiredNow();
+  if (desired) {
     const std::vector<Outcome> outcomes = reconciler_.Round(control_, *desired, *view, now);
     const bool changed = std::any_of(outcomes.begin(), outcomes.end(), [](const Outcome& o) { return o.status.ok(); });
     turn.outcomes = News(outcomes);
@@ -125,6 +136,7 @@ Turn Agent::Round(absl::Time now) {
     }
   }
   if (turn.haproxy_changed) turn.urgency = v1::URGENCY_STATE;
+  if (desired) AddMissing(*desired, load);
   if (turn.urgency != v1::URGENCY_UNSPECIFIED || QueueCount(load) == 0) told_ = load;
   Publish(std::move(load), view->version);
   return turn;
@@ -133,12 +145,31 @@ Turn Agent::Round(absl::Time now) {
 Turn Agent::Lost(absl::Status status) {
   Turn turn{.haproxy = status, .pause = pause_};
   turn.haproxy_changed = !haproxy_ || haproxy_->code() != status.code();
-  if (!haproxy_ || haproxy_->ok()) turn.urgency = v1::URGENCY_STATE;
   haproxy_ = std::move(status);
   pause_ = std::min(pause_ * 2, options_.interval_max);
   told_.Clear();
-  Publish({}, "");
+  absl::MutexLock lock(&mutex_);
+  in_sight_ = false;
   return turn;
+}
+
+// Right after its restart HAProxy shows few servers or none, until the list is put in again: a server that is only not
+// yet back keeps its place in the report, and its limit there.
+void Agent::AddMissing(const DesiredServers& desired, v1::BalancerLoad& load) const {
+  const auto shown = ByName(load);
+  std::vector<v1::BalancedServer> missing;
+  absl::MutexLock lock(&mutex_);
+  for (const v1::BalancedServer& server : load_.servers()) {
+    const auto wanted = desired.find(server.node_id());
+    const bool leaving = wanted == desired.end() || wanted->second.draining;
+    if (!leaving && shown.count(server.node_id()) == 0) missing.push_back(server);
+  }
+  for (v1::BalancedServer& server : missing) {
+    server.set_session_count(0);
+    server.set_queue_count(0);
+    server.set_up(false);
+    *load.add_servers() = std::move(server);
+  }
 }
 
 std::vector<std::string> Agent::NewStrangers(const BackendView& view) {
@@ -210,10 +241,10 @@ v1::Urgency Agent::UrgencyOf(const v1::BalancerLoad& load) const {
 }
 
 void Agent::Publish(v1::BalancerLoad load, const std::string& version) {
-  load.set_boot_id(options_.boot_id);
   absl::MutexLock lock(&mutex_);
   load_ = std::move(load);
-  if (!version.empty()) version_ = version;
+  in_sight_ = true;
+  version_ = version;
 }
 
 Obeyed Agent::Obey(const v1::Directive& directive) {
@@ -233,6 +264,13 @@ Obeyed Agent::Obey(const v1::Directive& directive) {
   obeyed.changed = std::exchange(acting_, acting) != acting;
   if (!acting || !directive.has_servers()) return obeyed;
   DesiredServers desired = ToDesired(directive, obeyed.faults);
+  // No word on a limit is no word against the last one: a HAProxy that is restarted gets that, not the first limit.
+  for (auto& [name, server] : desired) {
+    const auto before = desired_.find(name);
+    if (server.session_count_max == 0 && before != desired_.end()) {
+      server.session_count_max = before->second.session_count_max;
+    }
+  }
   obeyed.changed |= desired != desired_;
   desired_ = std::move(desired);
   return obeyed;
@@ -252,8 +290,9 @@ v1::Hello Agent::Hello() const {
   return hello;
 }
 
-v1::BalancerLoad Agent::Load(v1::Urgency urgency) {
+std::optional<v1::BalancerLoad> Agent::Load(v1::Urgency urgency) {
   absl::MutexLock lock(&mutex_);
+  if (!in_sight_) return std::nullopt;
   v1::BalancerLoad load = load_;
   load.set_sequence(++sequence_);
   load.set_urgency(urgency);

@@ -31,7 +31,8 @@ struct AgentOptions {
 
 // What one round found and did, for the log and the stream.
 struct Turn {
-  absl::Status haproxy;                // OK: it answered
+  // OK: it answered. FAILED_PRECONDITION: mode http and no session_count_first; nothing is done until that is mended.
+  absl::Status haproxy;
   bool haproxy_changed = false;        // it came, went, or fails otherwise than before
   std::vector<Outcome> outcomes;       // steps taken, and steps that failed otherwise than before
   std::vector<std::string> strangers;  // servers that can be no nodes: not reported, left alone; told when they change
@@ -48,10 +49,12 @@ struct Obeyed {
 // Agent: what HAProxy carries becomes a BalancerLoad, the controller's server list becomes what HAProxy has.
 //
 // Promise: nothing is changed at HAProxy before a live controller has said what it should be, nor while the controller
-// observes. When the controller is lost, its last list stays in force. When HAProxy is gone the load is empty; when it
-// is back, restarted and without the servers added at run time, the list is put in again. Counters never run backwards:
-// they begin with the agent, not with HAProxy, so that the restart of either is no confusion (boot_id is the agent's).
-// Threads: Round() from one thread; everything else from any.
+// observes. When the controller is lost, its last list stays in force. While HAProxy does not answer there is no load
+// to report: silence is not mistaken for an empty or an idle balancer. When it is back, restarted and without the
+// servers added at run time, the list is put in again with the limits that were last asked for, and a server that is
+// not back yet stays in the load. Counters never run backwards: they begin with the agent, not with HAProxy, so that
+// the restart of either is no confusion (boot_id is the agent's). Threads: Round() from one thread; everything else
+// from any.
 class Agent {
  public:
   Agent(CommandLine& line, AgentOptions options);
@@ -61,7 +64,8 @@ class Agent {
   Obeyed Obey(const v1::Directive& directive);
 
   v1::Hello Hello() const;
-  v1::BalancerLoad Load(v1::Urgency urgency);
+  // What HAProxy carries, numbered. Nothing while it does not answer.
+  std::optional<v1::BalancerLoad> Load(v1::Urgency urgency);
 
  private:
   // Counters of one server that survive its deletion and HAProxy's restart: connect errors, errors, completed, retries.
@@ -71,6 +75,7 @@ class Agent {
   };
 
   Turn Lost(absl::Status status);
+  void AddMissing(const DesiredServers& desired, v1::BalancerLoad& load) const;
   std::optional<DesiredServers> DesiredNow() const;
   v1::BalancerLoad Describe(const BackendView& view);
   v1::Urgency UrgencyOf(const v1::BalancerLoad& load) const;
@@ -90,7 +95,8 @@ class Agent {
   v1::BalancerLoad told_;  // the load that was last made urgent, or is calm
 
   mutable absl::Mutex mutex_;
-  v1::BalancerLoad load_ ABSL_GUARDED_BY(mutex_);
+  v1::BalancerLoad load_ ABSL_GUARDED_BY(mutex_);  // as last seen
+  bool in_sight_ ABSL_GUARDED_BY(mutex_) = false;
   std::string version_ ABSL_GUARDED_BY(mutex_);
   uint64_t sequence_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t term_max_seen_ ABSL_GUARDED_BY(mutex_) = 0;

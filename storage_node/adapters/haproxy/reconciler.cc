@@ -25,6 +25,7 @@ class Planner {
   }
 
   std::vector<Step> Make(const ReconcileOptions& options) && {
+    session_count_first_ = options.session_count_first;
     AddMissing();
     for (const ServerView& shown : view_.servers) {
       if (!CheckServerName(shown.name).ok()) continue;
@@ -81,10 +82,13 @@ class Planner {
 
   void AlignSettings(const DesiredServer& wanted, const ServerView& shown) {
     if (wanted.weight != 0 && wanted.weight != shown.weight) Push(kChange, StepKind::kSetWeight, wanted);
-    const int64_t limit = wanted.session_count_max;
+    const bool unlimited = shown.session_count_max == 0;
+    DesiredServer limited = wanted;
+    if (limited.session_count_max == 0 && unlimited) limited.session_count_max = session_count_first_;
+    const int64_t limit = limited.session_count_max;
     if (!view_.holds_slots || limit == 0 || limit == shown.session_count_max) return;
-    const bool raise = shown.session_count_max != 0 && limit > shown.session_count_max;
-    Push(raise ? kRaise : kCut, StepKind::kSetLimit, wanted);
+    const bool raise = !unlimited && limit > shown.session_count_max;
+    Push(raise ? kRaise : kCut, StepKind::kSetLimit, std::move(limited));
   }
 
   void RetireAbsent(const ServerView& shown, absl::Duration grace) {
@@ -116,6 +120,7 @@ class Planner {
   const BackendView& view_;
   const Memory& memory_;
   const absl::Time now_;
+  int64_t session_count_first_ = 0;
   int64_t serving_count_ = 0;
   std::vector<RankedStep> steps_;
 };

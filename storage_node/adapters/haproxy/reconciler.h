@@ -20,7 +20,7 @@ struct DesiredServer {
   std::string name;
   Endpoints endpoints;  // canonical
   bool draining = false;
-  int64_t session_count_max = 0;  // 0: leave as it is
+  int64_t session_count_max = 0;  // 0: leave as it is; in mode http a server without a limit gets the first one
   int weight = 0;                 // 0: 100 for a server that is added, else leave as it is
   // Its definition was refused: it is neither added nor changed, and not missed either.
   bool frozen = false;
@@ -51,7 +51,8 @@ struct Memory {
 struct ReconcileOptions {
   int steps_per_round_max = 32;
   absl::Duration absence_grace = absl::Seconds(5);  // a server missing from the list this long is drained and removed
-  // Mode http: the limit of a server that is added while the controller has not set one. 0: none.
+  // Mode http: the limit of a server that has none, added by us or found, while the controller has not set one. 0:
+  // none.
   int64_t session_count_first = 0;
   absl::Duration retry_pause = absl::Seconds(1);  // before a step that failed is tried again
 };

@@ -9,37 +9,6 @@
 namespace headroom {
 namespace {
 
-Policy LivePolicy() {
-  Policy policy;
-  policy.mode = Mode::kLive;
-  policy.nodes.min = 3;
-  policy.nodes.max = 8;
-  policy.nodes.stabilization = absl::Seconds(60);
-  policy.nodes.cooldown = absl::Seconds(60);
-  policy.nodes.lead_time = absl::Seconds(10);
-  return policy;
-}
-
-World ThreeNodes(Policy policy = LivePolicy()) {
-  World world(std::move(policy));
-  for (const char* id : {"node-1", "node-2", "node-3"}) world.AddNode(id);
-  return world;
-}
-
-// Spreads `total` connections evenly over the nodes that serve.
-std::function<void()> Spread(World& world, int64_t total) {
-  return [&world, total] {
-    int64_t serving = 0;
-    for (const auto& [id, node] : world.nodes) serving += node.draining ? 0 : 1;
-    for (auto& [id, node] : world.nodes) {
-      const int64_t share = node.draining ? 0 : total / std::max<int64_t>(1, serving);
-      node.open = std::min(share, node.limit);
-      node.queue = std::min<int64_t>(share - node.open, 129);
-      node.rejected_per_second = node.queue > 0 ? 10 : 0;
-    }
-  };
-}
-
 TEST(Autoscaler, ACalmClusterIsLeftAlone) {
   World world = ThreeNodes();
   world.Run(absl::Minutes(5), Spread(world, 330));
@@ -188,59 +157,6 @@ TEST(Autoscaler, ReplayedAndOlderReportsAreDropped) {
   world.core.Observe(world.now, NodeReported{"node-1", old});
   EXPECT_LT(world.core.fleet().Find("node-1")->report.open_count, 1000);
   EXPECT_EQ(world.core.fleet().reports_dropped_old(), 2);
-}
-
-// A balancer in mode http: `sessions` and `queue` at each of the world's nodes, whose slots it holds.
-class HttpBalancer {
- public:
-  explicit HttpBalancer(World& world) : world_(world) { world_.core.Observe(world_.now, BalancerJoined{"front"}); }
-
-  int64_t limit = 60;
-  std::function<void()> Says(int64_t sessions, int64_t queue) {
-    return [this, sessions, queue] {
-      TakeOrders();
-      BalancerReported reported{.balancer = "front"};
-      reported.report.boot_id = "boot";
-      reported.report.sequence = ++sequence_;
-      reported.report.slot_place = SlotPlace::kBalancer;
-      for (auto& [id, node] : world_.nodes) {
-        node.open = 20;
-        BalancedServer server;
-        server.node = id;
-        server.session_count = sessions;
-        server.queue_count = queue;
-        server.session_count_max = limit;
-        server.up = true;
-        reported.report.servers.push_back(server);
-      }
-      world_.core.Observe(world_.now, reported);
-    };
-  }
-
- private:
-  void TakeOrders() {
-    for (const Action& action : world_.ActionsOf("set_servers")) {
-      for (const ServerTarget& target : std::get<SetServers>(action.body).servers) {
-        if (target.session_count_max > 0) limit = target.session_count_max;
-      }
-    }
-  }
-
-  World& world_;
-  uint64_t sequence_ = 0;
-};
-
-TEST(Autoscaler, WhereABalancerHoldsTheSlotsItsLimitIsRaisedAndTheNodesOwnIsNeverCut) {
-  World world = ThreeNodes();
-  world.Run(absl::Seconds(3));  // the nodes are there before the balancer
-  HttpBalancer balancer(world);
-  world.Run(absl::Seconds(10), balancer.Says(20, 0));
-  EXPECT_EQ(balancer.limit, 60) << "the nodes' own 200 is no limit of the balancer's";
-  world.Run(absl::Seconds(5), balancer.Says(60, 100));
-  EXPECT_GT(balancer.limit, 150);
-  for (const Action& action : world.ActionsOf("grant_limits")) {
-    EXPECT_GE(std::get<GrantLimits>(action.body).connection_count_max, 200);
-  }
 }
 
 TEST(Autoscaler, NewNodesGetTheirShareByShedding) {

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -91,7 +93,11 @@ class World {
   std::map<NodeId, FakeNode> nodes;
   std::map<NodeId, ActionId> launched;
   std::vector<Decision> decisions;
-  bool launches_fail = false;
+  bool launches_fail = false, drains_hang = false;
+  int launches_stick = 0;  // so many more machines come and never serve
+  std::map<NodeId, ActionId> stuck;
+  std::set<absl::string_view> broken;  // kinds of actions that the provider refuses
+  int cancels_miss = 0;                // so many more do not reach their node
   int64_t new_node_open = 0;
 
  private:
@@ -105,12 +111,27 @@ class World {
 
   void Do(const Action& action) {
     ActionFinished done{action.id};
+    const bool lists = std::holds_alternative<ListMachines>(action.body);
+    if (core.policy().mode == Mode::kDryRun && !lists) {
+      done.hypothetical = true;
+      core.Observe(now, done);
+      return;
+    }
+    if (broken.contains(ActionKind(action))) {
+      done.code = absl::StatusCode::kUnavailable;
+      done.message = "no answer";
+      core.Observe(now, done);
+      return;
+    }
     if (const auto* grant = std::get_if<GrantLimits>(&action.body)) {
       nodes[action.node].limit = grant->connection_count_max;
     } else if (std::holds_alternative<LaunchNode>(action.body)) {
       if (launches_fail) {
         done.code = absl::StatusCode::kResourceExhausted;
         done.message = "no machine left";
+      } else if (launches_stick > 0) {
+        --launches_stick;
+        stuck[done.node = "new-" + std::to_string(++launches_)] = action.id;
       } else {
         const NodeId id = "new-" + std::to_string(++launches_);
         launched[id] = action.id;
@@ -120,14 +141,19 @@ class World {
       }
     } else if (std::holds_alternative<DrainNode>(action.body)) {
       nodes[action.node].draining = true;
-      nodes[action.node].open = 0;
+      if (!drains_hang) nodes[action.node].open = 0;
     } else if (std::holds_alternative<CancelDrain>(action.body)) {
-      nodes[action.node].draining = false;
+      if (cancels_miss > 0)
+        --cancels_miss;
+      else
+        nodes[action.node].draining = false;
     } else if (std::holds_alternative<TerminateNode>(action.body)) {
       nodes.erase(action.node);
+      stuck.erase(action.node);
     } else if (std::holds_alternative<ListMachines>(action.body)) {
       MachinesListed listed;
       for (const auto& [id, node] : nodes) listed.machines.push_back({id, Machine::State::kRunning, "", launched[id]});
+      for (const auto& [id, launch] : stuck) listed.machines.push_back({id, Machine::State::kRunning, "", launch});
       core.Observe(now, listed);
     }
     core.Observe(now, done);
@@ -135,5 +161,36 @@ class World {
 
   int launches_ = 0;
 };
+
+inline Policy LivePolicy() {
+  Policy policy;
+  policy.mode = Mode::kLive;
+  policy.nodes.min = 3;
+  policy.nodes.max = 8;
+  policy.nodes.stabilization = absl::Seconds(60);
+  policy.nodes.cooldown = absl::Seconds(60);
+  policy.nodes.lead_time = absl::Seconds(10);
+  return policy;
+}
+
+inline World ThreeNodes(Policy policy = LivePolicy()) {
+  World world(std::move(policy));
+  for (const char* id : {"node-1", "node-2", "node-3"}) world.AddNode(id);
+  return world;
+}
+
+// Spreads `total` connections evenly over the nodes that serve.
+inline std::function<void()> Spread(World& world, int64_t total) {
+  return [&world, total] {
+    int64_t serving = 0;
+    for (const auto& [id, node] : world.nodes) serving += node.draining ? 0 : 1;
+    for (auto& [id, node] : world.nodes) {
+      const int64_t share = node.draining ? 0 : total / std::max<int64_t>(1, serving);
+      node.open = std::min(share, node.limit);
+      node.queue = std::min<int64_t>(share - node.open, 129);
+      node.rejected_per_second = node.queue > 0 ? 10 : 0;
+    }
+  };
+}
 
 }  // namespace headroom

@@ -40,6 +40,9 @@ TEST_F(ObjectsOverHttpTest, HeadAnswersTheSameWithoutABody) {
   const TestResponse head = client.Call("HEAD", "/f");
   EXPECT_EQ(head.status, 200);
   EXPECT_EQ(head.headers.at("content-length"), "5");
+  const TestResponse ranged = client.Call("HEAD", "/f", "Range: bytes=1-2\r\n");
+  EXPECT_EQ(ranged.status, 200) << "ranges are of GET alone";
+  EXPECT_EQ(ranged.headers.at("content-length"), "5");
   const TestResponse next = client.Call("GET", "/f");
   EXPECT_EQ(next.body, "hello") << "nothing came between the two answers";
   EXPECT_EQ(next.headers.at("etag"), head.headers.at("etag"));
@@ -187,6 +190,20 @@ TEST_F(ObjectsOverHttpTest, ConditionalPutsGuardAgainstLostUpdates) {
   EXPECT_EQ(directory_.Get("f"), "one");
   EXPECT_EQ(client.Call("PUT", "/f", absl::StrCat("If-Match: ", etag, "\r\n"), "two").status, 204);
   EXPECT_EQ(directory_.Get("f"), "two");
+}
+
+TEST_F(ObjectsOverHttpTest, AnUpdateThatComesWhileABodyIsOnItsWayIsNotLost) {
+  Start();
+  const std::string etag = Once("PUT", "/f", "", "one").headers.at("etag");
+  TestClient slow(server_->port());
+  ASSERT_TRUE(slow.Send(absl::StrCat(
+      "PUT /f HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nExpect: 100-continue\r\nIf-Match: ", etag, "\r\n\r\n")));
+  ASSERT_EQ(slow.Read().status, 100) << "the condition holds so far";
+  EXPECT_EQ(Once("PUT", "/f", "", "two").status, 204);
+  ASSERT_TRUE(slow.Send("slow"));
+  EXPECT_EQ(slow.Read().status, 412);
+  EXPECT_EQ(directory_.Get("f"), "two");
+  EXPECT_EQ(directory_.UnfinishedUploads(), 0u);
 }
 
 TEST_F(ObjectsOverHttpTest, DeleteRemovesFilesAndOnlyFiles) {

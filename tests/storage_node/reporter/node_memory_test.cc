@@ -30,11 +30,20 @@ class NodeMemoryTest : public ::testing::Test {
     learned.set_proven_connection_count(proven);
     return learned;
   }
+  static absl::Status Remember(NodeMemory& memory, const std::string& path, const v1::Learned& learned) {
+    constexpr int64_t kTerm = 7;
+    EXPECT_TRUE(memory.Note(kTerm, learned));
+    EXPECT_FALSE(memory.Note(kTerm, learned)) << "nothing new";
+    return NodeMemory::Save(path, memory.hello());
+  }
   std::string folder_, path_;
 };
 
 TEST_F(NodeMemoryTest, TermAndLearningSurviveARestart) {
-  { ASSERT_TRUE(NodeMemory(path_, kOne, kStart).Remember(7, Learned(300)).ok()); }
+  {
+    NodeMemory memory(path_, kOne, kStart);
+    ASSERT_TRUE(Remember(memory, path_, Learned(300)).ok());
+  }
   const NodeMemory again(path_, kOne, kStart + absl::Hours(1));
   EXPECT_TRUE(again.problem().ok()) << again.problem();
   EXPECT_EQ(again.hello().term_max_seen(), 7);
@@ -44,7 +53,10 @@ TEST_F(NodeMemoryTest, TermAndLearningSurviveARestart) {
 }
 
 TEST_F(NodeMemoryTest, KnowsWhenVersionAndConfigurationChanged) {
-  { ASSERT_TRUE(NodeMemory(path_, kOne, kStart).Remember(7, Learned(300)).ok()); }
+  {
+    NodeMemory memory(path_, kOne, kStart);
+    ASSERT_TRUE(Remember(memory, path_, Learned(300)).ok());
+  }
   {
     const NodeMemory deployed(path_, kNewVersion, kStart + absl::Hours(1));
     EXPECT_EQ(FromProto(deployed.hello().server_version_time()), kStart + absl::Hours(1));
@@ -65,22 +77,22 @@ TEST_F(NodeMemoryTest, AFileThatIsNoMemoryIsSaidAndReplaced) {
   NodeMemory memory(path_, kOne, kStart);
   EXPECT_EQ(memory.problem().code(), absl::StatusCode::kDataLoss);
   EXPECT_EQ(memory.hello().term_max_seen(), 0);
-  ASSERT_TRUE(memory.Remember(2, {}).ok());
-  EXPECT_EQ(NodeMemory(path_, kOne, kStart).hello().term_max_seen(), 2);
+  ASSERT_TRUE(Remember(memory, path_, {}).ok());
+  EXPECT_EQ(NodeMemory(path_, kOne, kStart).hello().term_max_seen(), 7);
 }
 
 TEST_F(NodeMemoryTest, AFolderThatIsGoneIsSaidAndTheMemoryHolds) {
   NodeMemory memory(folder_ + "/not/there", kOne, kStart);
   EXPECT_FALSE(memory.problem().ok());
-  EXPECT_FALSE(memory.Remember(2, {}).ok());
-  EXPECT_EQ(memory.hello().term_max_seen(), 2);
+  EXPECT_FALSE(Remember(memory, folder_ + "/not/there", {}).ok());
+  EXPECT_EQ(memory.hello().term_max_seen(), 7);
 }
 
 TEST_F(NodeMemoryTest, WithoutAPathNothingIsWritten) {
   NodeMemory memory("", kOne, kStart);
   EXPECT_TRUE(memory.problem().ok());
-  EXPECT_TRUE(memory.Remember(2, {}).ok());
-  EXPECT_EQ(memory.hello().term_max_seen(), 2);
+  EXPECT_TRUE(Remember(memory, "", {}).ok());
+  EXPECT_EQ(memory.hello().term_max_seen(), 7);
   EXPECT_TRUE(std::filesystem::is_empty(folder_));
 }
 

@@ -10,9 +10,11 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "storage_node/proto_time.h"
@@ -294,6 +296,29 @@ TEST(NodeReporterTest, AnOlderTermIsRefusedOverARestart) {
   ASSERT_TRUE(Eventually([&] { return controller.Say(Grant(8, 1, 32)); }));
   ASSERT_TRUE(Eventually([&] { return node.Logged("term 8 is older than 9"); }));
   EXPECT_EQ(node.gate().limits().connections, 4);
+  std::filesystem::remove_all(folder);
+}
+
+TEST(NodeReporterTest, ADiskThatStallsDelaysNothingButANewTerm) {
+  std::string folder = absl::StrCat(::testing::TempDir(), "/node_reporter_test.XXXXXX");
+  ASSERT_NE(mkdtemp(folder.data()), nullptr);
+  FakeController controller;
+  Node node(controller.address(), folder + "/state");
+  ASSERT_TRUE(controller.AwaitCount(2));
+  // Writing to a pipe that nobody reads from takes as long as somebody wants.
+  const std::string stalled = folder + "/state.new";
+  ASSERT_EQ(mkfifo(stalled.c_str(), 0600), 0);
+  ASSERT_TRUE(controller.Say(Grant(9, 1, 64)));
+  for (int i = 0; i < 10; ++i) {
+    absl::SleepFor(absl::Milliseconds(20));
+    const size_t before = controller.Arrivals().size();
+    node.reporter().StateChanged();
+    ASSERT_TRUE(controller.AwaitCount(before + 1)) << "deaf while the disk stalls";
+  }
+  EXPECT_EQ(node.gate().limits().connections, 4) << "not before its term is remembered";
+  const int reader = open(stalled.c_str(), O_RDONLY | O_CLOEXEC);
+  EXPECT_TRUE(controller.Await(Applied(64)));
+  close(reader);
   std::filesystem::remove_all(folder);
 }
 

@@ -29,6 +29,31 @@ TEST(NamespaceCountersTest, OneSpeaksForTheNamespaceAndTheNextOneFollows) {
   EXPECT_TRUE(second.Read());
 }
 
+TEST(NamespaceCountersTest, OverflowsAreToldOnlyWhileNobodyElseCouldHaveCausedThem) {
+  const std::string name = Name();
+  NamespaceCounters first(SoleReporter::kAuto, "", name);
+  ASSERT_TRUE(first.Read()->overflow_count.has_value());
+  auto second = std::make_unique<NamespaceCounters>(SoleReporter::kAuto, "", name);
+  NamespaceCounters third(SoleReporter::kAuto, "", name);
+  EXPECT_FALSE(second->Read());
+  EXPECT_FALSE(third.Read());
+  EXPECT_FALSE(first.Read()->overflow_count.has_value()) << "whose they are cannot be told";
+  second.reset();
+  EXPECT_FALSE(third.Read()) << "it moves up";
+  EXPECT_FALSE(first.Read()->overflow_count.has_value());
+}
+
+TEST(NamespaceCountersTest, TheSecondThatMovesUpIsAlone) {
+  const std::string name = Name();
+  auto first = std::make_unique<NamespaceCounters>(SoleReporter::kAuto, "", name);
+  NamespaceCounters second(SoleReporter::kAuto, "", name);
+  ASSERT_TRUE(first->Read());
+  ASSERT_FALSE(second.Read());
+  first.reset();
+  ASSERT_TRUE(second.Read());
+  EXPECT_TRUE(second.Read()->overflow_count.has_value());
+}
+
 TEST(NamespaceCountersTest, DoesAsItIsTold) {
   const std::string name = Name();
   NamespaceCounters first(SoleReporter::kAuto, "", name);
@@ -45,7 +70,7 @@ TEST(NamespaceCountersTest, CountsFromWhereItBegan) {
   EXPECT_EQ(begin->segment_out_count, 0);
   CrowdedListener listener(1);
   listener.Come(12);  // two fit
-  EXPECT_TRUE(Eventually([&] { return counters.Read()->overflow_count >= 10; }));
+  EXPECT_TRUE(Eventually([&] { return counters.Read()->overflow_count.value_or(0) >= 10; }));
   EXPECT_GT(counters.Read()->segment_out_count, 0);
 }
 

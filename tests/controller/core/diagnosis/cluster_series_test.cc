@@ -117,6 +117,7 @@ TEST(ClusterSeries, VariantsAreBounded) {
 
 Balancer Counted(const std::string& boot, int second, int64_t failed) {
   Balancer balancer;
+  balancer.connected = true;
   balancer.report.boot_id = boot;
   balancer.report.servers.push_back({.node = "a", .connect_errors = failed});
   balancer.last_report_at = kStart + absl::Seconds(second);

@@ -1,5 +1,7 @@
 #include "controller/core/limits/law.h"
 
+#include <random>
+
 #include <gtest/gtest.h>
 
 namespace headroom {
@@ -56,8 +58,14 @@ INSTANTIATE_TEST_SUITE_P(Table, LawStep,
                                                 in.waiting_count = 60;
                                               },
                                               325, LimitCause::kDemand},
-                                         Case{"one_waiting_is_enough", [](LimitInputs& in) { in.waiting_count = 1; },
+                                         Case{"one_waiting_is_enough_where_half_is_taken",
+                                              [](LimitInputs& in) {
+                                                in.open_count = 110;
+                                                in.waiting_count = 1;
+                                              },
                                               220, LimitCause::kDemand},
+                                         Case{"who_waits_beside_free_slots_waits_for_something_else",
+                                              [](LimitInputs& in) { in.waiting_count = 1; }, 200, LimitCause::kSteady},
                                          Case{"at_most_doubled",
                                               [](LimitInputs& in) {
                                                 in.open_count = 200;
@@ -99,22 +107,32 @@ INSTANTIATE_TEST_SUITE_P(Table, LawStep,
                                               200, LimitCause::kVetoLatency},
                                          Case{"memory_stall_vetoes",
                                               [](LimitInputs& in) {
+                                                in.open_count = 150;
                                                 in.waiting_count = 9;
                                                 in.memory_full_ratio = 0.02;
                                               },
                                               200, LimitCause::kVetoMemory},
                                          Case{"io_stall_vetoes",
                                               [](LimitInputs& in) {
+                                                in.open_count = 150;
                                                 in.waiting_count = 9;
                                                 in.io_full_ratio = 0.3;
                                               },
                                               200, LimitCause::kVetoIo},
                                          Case{"no_gain_from_more_work_vetoes",
                                               [](LimitInputs& in) {
+                                                in.open_count = 150;
+                                                in.waiting_count = 9;
+                                                in.work_throughput_correlation = -0.6;
+                                              },
+                                              200, LimitCause::kVetoPlateau},
+                                         Case{"chance_in_an_even_load_vetoes_nothing",
+                                              [](LimitInputs& in) {
+                                                in.open_count = 150;
                                                 in.waiting_count = 9;
                                                 in.work_throughput_correlation = -0.2;
                                               },
-                                              200, LimitCause::kVetoPlateau},
+                                              220, LimitCause::kDemand},
                                          Case{"unknown_health_does_not_veto",
                                               [](LimitInputs& in) {
                                                 in.open_count = 180;
@@ -198,6 +216,41 @@ TEST(Law, ARaiseThatLostGoodputIsRolledBackAndRememberedAsBad) {
   EXPECT_EQ(memory.limit_count, 200);
   const LimitAnswer later = NextLimit(LimitPolicy{}, in, memory, kStart + absl::Seconds(8));
   EXPECT_EQ(CeilingName(later.bound_by), "bad");
+}
+
+TEST(Law, ARaiseInASlowSteadyLoadIsNotTakenBackByChance) {
+  // Six long downloads a second, told over five: counts scatter by a fifth and more.
+  std::mt19937_64 random(7);
+  std::poisson_distribution<int> downloads(30);
+  int taken_back = 0;
+  for (int run = 0; run < 200; ++run) {
+    LimitInputs in = Calm();
+    in.open_count = 190;
+    in.goodput_seconds = 5;
+    in.goodput_per_second = downloads(random) / 5.0;
+    LimitMemory memory = At(200);
+    NextLimit(LimitPolicy{}, in, memory, kStart);
+    in.open_count = 230;
+    for (int i = 1; i < 57; ++i) {
+      in.goodput_per_second = downloads(random) / 5.0;
+      taken_back += NextLimit(LimitPolicy{}, in, memory, kStart + absl::Seconds(i)).cause == LimitCause::kRollBack;
+    }
+  }
+  EXPECT_LE(taken_back, 2) << "of 200 raises";
+}
+
+TEST(Law, ARaiseIsNotBlamedWhereClientsAskForLess) {
+  LimitInputs in = Calm();
+  in.open_count = 190;
+  in.active_count = 10;
+  LimitMemory memory = At(200);
+  NextLimit(LimitPolicy{}, in, memory, kStart);
+  in.open_count = 230;  // the surge is over, and its idle connections are still there
+  in.active_count = 3;
+  in.goodput_per_second = 30;
+  for (int i = 1; i < 30; ++i) NextLimit(LimitPolicy{}, in, memory, kStart + absl::Seconds(i));
+  EXPECT_GE(memory.limit_count, 238);
+  EXPECT_EQ(memory.bad_count, 0);
 }
 
 TEST(Law, ARaiseWhoseRoomIsNotUsedIsNotBlamed) {

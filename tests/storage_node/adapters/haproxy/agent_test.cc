@@ -41,11 +41,12 @@ class AgentTest : public ::testing::Test {
     options.balancer_id = "front-1";
     options.boot_id = "boot";
     options.place = {.backend = "nodes", .frontend = "front"};
+    options.reconcile.session_count_first = 200;
     return options;
   }
   v1::BalancerLoad LoadAfterRound() {
     agent_.Round(kNow);
-    return agent_.Load(v1::URGENCY_UNSPECIFIED);
+    return agent_.Load(v1::URGENCY_UNSPECIFIED).value_or(v1::BalancerLoad());
   }
 
   FakeHaproxy haproxy_;
@@ -125,14 +126,14 @@ TEST_F(AgentTest, SharesTheBackendsQueueAmongTheServersThatCouldTakeIt) {
   EXPECT_EQ(load.servers(2).queue_count(), 2);
 }
 
-TEST_F(AgentTest, ReportsAnEmptyLoadWhileHaproxyIsGoneAndPutsTheListBackIn) {
+TEST_F(AgentTest, IsSilentWhileHaproxyIsGoneAndPutsTheListBackIn) {
+  EXPECT_FALSE(agent_.Load(v1::URGENCY_STATE).has_value()) << "nothing was seen yet";
   agent_.Obey(Live(1, {"a", "b"}));
   EXPECT_EQ(LoadAfterRound().servers_size(), 2);
   haproxy_.alive = false;
   const Turn lost = agent_.Round(kNow);
   EXPECT_TRUE(lost.haproxy_changed);
-  EXPECT_EQ(lost.urgency, v1::URGENCY_STATE);
-  EXPECT_EQ(agent_.Load(v1::URGENCY_STATE).servers_size(), 0);
+  EXPECT_FALSE(agent_.Load(v1::URGENCY_STATE).has_value()) << "nobody may take the servers for gone, or for idle";
   const Turn still_lost = agent_.Round(kNow);
   EXPECT_FALSE(still_lost.haproxy_changed);
   EXPECT_GT(still_lost.pause, lost.pause);
@@ -141,7 +142,56 @@ TEST_F(AgentTest, ReportsAnEmptyLoadWhileHaproxyIsGoneAndPutsTheListBackIn) {
   const Turn back = agent_.Round(kNow);
   EXPECT_TRUE(back.haproxy.ok());
   EXPECT_EQ(back.urgency, v1::URGENCY_STATE);
-  EXPECT_EQ(agent_.Load(v1::URGENCY_STATE).servers_size(), 2);
+  EXPECT_EQ(agent_.Load(v1::URGENCY_STATE)->servers_size(), 2);
+}
+
+TEST_F(AgentTest, ARestartOfHaproxyInMidSurgeTakesNoRaisedLimitBack) {
+  haproxy_.mode = "http";
+  v1::Directive directive = Live(1, {"a", "b"});
+  for (v1::ServerTarget& target : *directive.mutable_servers()) target.set_session_count_max(800);
+  agent_.Obey(directive);
+  EXPECT_EQ(LoadAfterRound().servers(0).session_count_max(), 800);
+  haproxy_.alive = false;
+  agent_.Round(kNow);
+  EXPECT_EQ(agent_.Hello().slot_unit(), v1::SLOT_UNIT_REQUESTS);
+  // The controller has no word on limits now: it has lost sight of where the slots are.
+  agent_.Obey(Live(1, {"a", "b"}));
+  haproxy_.Restart();
+  haproxy_.servers["b"] = {.limit = 200};  // from its file
+  haproxy_.alive = true;
+  agent_.Round(kNow);
+  EXPECT_EQ(haproxy_.servers["a"].limit, 800);
+  EXPECT_EQ(haproxy_.servers["b"].limit, 800);
+}
+
+TEST_F(AgentTest, AServerThatIsNotYetBackAfterARestartKeepsItsPlaceInTheReport) {
+  haproxy_.mode = "http";
+  agent_.Obey(Live(1, {"a", "b"}));
+  agent_.Round(kNow);
+  haproxy_.servers["b"].sessions = 7;
+  agent_.Round(kNow);
+  haproxy_.Restart();
+  haproxy_.refused_names.insert("b");
+  const v1::BalancerLoad load = LoadAfterRound();
+  ASSERT_EQ(load.servers_size(), 2);
+  EXPECT_EQ(load.servers(1).node_id(), "b");
+  EXPECT_EQ(load.servers(1).session_count_max(), 200);
+  EXPECT_EQ(load.servers(1).session_count(), 0);
+  EXPECT_FALSE(load.servers(1).up());
+  agent_.Obey(Live(1, {"a"}));
+  EXPECT_EQ(LoadAfterRound().servers_size(), 1) << "one that is no longer wanted goes";
+}
+
+TEST_F(AgentTest, ModeHttpWithoutAFirstLimitIsRefusedWithTheReason) {
+  AgentOptions options = Options();
+  options.reconcile.session_count_first = 0;
+  Agent agent(haproxy_, options);
+  agent.Obey(Live(1, {"a"}));
+  EXPECT_TRUE(agent.Round(kNow).haproxy.ok()) << "mode tcp needs none";
+  haproxy_.mode = "http";
+  const Turn turn = agent.Round(kNow);
+  EXPECT_EQ(turn.haproxy.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(turn.haproxy.message()), HasSubstr("--server-limit"));
 }
 
 // One name that the wire does not allow would cost the whole report.
@@ -149,7 +199,7 @@ TEST_F(AgentTest, LeavesServersOutThatCanBeNoNodes) {
   haproxy_.servers["Legacy_1"] = {};
   haproxy_.servers["a"] = {};
   EXPECT_THAT(agent_.Round(kNow).strangers, ElementsAre("Legacy_1"));
-  const v1::BalancerLoad load = agent_.Load(v1::URGENCY_UNSPECIFIED);
+  const v1::BalancerLoad load = agent_.Load(v1::URGENCY_UNSPECIFIED).value();
   ASSERT_EQ(load.servers_size(), 1);
   EXPECT_EQ(load.servers(0).node_id(), "a");
   EXPECT_THAT(agent_.Round(kNow).strangers, IsEmpty()) << "told once";

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -49,6 +50,7 @@ class FakeHaproxy final : public CommandLine {
 
   std::map<std::string, Server> servers;
   std::map<std::string, std::string> answers;  // command -> answer, instead of what would follow
+  std::set<std::string> refused_names;         // servers that cannot be added
   std::vector<std::string> commands;
   std::string mode = "tcp";
   int64_t backend_queue = 0, frontend_limit = 4000, pid = 7;
@@ -103,6 +105,7 @@ class FakeHaproxy final : public CommandLine {
     return "\n";
   }
   std::string Add(const std::string& name, const std::vector<std::string>& words) {
+    if (refused_names.count(name) != 0) return "Out of memory.\n\n";
     if (servers.count(name) != 0) return "Already exists a server with the same name in backend.\n\n";
     servers[name] = {.address = words[3], .operational = 0, .admin = 1, .check = 2};
     for (size_t i = 4; i + 1 < words.size(); ++i) {

@@ -1,5 +1,6 @@
 // The adapter against a real HAProxy, in both modes, with the configurations that are handed out.
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <set>
@@ -231,7 +232,7 @@ class AgentE2e : public HaproxyE2e {
         std::vector<std::string>{absl::StrCat(bin == nullptr ? "build/release/bin" : bin, "/headroom-agent"),
                                  "--haproxy-socket", haproxy_->socket_path(), "--backend", "nodes", "--frontend",
                                  "front", "--controller", controller_.address(), "--balancer-id", "front-1",
-                                 "--interval", "0.05"},
+                                 "--interval", "0.05", "--server-limit", "200"},
         std::vector<std::string>{});
   }
   // The first balancer report, from now on or from arrival `from` on, that matches.
@@ -244,6 +245,13 @@ class AgentE2e : public HaproxyE2e {
         from);
     if (!arrival) return std::nullopt;
     return arrival->report.balancer();
+  }
+  // Whether a balancer report that matches has come since arrival `from`.
+  bool Arrived(const std::function<bool(const v1::BalancerLoad&)>& matches, size_t from) {
+    const std::vector<FakeController::Arrival> arrivals = controller_.Arrivals();
+    return std::any_of(arrivals.begin() + static_cast<std::ptrdiff_t>(from), arrivals.end(), [&](const auto& arrival) {
+      return arrival.report.has_balancer() && matches(arrival.report.balancer());
+    });
   }
   bool AwaitUp(int count) {
     return AwaitLoad([count](const v1::BalancerLoad& load) {
@@ -298,14 +306,10 @@ TEST_F(AgentE2e, PutsTheFleetBackIntoAHaproxyThatWasRestarted) {
   const auto before = AwaitLoad([](const v1::BalancerLoad&) { return true; });
   const size_t from = controller_.Arrivals().size();
   haproxy_->Kill();
-  ASSERT_TRUE(
-      AwaitLoad(
-          [](const v1::BalancerLoad& load) { return load.servers().empty() && load.urgency() == v1::URGENCY_STATE; },
-          from)
-          .has_value())
-      << "the loss is told at once";
   haproxy_->Start();
-  ASSERT_TRUE(AwaitUp(2));
+  ASSERT_TRUE(Eventually([&] { return Shown("n1").up && Shown("n2").up; }));
+  EXPECT_FALSE(Arrived([](const v1::BalancerLoad& load) { return load.servers_size() != 2; }, from))
+      << "nobody is to take the servers for gone";
   EXPECT_THAT(Answering(4), UnorderedElementsAre("n1", "n2"));
   const auto after = AwaitLoad([](const v1::BalancerLoad&) { return true; });
   ASSERT_TRUE(before && after);
@@ -376,6 +380,34 @@ TEST_F(AgentE2e, ModeHttpMovesTheLimitInHaproxyAndReportsItsQueueAtOnce) {
                   .has_value());
   one_.Release();
   for (Client& client : clients) EXPECT_EQ(client.Receive(), "n1");
+}
+
+TEST_F(AgentE2e, ModeHttpARestartInMidSurgeTakesNoRaisedLimitBack) {
+  Begin("haproxy-http.cfg");
+  controller_.Greet(Live({Target(one_)}));
+  StartAgent();
+  ASSERT_TRUE(AwaitUp(1));
+  EXPECT_EQ(Shown("n1").session_count_max, 200);
+  v1::ServerTarget raised = Target(one_);
+  raised.set_session_count_max(800);
+  ASSERT_TRUE(controller_.Say(Live({raised})));
+  ASSERT_TRUE(Eventually([&] { return Shown("n1").session_count_max == 800; }));
+  haproxy_->Kill();
+  // The controller has no word on limits while it does not see where the slots are.
+  ASSERT_TRUE(controller_.Say(Live({Target(one_), Target(two_)})));
+  haproxy_->Start();
+  ASSERT_TRUE(Eventually([&] { return Shown("n1").up && Shown("n2").up; }));
+  EXPECT_EQ(Shown("n1").session_count_max, 800);
+  EXPECT_EQ(Shown("n2").session_count_max, 200);
+}
+
+TEST_F(AgentE2e, ModeHttpEndsAtOnceWithoutAServerLimitAndSaysWhy) {
+  Begin("haproxy-http.cfg");
+  Child agent(
+      {absl::StrCat(std::getenv("HEADROOM_BIN"), "/headroom-agent"), "--haproxy-socket", haproxy_->socket_path(),
+       "--backend", "nodes", "--frontend", "front", "--controller", controller_.address(), "--balancer-id", "front-1"},
+      {});
+  EXPECT_EQ(agent.Wait(), 1);
 }
 
 TEST_F(AgentE2e, RefusesNamesThatWouldBecomeCommands) {

@@ -111,6 +111,11 @@ void Child::End() {
 int Child::Stop() {
   if (pid_ <= 0) return -1;
   kill(pid_, SIGTERM);
+  return Wait();
+}
+
+int Child::Wait() {
+  if (pid_ <= 0) return -1;
   int status = 0;
   for (const absl::Time deadline = absl::Now() + kPatience; absl::Now() < deadline;
        absl::SleepFor(absl::Milliseconds(10))) {

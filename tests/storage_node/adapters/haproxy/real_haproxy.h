@@ -22,6 +22,8 @@ class Child {
   void End();
   // SIGTERM, then its exit status; -1: it did not end in good order.
   int Stop();
+  // Its exit status when it ends by itself; -1: it did not end in good order, or not at all.
+  int Wait();
 
  private:
   int pid_ = -1;

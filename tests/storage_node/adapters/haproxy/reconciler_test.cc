@@ -94,7 +94,8 @@ TEST_P(PlanTest, MakesTheseSteps) {
   const Case& c = GetParam();
   const BackendView view{.life = "1", .holds_slots = c.holds_slots, .servers = c.shown};
   const Memory memory{.life = "1", .added = c.added, .absent_since = c.absent_since};
-  EXPECT_EQ(Names(Plan(ByName(c.desired), view, memory, {.absence_grace = kGrace}, kNow)), c.want);
+  EXPECT_EQ(Names(Plan(ByName(c.desired), view, memory, {.absence_grace = kGrace, .session_count_first = 200}, kNow)),
+            c.want);
 }
 
 const absl::Time kLongAgo = kNow - kGrace, kJustNow = kNow - kGrace + absl::Milliseconds(1);
@@ -197,6 +198,11 @@ INSTANTIATE_TEST_SUITE_P(
         Case{.name = "no_limit_asked_leaves_the_limit",
              .desired = {Wanted("a")},
              .shown = {ShownLimit("a", 40)},
+             .holds_slots = true},
+        Case{.name = "mode_http_gives_a_found_server_without_a_limit_the_first_one",
+             .desired = {Wanted("a"), Wanted("b")},
+             .shown = {Shown("a"), ShownLimit("b", 40)},
+             .want = {"set-limit a"},
              .holds_slots = true},
         Case{.name = "grows_before_it_shrinks",
              .desired = {WantedDraining("a"), Wanted("b"), Wanted("c"), Wanted("d")},

@@ -1,0 +1,209 @@
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+#include "controller/core/fleet.h"
+
+// The part of Fleet that follows actions from their start to their outcome, and the provider's lists.
+
+namespace headroom {
+namespace {
+
+constexpr absl::Duration kListTimeout = absl::Minutes(1);
+constexpr absl::Duration kTerminateTimeout = absl::Minutes(3);
+
+}  // namespace
+
+// A launch is a node before it has a name: real ids never contain '~'.
+NodeId Fleet::PlaceholderOf(const ActionId& launch) {
+  return absl::StrCat("~", launch);
+}
+
+// When the provider was asked for the list that is here now.
+absl::Time Fleet::ListBeganAt(absl::Time at) const {
+  for (const auto& [id, flight] : in_flight_) {
+    if (std::holds_alternative<ListMachines>(flight.action.body)) at = std::min(at, flight.since);
+  }
+  return at;
+}
+
+bool Fleet::On(absl::Time at, const MachinesListed& event, const Policy&) {
+  last_listed_at_ = at;
+  const absl::Time began_at = ListBeganAt(at);
+  NoteProvider(at, "list", "");
+  std::map<NodeId, bool> was_listed;
+  for (const auto& [id, node] : nodes_) was_listed[id] = std::exchange(node.listed, false);
+  for (const Machine& machine : event.machines) {
+    if (nodes_.size() >= kNodesMax && Find(machine.node) == nullptr) continue;
+    Node& node = Adopt(machine.node, machine.launch_id, at);
+    node.listed = true;
+    node.listed_at = at;
+    if (!machine.zone.empty()) node.zone = machine.zone;
+    if (machine.state == Machine::State::kStopping && node.state != NodeState::kTerminating) {
+      node.Become(NodeState::kTerminating, at);
+    }
+  }
+  // A machine that was there and is not any more is gone, unless it still speaks to us, or came after the list was
+  // made.
+  for (auto it = nodes_.begin(); it != nodes_.end();) {
+    Node& node = it->second;
+    if (was_listed[it->first] && node.listed_at > began_at) node.listed = true;
+    const bool vanished = was_listed[it->first] && !node.listed && !node.connected && !node.hypothetical;
+    if (vanished && node.IsComing() && !node.launch_failed && node.launched_at != absl::InfinitePast()) {
+      LaunchFailed(at, "the machine vanished before it served");
+    }
+    it = vanished ? Forget(it) : std::next(it);
+  }
+  return false;
+}
+
+bool Fleet::On(absl::Time at, const ActionStarted& event, const Policy& policy) {
+  const Action& action = event.action;
+  if (std::holds_alternative<LaunchNode>(action.body)) {
+    Node& node = Adopt(PlaceholderOf(action.id), "", at);
+    node.state = NodeState::kLaunching;
+    node.launch_id = action.id;
+    node.launched_at = at;
+    node.zone = std::get<LaunchNode>(action.body).zone;
+  } else if (const auto found = nodes_.find(action.node); found != nodes_.end()) {
+    Node& node = found->second;
+    if (std::holds_alternative<DrainNode>(action.body)) {
+      if (node.state != NodeState::kDrained) node.Become(NodeState::kDraining, at);
+      node.returning = node.found_draining = false;
+      node.told_at = at;
+    }
+    if (std::holds_alternative<CancelDrain>(action.body)) {
+      node.Become(NodeState::kServing, at);
+      node.returning = true;
+      node.take_back = node.found_draining = false;
+      node.told_at = at;
+    }
+    if (std::holds_alternative<TerminateNode>(action.body)) node.Become(NodeState::kTerminating, at);
+  }
+  const bool awaited = ChangesMachines(action) || std::holds_alternative<ListMachines>(action.body) ||
+                       std::holds_alternative<DrainNode>(action.body);
+  if (awaited) in_flight_[action.id] = {action, at, policy.mode == Mode::kDryRun};
+  return false;
+}
+
+bool Fleet::On(absl::Time at, const ActionFinished& event, const Policy&) {
+  const auto found = in_flight_.find(event.id);
+  if (found == in_flight_.end()) return false;
+  const Action action = std::move(found->second.action);
+  in_flight_.erase(found);
+  const bool ok = event.code == absl::StatusCode::kOk;
+  NoteProvider(at, ActionKind(action), ok ? "" : event.message);
+  if (std::holds_alternative<ListMachines>(action.body)) {
+    if (ok)
+      lists_failed_ = {};
+    else
+      lists_failed_.Failed(at);
+  }
+  if (std::holds_alternative<LaunchNode>(action.body)) FinishLaunch(at, action, event);
+  if (std::holds_alternative<DrainNode>(action.body)) FinishDrain(at, action, event);
+  if (std::holds_alternative<TerminateNode>(action.body)) FinishTerminate(at, action, event);
+  return ok;  // a failure does not call for the same thing at once
+}
+
+void Fleet::FinishLaunch(absl::Time at, const Action& action, const ActionFinished& outcome) {
+  const auto placeholder = nodes_.find(PlaceholderOf(action.id));
+  if (outcome.code != absl::StatusCode::kOk) {
+    if (placeholder != nodes_.end()) Forget(placeholder);
+    LaunchFailed(at, outcome.message);
+    return;
+  }
+  if (!outcome.hypothetical) {
+    if (outcome.node.empty()) return;
+    Node& node = Adopt(outcome.node, action.id, at);
+    node.listed = true;
+    node.listed_at = at;
+    if (const auto left = nodes_.find(PlaceholderOf(action.id)); left != nodes_.end()) {
+      // It was known before without the name of its launch.
+      node.launch_id = action.id;
+      node.launched_at = left->second.launched_at;
+      if (node.zone.empty()) node.zone = left->second.zone;
+      Forget(left);
+    }
+    return;
+  }
+  if (placeholder == nodes_.end()) return;
+  // The shadow fleet takes back a node that it would have removed before it invents one.
+  for (const auto& [id, node] : nodes_) {
+    if (!node.shadow_gone) continue;
+    node.shadow_gone = false;
+    node.Become(NodeState::kServing, at);
+    Forget(placeholder);
+    return;
+  }
+  placeholder->second.hypothetical = true;
+  placeholder->second.Become(NodeState::kServing, at);
+}
+
+void Fleet::FinishDrain(absl::Time at, const Action& action, const ActionFinished& outcome) {
+  const auto found = nodes_.find(action.node);
+  if (found != nodes_.end() && outcome.hypothetical && found->second.state == NodeState::kDraining) {
+    found->second.Become(NodeState::kDrained, at);
+  }
+}
+
+void Fleet::FinishTerminate(absl::Time at, const Action& action, const ActionFinished& outcome) {
+  const auto found = nodes_.find(action.node);
+  if (found == nodes_.end()) return;
+  Node& node = found->second;
+  if (outcome.code != absl::StatusCode::kOk) {
+    node.Become(NodeState::kDrained, at);
+    node.terminates_failed.Failed(at);
+  } else if (outcome.hypothetical && !node.hypothetical) {
+    node.shadow_gone = true;
+  } else {
+    Forget(found);
+  }
+}
+
+void Fleet::NoteProvider(absl::Time at, absl::string_view operation, absl::string_view error) {
+  if (!error.empty()) {
+    provider_operation_ = std::string(operation);
+    provider_error_ = std::string(error);
+    provider_failed_at_ = at;
+  } else if (operation == provider_operation_) {
+    provider_error_.clear();
+  }
+}
+
+void Fleet::LaunchFailed(absl::Time at, absl::string_view error) {
+  ++launch_failures_.in_a_row;
+  launch_failures_.last_at = at;
+  launch_failures_.last_error = std::string(error);
+}
+
+void Fleet::AgeActions(absl::Time now, const Policy& policy) {
+  std::vector<ActionId> overdue;
+  for (const auto& [id, flight] : in_flight_) {
+    absl::Duration allowed = kListTimeout;
+    if (std::holds_alternative<TerminateNode>(flight.action.body)) allowed = kTerminateTimeout;
+    if (std::holds_alternative<LaunchNode>(flight.action.body)) allowed = policy.nodes.launch_timeout;
+    if (now - flight.since > allowed) overdue.push_back(id);
+  }
+  for (const ActionId& id : overdue) {
+    ActionFinished outcome;
+    outcome.id = id;
+    outcome.code = absl::StatusCode::kDeadlineExceeded;
+    outcome.message = "no outcome came";
+    const bool drain = std::holds_alternative<DrainNode>(in_flight_[id].action.body);
+    if (drain)
+      in_flight_.erase(id);
+    else
+      On(now, outcome, policy);
+  }
+}
+
+std::optional<absl::Duration> Fleet::learned_lead_time() const {
+  if (lead_times_.size() < 2) return std::nullopt;
+  std::vector<absl::Duration> sorted = lead_times_;
+  std::sort(sorted.begin(), sorted.end());
+  return sorted[(sorted.size() - 1) * 95 / 100];
+}
+
+}  // namespace headroom

@@ -1,0 +1,137 @@
+#include <algorithm>
+#include <utility>
+
+#include "controller/core/fleet.h"
+
+// The part of Fleet that knows what balancers say of the nodes.
+
+namespace headroom {
+namespace {
+
+// A balancer that restarts or has lost its agent is back within minutes, and after half an hour of an unknown signal a
+// person is called (control.unknown_alarm). One that stays away longer was taken away; what it said would keep the
+// fleet from shrinking for ever.
+constexpr absl::Duration kStaleMax = absl::Hours(1);
+// The limits that it came with are remembered longer: when it returns, it may show ours.
+constexpr absl::Duration kGoneAfter = absl::Hours(24);
+
+bool IsStale(const BalancerWord& word) {
+  return word.stale_since != absl::InfiniteFuture();
+}
+
+void AddTo(BalancerView& view, const BalancerWord& word) {
+  view.holds_slots |= word.holds_slots;
+  view.session_count += word.session_count;
+  view.queue_count += word.queue_count;
+  view.limit_count += word.limit_count;
+  view.told_at = std::max(view.told_at, word.told_at);
+  if (word.holds_slots) view.configured_count += word.configured_count;
+}
+
+void GrowStale(Balancer& balancer, absl::Time at) {
+  for (auto& [id, word] : balancer.words) word.stale_since = std::min(word.stale_since, at);
+}
+
+void Take(BalancerWord& word, const BalancedServer& server, SlotPlace place, absl::Time at) {
+  word.told_at = at;
+  word.holds_slots = place == SlotPlace::kBalancer && server.session_count_max > 0;
+  word.session_count = server.session_count;
+  word.queue_count = server.queue_count;
+  word.limit_count = server.session_count_max;
+  if (word.holds_slots && word.configured_count == 0) word.configured_count = server.session_count_max;
+  word.stale_since = absl::InfiniteFuture();
+}
+
+}  // namespace
+
+bool Fleet::On(absl::Time at, const BalancerReported& event, const Policy&) {
+  Balancer& balancer = balancers_[event.balancer];
+  const bool replayed =
+      balancer.report.boot_id == event.report.boot_id && event.report.sequence <= balancer.report.sequence;
+  if (replayed) {
+    ++reports_dropped_old_;
+    return false;
+  }
+  balancer.report = event.report;
+  balancer.connected = true;
+  balancer.last_report_at = at;
+  // A server that is not in the list may be on its way back into a balancer that restarted.
+  GrowStale(balancer, at);
+  for (const BalancedServer& server : event.report.servers) {
+    if (nodes_.contains(server.node)) Take(balancer.words[server.node], server, event.report.slot_place, at);
+  }
+  GatherBalancerViews(at);
+  return std::any_of(event.report.servers.begin(), event.report.servers.end(),
+                     [](const BalancedServer& server) { return server.queue_count > 0; });
+}
+
+bool Fleet::On(absl::Time at, const BalancerJoined& event, const Policy&) {
+  Balancer& balancer = balancers_[event.balancer];
+  balancer.connected = true;
+  balancer.last_report_at = at;
+  return true;
+}
+
+bool Fleet::On(absl::Time at, const BalancerLeft& event, const Policy&) {
+  const auto found = balancers_.find(event.balancer);
+  if (found == balancers_.end()) return false;
+  Balancer& balancer = found->second;
+  balancer.connected = false;
+  balancer.last_report_at = at;
+  GrowStale(balancer, at);
+  if (balancer.words.empty()) balancers_.erase(found);
+  GatherBalancerViews(at);
+  return false;
+}
+
+void Fleet::AgeBalancers(absl::Time now, const Policy& policy) {
+  bool changed = now >= views_due_;
+  for (auto it = balancers_.begin(); it != balancers_.end();) {
+    Balancer& balancer = it->second;
+    const absl::Duration silent = now - balancer.last_report_at;
+    const bool falls_silent = silent > policy.control.silent_after && !balancer.silent;
+    balancer.silent = silent > policy.control.silent_after;
+    if (falls_silent) GrowStale(balancer, now);
+    changed |= falls_silent;
+    it = !balancer.connected && silent > kGoneAfter ? balancers_.erase(it) : std::next(it);
+  }
+  if (changed) GatherBalancerViews(now);
+}
+
+// What those say that are heard now; where none is, what was said last.
+BalancerView Fleet::ViewOf(const NodeId& id, absl::Time now) {
+  BalancerView fresh, stale;
+  bool heard = false;
+  for (const auto& [balancer_id, balancer] : balancers_) {
+    const auto found = balancer.words.find(id);
+    if (found == balancer.words.end()) continue;
+    const BalancerWord& word = found->second;
+    if (!IsStale(word)) {
+      heard = true;
+      AddTo(fresh, word);
+    } else if (word.holds_slots && now - word.stale_since < kStaleMax) {
+      AddTo(stale, word);
+      views_due_ = std::min(views_due_, word.stale_since + kStaleMax);
+    }
+  }
+  // What a silent one came with is still what the node was given: one of two that fails halves no node.
+  if (heard && fresh.holds_slots) fresh.configured_count += stale.configured_count;
+  if (heard) return fresh;
+  stale.is_stale = stale.holds_slots;
+  stale.queue_count = 0;  // a queue is gone in seconds
+  return stale;
+}
+
+void Fleet::GatherBalancerViews(absl::Time now) {
+  views_due_ = absl::InfiniteFuture();
+  for (const auto& [id, node] : nodes_) {
+    const bool held_slots = node.behind.holds_slots;
+    node.behind = ViewOf(id, now);
+    if (node.behind.holds_slots == held_slots) continue;
+    // The slots have moved: what was known of the limit at the other place says nothing about this one.
+    node.granted_count = 0;
+    node.limit = {};
+  }
+}
+
+}  // namespace headroom

@@ -1,0 +1,171 @@
+#include <functional>
+#include <utility>
+
+#include <gtest/gtest.h>
+
+#include "controller/core/autoscaler.h"
+#include "tests/controller/core/world.h"
+
+// What balancers say, and what it is worth when they fall silent.
+
+namespace headroom {
+namespace {
+
+// A balancer in mode http: `sessions` and `queue` at each of the world's nodes, whose slots it holds.
+class HttpBalancer {
+ public:
+  explicit HttpBalancer(World& world, BalancerId id = "front") : world_(world), id_(std::move(id)) { Join(); }
+  void Join() { world_.core.Observe(world_.now, BalancerJoined{id_}); }
+  void Leave() { world_.core.Observe(world_.now, BalancerLeft{id_}); }
+
+  int64_t limit = 60;
+  bool obeys = true;
+  bool lists = true;  // HAProxy is there
+  std::function<void()> Says(int64_t sessions, int64_t queue) {
+    return [this, sessions, queue] {
+      TakeOrders();
+      BalancerReported reported{.balancer = id_};
+      reported.report.boot_id = "boot";
+      reported.report.sequence = ++sequence_;
+      reported.report.slot_place = SlotPlace::kBalancer;
+      for (auto& [id, node] : world_.nodes) {
+        if (!lists) break;
+        node.open = 20;
+        BalancedServer server;
+        server.node = id;
+        server.session_count = sessions;
+        server.queue_count = queue;
+        server.session_count_max = limit;
+        server.up = true;
+        reported.report.servers.push_back(server);
+      }
+      world_.core.Observe(world_.now, reported);
+    };
+  }
+
+ private:
+  void TakeOrders() {
+    if (!obeys) return;
+    for (const Action& action : world_.ActionsOf("set_servers")) {
+      for (const ServerTarget& target : std::get<SetServers>(action.body).servers) {
+        if (target.session_count_max > 0) limit = target.session_count_max;
+      }
+    }
+  }
+
+  World& world_;
+  BalancerId id_;
+  uint64_t sequence_ = 0;
+};
+
+TEST(Balancers, WhereABalancerHoldsTheSlotsItsLimitIsRaisedAndTheNodesOwnIsNeverCut) {
+  World world = ThreeNodes();
+  world.Run(absl::Seconds(3));  // the nodes are there before the balancer
+  HttpBalancer balancer(world);
+  world.Run(absl::Seconds(10), balancer.Says(20, 0));
+  EXPECT_EQ(balancer.limit, 60) << "the nodes' own 200 is no limit of the balancer's";
+  world.Run(absl::Seconds(5), balancer.Says(60, 100));
+  EXPECT_GT(balancer.limit, 150);
+  for (const Action& action : world.ActionsOf("grant_limits")) {
+    EXPECT_GE(std::get<GrantLimits>(action.body).connection_count_max, 200);
+  }
+}
+
+// Six nodes behind a balancer that holds their slots; as many as 1200 sessions need.
+World SixNodes(Policy policy = LivePolicy()) {
+  policy.nodes.stabilization = policy.nodes.cooldown = absl::Seconds(30);
+  policy.nodes.remove_count_max = 4;
+  policy.connections.target_ratio = 0.7;
+  World world(policy);
+  for (const char* id : {"node-1", "node-2", "node-3", "node-4", "node-5", "node-6"}) world.AddNode(id);
+  world.Run(absl::Seconds(2));
+  return world;
+}
+
+TEST(Balancers, OneThatLeavesShrinksNothingAndLosesNoLimit) {
+  World world = SixNodes();
+  HttpBalancer balancer(world);
+  world.Run(absl::Minutes(3), balancer.Says(50, 0));
+  const int64_t limit = world.core.fleet().Find("node-1")->granted_count;
+  ASSERT_EQ(world.core.fleet().Find("node-1")->ConfiguredCount(), 60);
+  balancer.Leave();
+  world.Run(absl::Minutes(9));
+  EXPECT_TRUE(world.ActionsOf("drain").empty());
+  EXPECT_EQ(world.Last().demands.front().reason.code, ReasonCode::kSignalBalancers);
+  EXPECT_EQ(world.core.fleet().Find("node-1")->granted_count, limit);
+  balancer.Join();
+  world.Run(absl::Seconds(10), balancer.Says(50, 0));
+  EXPECT_TRUE(world.Last().demands.front().node_count.has_value());
+  EXPECT_EQ(world.core.fleet().Find("node-1")->ConfiguredCount(), 60);
+}
+
+TEST(Balancers, OneThatFallsSilentIsNotTakenForAQuietFleet) {
+  World world = SixNodes();
+  HttpBalancer balancer(world);
+  world.Run(absl::Minutes(3), balancer.Says(50, 0));
+  world.Run(absl::Minutes(5));
+  EXPECT_TRUE(world.ActionsOf("drain").empty());
+  EXPECT_FALSE(world.Last().demands.front().node_count.has_value());
+}
+
+TEST(Balancers, AnEmptyListIsARestartAndKeepsTheLimits) {
+  World world = SixNodes();
+  HttpBalancer balancer(world);
+  world.Run(absl::Seconds(10), balancer.Says(20, 0));
+  world.Run(absl::Seconds(10), balancer.Says(60, 40));
+  const int64_t raised = world.core.fleet().Find("node-1")->granted_count;
+  ASSERT_GT(raised, 60);
+  balancer.lists = false;
+  world.Run(absl::Seconds(20), balancer.Says(0, 0));
+  EXPECT_GE(world.core.fleet().Find("node-1")->granted_count, raised);
+  EXPECT_TRUE(world.ActionsOf("drain").empty());
+  balancer.lists = true;
+  balancer.limit = 60;  // its configuration's, until it is told again
+  world.Run(absl::Seconds(10), balancer.Says(60, 0));
+  EXPECT_GE(world.core.fleet().Find("node-1")->granted_count, raised);
+}
+
+TEST(Balancers, AfterAnHourOneThatIsGoneHoldsNothingMore) {
+  World world = SixNodes();
+  HttpBalancer balancer(world);
+  world.Run(absl::Minutes(1), balancer.Says(50, 0));
+  balancer.Leave();
+  world.Run(absl::Minutes(59));
+  EXPECT_TRUE(world.ActionsOf("drain").empty());
+  world.Run(absl::Minutes(2));
+  ASSERT_FALSE(world.nodes.empty());
+  EXPECT_FALSE(world.core.fleet().Find(world.nodes.begin()->first)->behind.holds_slots);
+  EXPECT_TRUE(world.Last().demands.front().node_count.has_value());
+}
+
+TEST(Balancers, WhatTwoCameWithIsAddedUpWhicheverComesFirst) {
+  World world = SixNodes();
+  HttpBalancer first(world);
+  world.Run(absl::Seconds(3), first.Says(20, 0));
+  HttpBalancer second(world, "second");
+  const auto says = first.Says(20, 0), says_too = second.Says(20, 0);
+  world.Run(absl::Seconds(3), [&] {
+    says();
+    says_too();
+  });
+  const Node& node = *world.core.fleet().Find("node-1");
+  EXPECT_EQ(node.ConfiguredCount(), 120);
+  EXPECT_EQ(node.OpenCount(), 40);
+}
+
+TEST(Balancers, OneOfTwoThatHoldsNoSlotsDoesNotHideTheOther) {
+  World world = SixNodes();
+  HttpBalancer first(world);
+  HttpBalancer second(world, "second");
+  second.limit = 0;
+  second.obeys = false;
+  const auto says = first.Says(20, 0), says_too = second.Says(20, 0);
+  world.Run(absl::Seconds(3), [&] {
+    says();
+    says_too();
+  });
+  EXPECT_TRUE(world.core.fleet().Find("node-1")->behind.holds_slots);
+}
+
+}  // namespace
+}  // namespace headroom

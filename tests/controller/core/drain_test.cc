@@ -1,0 +1,134 @@
+#include <gtest/gtest.h>
+
+#include "controller/core/autoscaler.h"
+#include "tests/controller/core/world.h"
+
+// How nodes leave and come back.
+
+namespace headroom {
+namespace {
+
+const Node& NodeOf(const World& world, const NodeId& id) {
+  return *world.core.fleet().Find(id);
+}
+
+World FiveNodes() {
+  World world(LivePolicy());
+  for (const char* id : {"node-1", "node-2", "node-3", "node-4", "node-5"}) world.AddNode(id);
+  world.Run(absl::Seconds(5), Spread(world, 650));
+  return world;
+}
+
+TEST(Drain, AnOperatorsUndrainBringsTheNodeBackWhereNobodyNeedsIt) {
+  World world = FiveNodes();
+  world.core.Observe(world.now, DrainRequested{"node-5", true, "maintenance", "op"});
+  world.Run(absl::Seconds(5), Spread(world, 500));
+  ASSERT_EQ(NodeOf(world, "node-5").state, NodeState::kDrained);
+  world.core.Observe(world.now, DrainRequested{"node-5", false, "done", "op"});
+  world.Run(absl::Seconds(5), Spread(world, 500));
+  ASSERT_TRUE(world.nodes.contains("node-5"));
+  EXPECT_EQ(NodeOf(world, "node-5").state, NodeState::kServing);
+  EXPECT_FALSE(world.nodes["node-5"].draining);
+  EXPECT_TRUE(world.ActionsOf("terminate").empty());
+  ASSERT_EQ(world.ActionsOf("cancel_drain").size(), 1u);
+  EXPECT_EQ(RenderReason(world.ActionsOf("cancel_drain")[0].reason),
+            "node-5 is taken back from draining (done) by op.");
+}
+
+TEST(Drain, ADrainThatHeadroomBeganIsTakenBackToo) {
+  World world = FiveNodes();
+  world.drains_hang = true;
+  world.Run(absl::Minutes(10), [&world] {
+    if (world.ActionsOf("drain").empty()) Spread(world, 100)();
+  });
+  ASSERT_FALSE(world.ActionsOf("drain").empty());
+  const NodeId victim = world.ActionsOf("drain").back().node;
+  ASSERT_EQ(NodeOf(world, victim).state, NodeState::kDraining);
+  world.core.Observe(world.now, DrainRequested{victim, false, "undone", "op"});
+  world.Run(absl::Seconds(2));
+  EXPECT_EQ(NodeOf(world, victim).state, NodeState::kServing);
+}
+
+TEST(Drain, ACancelThatTheNodeMissedIsRepeatedUntilItServes) {
+  World world = FiveNodes();
+  world.core.Observe(world.now, DrainRequested{"node-5", true, "", "op"});
+  world.Run(absl::Seconds(3), Spread(world, 500));
+  world.cancels_miss = 2;
+  world.core.Observe(world.now, DrainRequested{"node-5", false, "", "op"});
+  world.Run(absl::Seconds(30), Spread(world, 500));
+  EXPECT_EQ(world.ActionsOf("cancel_drain").size(), 3u) << "every 5 s until it is obeyed, and no longer";
+  EXPECT_FALSE(world.nodes["node-5"].draining);
+  EXPECT_EQ(NodeOf(world, "node-5").state, NodeState::kServing);
+}
+
+TEST(Drain, ANodeThatSomebodyElseDrainedIsNoCapacityAndIsNotTerminated) {
+  World world = FiveNodes();
+  world.nodes["node-5"].draining = true;  // by hand, at the server itself
+  world.nodes["node-5"].open = 0;
+  world.Run(absl::Minutes(30), Spread(world, 500));
+  ASSERT_TRUE(world.nodes.contains("node-5"));
+  EXPECT_EQ(NodeOf(world, "node-5").state, NodeState::kDrained);
+  EXPECT_TRUE(world.ActionsOf("cancel_drain").empty()) << "nobody here knows better";
+  EXPECT_EQ(world.Last().effective_count, 4);
+  world.nodes["node-5"].draining = false;
+  world.Run(absl::Seconds(2), Spread(world, 500));
+  EXPECT_EQ(NodeOf(world, "node-5").state, NodeState::kServing);
+}
+
+TEST(Drain, ALostNodeThatComesBackDrainingIsNoCapacityAndComesBackForDemand) {
+  World world = FiveNodes();
+  world.nodes["node-5"].silent = true;
+  world.Run(absl::Seconds(40), Spread(world, 500));
+  ASSERT_EQ(NodeOf(world, "node-5").state, NodeState::kLost);
+  world.nodes["node-5"].silent = false;
+  world.nodes["node-5"].draining = true;
+  world.Run(absl::Seconds(20), Spread(world, 400));
+  EXPECT_EQ(NodeOf(world, "node-5").state, NodeState::kDrained);
+  world.Run(absl::Seconds(5), Spread(world, 900));
+  EXPECT_EQ(NodeOf(world, "node-5").state, NodeState::kServing);
+}
+
+TEST(Drain, FailedLaunchesDoNotKeepADrainingNodeFromComingBack) {
+  Policy policy = LivePolicy();
+  policy.nodes.max = 9;
+  policy.nodes.launch_backoff = absl::Minutes(10);
+  World world(policy);
+  for (const char* id : {"node-1", "node-2", "node-3", "node-4", "node-5"}) world.AddNode(id);
+  world.Run(absl::Seconds(5), Spread(world, 650));
+  world.launches_fail = true;
+  world.Run(absl::Seconds(20), Spread(world, 1000));
+  ASSERT_GE(world.core.fleet().launch_failures().in_a_row, 3);
+  world.drains_hang = true;
+  const Action drain{"drain", 1, "node-5", {}, DrainNode{}};
+  world.core.Observe(world.now, ActionStarted{drain});
+  world.nodes["node-5"].draining = true;
+  world.Run(absl::Seconds(5), Spread(world, 1000));
+  EXPECT_EQ(NodeOf(world, "node-5").state, NodeState::kServing);
+}
+
+TEST(Drain, AServerThatRestartsDoesNotKeepADrainingNodeFromComingBack) {
+  World world = FiveNodes();
+  world.core.Observe(world.now, ActionStarted{{"drain", 1, "node-5", {}, DrainNode{}}});
+  world.nodes["node-5"].draining = true;
+  world.core.Observe(world.now, NodeLeft{"node-4", world.nodes["node-4"].boot, NodeLeft::How::kRestarting});
+  world.nodes["node-4"].silent = true;
+  world.Run(absl::Seconds(3), Spread(world, 680));
+  EXPECT_EQ(NodeOf(world, "node-4").state, NodeState::kRestarting);
+  EXPECT_EQ(NodeOf(world, "node-5").state, NodeState::kServing);
+}
+
+TEST(Drain, ASilentDrainingNodeIsNotTakenForAnEmptyOne) {
+  World world = FiveNodes();
+  world.drains_hang = true;
+  world.core.Observe(world.now, ActionStarted{{"drain", 1, "node-5", {}, DrainNode{}}});
+  world.core.Observe(world.now, NodeLeft{"node-5", world.nodes["node-5"].boot, NodeLeft::How::kLost});
+  world.nodes["node-5"].silent = world.nodes["node-5"].draining = true;
+  world.Run(absl::Minutes(9), Spread(world, 500));
+  EXPECT_EQ(NodeOf(world, "node-5").state, NodeState::kDraining);
+  world.Run(absl::Minutes(2), Spread(world, 500));
+  ASSERT_EQ(world.ActionsOf("terminate").size(), 1u);
+  EXPECT_EQ(world.ActionsOf("terminate")[0].reason.code, ReasonCode::kTerminateDeadline);
+}
+
+}  // namespace
+}  // namespace headroom

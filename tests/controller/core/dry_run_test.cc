@@ -1,0 +1,74 @@
+#include <gtest/gtest.h>
+
+#include "controller/core/autoscaler.h"
+#include "tests/controller/core/world.h"
+
+// The fleet that a dry run thinks of, and the real one.
+
+namespace headroom {
+namespace {
+
+Policy DryPolicy() {
+  Policy policy = LivePolicy();
+  policy.mode = Mode::kDryRun;
+  return policy;
+}
+
+World DryWorld(int64_t demand, int nodes = 3) {
+  World world(DryPolicy());
+  for (int i = 1; i <= nodes; ++i) world.AddNode("node-" + std::to_string(i));
+  world.Run(absl::Seconds(30), Spread(world, demand));
+  return world;
+}
+
+enum class Change { kPolicy, kRestart };
+class DryRun : public testing::TestWithParam<Change> {
+ protected:
+  static void GoLive(World& world) {
+    const Policy live = LivePolicy();
+    if (GetParam() == Change::kRestart) world.core = Autoscaler::Load(DryPolicy(), world.core.Save());
+    world.core.Observe(world.now, PolicyChanged{live});
+  }
+};
+
+TEST_P(DryRun, WhatItOnlyLaunchedIsNotThereWhenItBecomesReal) {
+  World world = DryWorld(1100);
+  world.Run(absl::Seconds(30), Spread(world, 1100));
+  ASSERT_GT(world.core.fleet().nodes().size(), 3u);
+  ASSERT_EQ(world.nodes.size(), 3u);
+  GoLive(world);
+  EXPECT_EQ(world.core.fleet().nodes().size(), 3u);
+  world.Run(absl::Seconds(20), Spread(world, 1100));
+  EXPECT_GT(world.nodes.size(), 3u) << "really launched";
+  EXPECT_EQ(world.core.fleet().launch_failures().in_a_row, 0);
+}
+
+TEST_P(DryRun, WhatItOnlyRemovedCountsAgainWhenItBecomesReal) {
+  World world = DryWorld(300, 6);
+  world.Run(absl::Minutes(10), Spread(world, 300));
+  ASSERT_LT(world.Last().effective_count, 6);
+  ASSERT_EQ(world.nodes.size(), 6u);
+  GoLive(world);
+  for (const auto& [id, node] : world.core.fleet().nodes()) {
+    EXPECT_EQ(node.state, NodeState::kServing) << id;
+    EXPECT_FALSE(node.shadow_gone) << id;
+  }
+  world.Run(absl::Seconds(1), Spread(world, 300));
+  EXPECT_EQ(world.decisions.back().effective_count, 6);
+}
+
+TEST_P(DryRun, ALaunchThatItHadUnderWayIsNoFailureLater) {
+  World world = DryWorld(300);
+  Action launch{"dry-launch", 1, "", {}, LaunchNode{""}};
+  world.core.Observe(world.now, ActionStarted{launch});
+  GoLive(world);
+  EXPECT_FALSE(world.core.fleet().in_flight().contains("dry-launch"));
+  world.Run(absl::Minutes(20), Spread(world, 300));
+  EXPECT_EQ(world.core.fleet().launch_failures().in_a_row, 0);
+  EXPECT_EQ(world.Last().effective_count, 3);
+}
+
+INSTANTIATE_TEST_SUITE_P(Changes, DryRun, testing::Values(Change::kPolicy, Change::kRestart));
+
+}  // namespace
+}  // namespace headroom

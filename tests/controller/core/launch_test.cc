@@ -1,0 +1,95 @@
+#include <algorithm>
+
+#include <gtest/gtest.h>
+
+#include "controller/core/autoscaler.h"
+#include "tests/controller/core/world.h"
+
+// How nodes come, or do not.
+
+namespace headroom {
+namespace {
+
+bool Alarms(const World& world, ReasonCode code) {
+  const std::vector<Reason>& alarms = world.Last().alarms;
+  return std::any_of(alarms.begin(), alarms.end(), [&](const Reason& reason) { return reason.code == code; });
+}
+
+TEST(Launch, OneThatIsStuckAndCannotBeRemovedFailsOnceAndDoesNotEndAllGrowth) {
+  Policy policy = LivePolicy();
+  policy.nodes.data = DataPlacement::kBearing;
+  policy.nodes.launch_timeout = absl::Minutes(1);
+  World world = ThreeNodes(policy);
+  world.Run(absl::Seconds(5), Spread(world, 330));
+  world.launches_stick = 1;
+  world.Run(absl::Minutes(3), Spread(world, 500));
+  EXPECT_EQ(world.core.fleet().launch_failures().in_a_row, 0) << "the next one came up";
+  EXPECT_TRUE(world.core.fleet().Find("new-1")->launch_failed);
+  EXPECT_TRUE(Alarms(world, ReasonCode::kAlarmLaunchStuck));
+  EXPECT_EQ(world.ActionsOf("launch").size(), 2u) << "the stuck one is no capacity";
+  world.Run(absl::Minutes(2), Spread(world, 3000));
+  EXPECT_EQ(world.nodes.size() + 1, 8u) << "grows to max, the stuck machine included";
+}
+
+TEST(Provider, OneThatIsDownIsAskedMoreAndMoreSeldom) {
+  World world = ThreeNodes();
+  world.broken.insert("list");
+  world.Run(absl::Minutes(2), Spread(world, 330));
+  EXPECT_GE(world.ActionsOf("list").size(), 5u);
+  EXPECT_LE(world.ActionsOf("list").size(), 10u);
+  EXPECT_TRUE(Alarms(world, ReasonCode::kAlarmProvider));
+  world.broken.clear();
+  world.Run(absl::Minutes(1), Spread(world, 330));
+  EXPECT_NE(world.core.fleet().last_listed_at(), absl::InfinitePast());
+}
+
+TEST(Provider, AnEmptyNodeThatItDoesNotTerminateIsTriedMoreAndMoreSeldom) {
+  World world = ThreeNodes();
+  for (const char* id : {"node-4", "node-5"}) world.AddNode(id);
+  world.broken.insert("terminate");
+  world.Run(absl::Minutes(10), Spread(world, 250));
+  ASSERT_FALSE(world.ActionsOf("drain").empty());
+  EXPECT_GE(world.ActionsOf("terminate").size(), 5u);
+  EXPECT_LE(world.ActionsOf("terminate").size(), 30u);
+  world.broken.clear();
+  world.Run(absl::Minutes(1), Spread(world, 250));
+  EXPECT_LT(world.nodes.size(), 5u);
+}
+
+ActionFinished Launched(const ActionId& launch, const NodeId& node) {
+  ActionFinished done{launch};
+  done.node = node;
+  return done;
+}
+
+TEST(Launch, AListThatWasMadeBeforeItDoesNotDeleteIt) {
+  World world = ThreeNodes();
+  world.Run(absl::Seconds(5), Spread(world, 330));
+  Autoscaler& core = world.core;
+  MachinesListed before;
+  for (const auto& [id, node] : world.nodes) before.machines.push_back({id, Machine::State::kRunning, "", ""});
+  core.Observe(world.now, ActionStarted{{"the-list", 1, "", {}, ListMachines{}}});
+  world.now += absl::Milliseconds(10);
+  core.Observe(world.now, ActionStarted{{"the-launch", 1, "", {}, LaunchNode{}}});
+  core.Observe(world.now, Launched("the-launch", "fresh"));
+  world.now += absl::Milliseconds(10);
+  core.Observe(world.now, before);
+  core.Observe(world.now, ActionFinished{"the-list"});
+  ASSERT_NE(core.fleet().Find("fresh"), nullptr);
+  EXPECT_EQ(core.fleet().launch_failures().in_a_row, 0);
+  core.Observe(world.now += absl::Minutes(1), before);  // and this one was made after it
+  EXPECT_EQ(core.fleet().Find("fresh"), nullptr);
+}
+
+TEST(Launch, ANodeThatJoinedWithoutTheNameOfItsLaunchIsNotCountedTwice) {
+  World world = ThreeNodes();
+  world.Run(absl::Seconds(5), Spread(world, 330));
+  world.core.Observe(world.now, ActionStarted{{"the-launch", 1, "", {}, LaunchNode{}}});
+  world.AddNode("node-4");
+  world.core.Observe(world.now, Launched("the-launch", "node-4"));
+  EXPECT_EQ(world.core.fleet().nodes().size(), 4u);
+  EXPECT_EQ(world.core.fleet().Find("node-4")->launch_id, "the-launch");
+}
+
+}  // namespace
+}  // namespace headroom

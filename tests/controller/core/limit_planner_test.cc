@@ -1,0 +1,124 @@
+#include "controller/core/limit_planner.h"
+
+#include <random>
+
+#include <gtest/gtest.h>
+
+#include "tests/controller/core/world.h"
+
+namespace headroom {
+namespace {
+
+Policy ThreeFixedNodes() {
+  Policy policy;
+  policy.mode = Mode::kLive;
+  policy.nodes.min = policy.nodes.max = 3;
+  return policy;
+}
+
+void Fill(World& world, int64_t open, int64_t queue) {
+  for (auto& [id, node] : world.nodes) {
+    node.open = std::min(open, node.limit);
+    node.queue = queue;
+  }
+}
+
+World SettledNodes(Policy policy = ThreeFixedNodes()) {
+  World world(std::move(policy));
+  for (const char* id : {"node-1", "node-2", "node-3"}) world.AddNode(id);
+  world.Run(absl::Seconds(20));
+  return world;
+}
+
+int64_t LimitOf(const World& world, const NodeId& id) {
+  return world.core.fleet().Find(id)->limit.limit_count;
+}
+
+TEST(LimitPlanner, OneBadReportIsOneStepHoweverManyTicksLookAtIt) {
+  World world = SettledNodes();
+  Fill(world, 190, 40);
+  for (auto& [id, node] : world.nodes) node.latency = absl::Seconds(1);
+  world.Run(absl::Seconds(1));
+  const int64_t limit = LimitOf(world, "node-1");
+  for (int i = 0; i < 20; ++i) world.core.Tick(world.now += absl::Milliseconds(50));
+  EXPECT_EQ(LimitOf(world, "node-1"), limit) << "nothing new was heard";
+}
+
+TEST(LimitPlanner, ANodeThatGoesQuietAfterABadReportIsNotCutOnStaleData) {
+  World world = SettledNodes();
+  Fill(world, 190, 0);
+  world.nodes["node-1"].latency = absl::Seconds(1);
+  world.Run(absl::Seconds(1));
+  world.nodes["node-1"].silent = true;
+  world.Run(absl::Seconds(25));
+  EXPECT_GE(LimitOf(world, "node-1"), 200);
+}
+
+TEST(LimitPlanner, ABindingCeilingStaysSaidBetweenReports) {
+  Policy policy = ThreeFixedNodes();
+  policy.limits.law.ceiling_count = 200;
+  World world = SettledNodes(policy);
+  Fill(world, 200, 50);
+  world.Run(absl::Seconds(3));
+  const Decision between = world.core.Tick(world.now += absl::Milliseconds(50));
+  EXPECT_TRUE(std::any_of(between.alarms.begin(), between.alarms.end(),
+                          [](const Reason& alarm) { return alarm.code == ReasonCode::kAlarmCeiling; }));
+}
+
+TEST(LimitPlanner, SlotsFullOfIdleConnectionsUnderAnEvenLoadAreAlwaysRaised) {
+  // An even load has a correlation of work and throughput that wavers around zero: that is no plateau.
+  for (int seed = 1; seed <= 20; ++seed) {
+    World world = SettledNodes();
+    std::mt19937_64 random(static_cast<uint64_t>(seed));
+    const auto roll = [&random](uint64_t sides) { return static_cast<int64_t>(random() % sides); };
+    for (int second = 0; second < 200; ++second) {
+      world.Run(absl::Seconds(1), [&] {
+        for (auto& [id, node] : world.nodes) {
+          node.active = 4 + roll(5);
+          node.requests_per_second = static_cast<double>(90 + roll(21));
+        }
+      });
+    }
+    Fill(world, 200, 60);
+    world.Run(absl::Seconds(1));
+    for (const auto& [id, node] : world.nodes) EXPECT_GT(node.limit, 200) << id << " with seed " << seed;
+  }
+}
+
+TEST(LimitPlanner, ANodeWhoseStreamBrokeKeepsItsShareOfTheBudget) {
+  Policy policy = ThreeFixedNodes();
+  policy.limits.budget_count = 900;
+  World world = SettledNodes(policy);
+  for (int i = 0; i < 20; ++i) {
+    Fill(world, 400, 100);
+    world.Run(absl::Seconds(1));
+  }
+  ASSERT_EQ(world.nodes["node-1"].limit, 300);
+  world.nodes["node-1"].silent = true;
+  world.core.Observe(world.now, NodeLeft{"node-1", "boot-1", NodeLeft::How::kLost});
+  for (int i = 0; i < 25; ++i) {
+    Fill(world, 900, 100);
+    world.Run(absl::Seconds(1));
+    int64_t sum = 0;
+    for (const auto& [id, node] : world.nodes) sum += node.limit;
+    ASSERT_LE(sum, 900) << "after " << i << " s";
+  }
+}
+
+TEST(LimitPlanner, ABudgetThatIsHeldByLostNodesNeverCutsTheOthersToNothing) {
+  World world = SettledNodes();
+  Fill(world, 190, 0);
+  world.Run(absl::Seconds(20));
+  Policy policy = ThreeFixedNodes();
+  policy.limits.budget_count = 100;
+  world.core.Observe(world.now, PolicyChanged{policy});
+  world.nodes["node-1"].silent = true;
+  world.core.Observe(world.now, NodeLeft{"node-1", "boot-1", NodeLeft::How::kLost});
+  world.Run(absl::Seconds(5));
+  const int64_t least = world.nodes["node-2"].active + policy.limits.law.reserve_count;
+  EXPECT_GE(world.nodes["node-2"].limit, least);
+  EXPECT_GE(world.nodes["node-3"].limit, least);
+}
+
+}  // namespace
+}  // namespace headroom

@@ -1,0 +1,74 @@
+#include <gtest/gtest.h>
+
+#include "controller/core/autoscaler.h"
+#include "tests/controller/core/world.h"
+
+// Nodes that fall silent.
+
+namespace headroom {
+namespace {
+
+World TenNodes() {
+  Policy policy = LivePolicy();
+  policy.nodes.max = 10;
+  World world(policy);
+  for (int i = 0; i < 10; ++i) world.AddNode("node-" + std::to_string(i));
+  world.Run(absl::Seconds(40), Spread(world, 1350));
+  return world;
+}
+
+void Silence(World& world, int count) {
+  for (auto& [id, node] : world.nodes) {
+    if (count-- > 0) node.silent = true;
+  }
+}
+
+TEST(Loss, WhenAllReportsAreLostNoSecondFleetIsLaunched) {
+  World world = ThreeNodes();
+  world.Run(absl::Seconds(40), Spread(world, 330));
+  Silence(world, 3);
+  world.Run(absl::Minutes(10), Spread(world, 330));
+  EXPECT_TRUE(world.ActionsOf("launch").empty());
+  EXPECT_TRUE(world.ActionsOf("terminate").empty());
+}
+
+TEST(Loss, MachinesThatAreThereCountForTheMaximumSilentOrNot) {
+  World world = TenNodes();
+  Silence(world, 5);
+  world.Run(absl::Minutes(5), Spread(world, 1900));
+  EXPECT_LE(world.nodes.size(), 10u);
+}
+
+TEST(Loss, WhatIsLeftOfAFleetIsNotShrunk) {
+  World world = TenNodes();
+  Silence(world, 5);
+  world.Run(absl::Minutes(20), Spread(world, 700));
+  EXPECT_TRUE(world.ActionsOf("drain").empty());
+}
+
+TEST(Loss, OneLostNodeIsReplaced) {
+  World world = ThreeNodes();
+  world.Run(absl::Seconds(40), Spread(world, 330));
+  Silence(world, 1);
+  world.Run(absl::Seconds(50), Spread(world, 330));
+  EXPECT_EQ(world.ActionsOf("launch").size(), 1u);
+}
+
+TEST(Loss, BalancersKeepNodesThatAreLostToUsUntilTheirMachinesAreGone) {
+  World world = ThreeNodes();
+  world.core.Observe(world.now, BalancerJoined{"front"});
+  world.Run(absl::Seconds(40), Spread(world, 330));
+  Silence(world, 2);
+  world.Run(absl::Minutes(5), Spread(world, 330));
+  ASSERT_EQ(world.core.fleet().Find("node-1")->state, NodeState::kLost);
+  const auto servers = [&] { return std::get<SetServers>(world.ActionsOf("set_servers").back().body).servers; };
+  ASSERT_EQ(servers().size(), 3u);
+  for (const ServerTarget& server : servers()) EXPECT_FALSE(server.draining);
+  world.core.Observe(world.now, NodeLeft{"node-1", world.nodes["node-1"].boot, NodeLeft::How::kLost});
+  world.nodes.erase("node-1");  // listed no more
+  world.Run(absl::Minutes(1), Spread(world, 330));
+  for (const ServerTarget& server : servers()) EXPECT_NE(server.node, "node-1");
+}
+
+}  // namespace
+}  // namespace headroom

@@ -1,0 +1,51 @@
+#include <gtest/gtest.h>
+
+#include "controller/core/signals/signal.h"
+#include "tests/controller/core/world.h"
+
+namespace headroom {
+namespace {
+
+Policy WithLatency() {
+  Policy policy;
+  policy.mode = Mode::kLive;
+  policy.nodes.min = 2;
+  policy.nodes.max = 8;
+  policy.nodes.stabilization = absl::Seconds(30);
+  policy.nodes.cooldown = absl::Seconds(10);
+  policy.nodes.lead_time = absl::Seconds(10);
+  policy.latency.objective = absl::Milliseconds(500);
+  return policy;
+}
+
+TEST(LatencySignal, AQuietFleetShrinksWithTheSignalOn) {
+  World world(WithLatency());
+  for (int i = 1; i <= 6; ++i) world.AddNode(absl::StrCat("node-", i));
+  world.Run(absl::Minutes(10), [&] {
+    for (auto& [id, node] : world.nodes) node.open = node.draining ? 0 : 20;
+  });
+  EXPECT_EQ(world.nodes.size(), 2u);
+}
+
+TEST(LatencySignal, WhileNodesAreOnTheirWayAMissedObjectiveTakesNoneBack) {
+  Fleet fleet;
+  FleetSummary summary;
+  summary.serving = summary.fresh = 3;
+  summary.joining = 3;
+  summary.effective = 6;
+  summary.completed = 100;
+  for (int i = 0; i < 100; ++i) summary.latency.Add(absl::Seconds(2));
+  const Demand demand = LatencyDemand({fleet, summary, WithLatency(), absl::UnixEpoch()});
+  EXPECT_EQ(demand.node_count, 6);
+}
+
+TEST(LatencySignal, AnswersWithoutLatenciesAreNotTakenForFastOnes) {
+  Fleet fleet;
+  FleetSummary summary;
+  summary.serving = summary.fresh = summary.effective = 3;
+  summary.completed = 100;
+  EXPECT_EQ(LatencyDemand({fleet, summary, WithLatency(), absl::UnixEpoch()}).node_count, std::nullopt);
+}
+
+}  // namespace
+}  // namespace headroom
