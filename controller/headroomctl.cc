@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include <grpc/grpc.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
 #include <unistd.h>
@@ -52,5 +53,9 @@ int main(int argc, char** argv) {
       .connect = [](const std::string& server) -> std::unique_ptr<headroom::v1::AdminService::StubInterface> {
         return headroom::v1::AdminService::NewStub(grpc::CreateChannel(server, grpc::InsecureChannelCredentials()));
       }};
-  return headroom::RunHeadroomctl(std::vector<std::string>(argv + 1, argv + argc), terminal);
+  // The last user of gRPC leaves it to be cleaned up by a thread of its own, beside which the process would end.
+  grpc_init();
+  const int code = headroom::RunHeadroomctl(std::vector<std::string>(argv + 1, argv + argc), terminal);
+  grpc_shutdown_blocking();
+  return code;
 }

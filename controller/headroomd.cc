@@ -14,12 +14,11 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include <CLI/CLI.hpp>
-#include <netinet/in.h>
 #include <poll.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
+#include "controller/base/address.h"
 #include "controller/base/status.h"
 #include "controller/providers/local.h"
 #include "controller/providers/simulated.h"
@@ -28,6 +27,7 @@
 #include "controller/server/daemon.h"
 #include "controller/server/file_watch.h"
 #include "controller/server/log.h"
+#include "controller/server/port.h"
 
 namespace headroom {
 namespace {
@@ -51,7 +51,8 @@ void AddFlags(CLI::App& app, Flags& flags) {
   app.add_option("--state-dir", flags.state_dir, "Folder of the journal and of local nodes, made where it is missing")
       ->capture_default_str();
   app.add_option("--listen", flags.daemon.listen, "IP address to listen on")->capture_default_str();
-  app.add_option("--grpc-port", flags.daemon.grpc_port, "Port of nodes and headroomctl; 0: any free one")
+  app.add_option("--grpc-port", flags.daemon.grpc_port,
+                 "Port of nodes and headroomctl; 0: any free one, the last one where it is free")
       ->check(CLI::Range(0, 65535))
       ->capture_default_str();
   app.add_option("--http-port", flags.daemon.http_port, "Port of /metrics and /healthz; 0: any free one")
@@ -75,29 +76,14 @@ absl::StatusOr<int> TakeSignals() {
   return fd;
 }
 
-// Local nodes must know the port before it is served.
-absl::StatusOr<int> ResolvePort(int port) {
-  if (port != 0) return port;
-  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  const bool found = fd >= 0 && bind(fd, reinterpret_cast<sockaddr*>(&address), size) == 0 &&
-                     getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0;
-  const absl::Status status = found ? absl::OkStatus() : absl::ErrnoToStatus(errno, "cannot find a free port");
-  if (fd >= 0) close(fd);
-  if (!status.ok()) return status;
-  return ntohs(address.sin_port);
-}
-
 absl::Status OpenLocal(const v1::Policy& policy, const Flags& flags, Daemon::Parts& parts) {
   LocalProviderOptions options;
   options.settings = policy.provider().local();
   options.state_dir = flags.state_dir;
   options.cluster = policy.cluster();
   const bool any = flags.daemon.listen == "0.0.0.0" || flags.daemon.listen == "::";
-  options.controller_address = absl::StrCat(any ? "127.0.0.1" : flags.daemon.listen, ":", flags.daemon.grpc_port);
+  options.controller_address = HostPort(any ? "127.0.0.1" : flags.daemon.listen, flags.daemon.grpc_port);
+  options.say = [](absl::string_view text) { LogLine(LogLevel::kWarning, "local_nodes").Add("text", text); };
   HR_ASSIGN_OR_RETURN(std::unique_ptr<LocalProvider> local,
                       Annotate(LocalProvider::Open(std::move(options)), "provider"));
   const int asked = policy.provider().local().initial_count();
@@ -151,13 +137,16 @@ struct Running {
 };
 
 absl::StatusOr<std::unique_ptr<Running>> StartDaemon(Flags flags) {
-  HR_ASSIGN_OR_RETURN(flags.daemon.grpc_port, ResolvePort(flags.daemon.grpc_port));
   flags.daemon.config_path = flags.config;
   Daemon::Parts parts;
   HR_ASSIGN_OR_RETURN(parts.config, LoadConfig(flags.config));
   HR_ASSIGN_OR_RETURN(parts.yaml, ReadPolicyFile(flags.config));
   const v1::Policy policy = parts.config.message;
   HR_ASSIGN_OR_RETURN(parts.journal, OpenJournal(flags.state_dir));
+  // Local nodes must know the port before it is served.
+  if (flags.daemon.grpc_port == 0) {
+    HR_ASSIGN_OR_RETURN(flags.daemon.grpc_port, ChoosePort(flags.state_dir));
+  }
   SimulatedProvider* world = nullptr;
   if (policy.provider().has_simulated()) {
     world = OpenSimulated(policy, parts);

@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include "absl/time/time.h"
+
 #include "controller/cli/session.h"
 
 namespace CLI {
@@ -22,7 +24,11 @@ void AddHold(CLI::App& app, Session& session);
 void AddOverride(CLI::App& app, Session& session);
 void AddPolicy(CLI::App& app, Session& session);
 
-// "30m" as a duration of a command; the server bounds it.
-absl::StatusOr<google::protobuf::Duration> ParseFor(const std::string& text);
+// --for: how long a command holds; the server bounds it.
+void AddFor(CLI::App& command, std::string& duration);
+// What is wrong with "30m" as a duration that is longer than nothing; empty: nothing.
+std::string DurationFault(const std::string& text);
+// Of a text without a fault.
+absl::Duration DurationOf(const std::string& text);
 
 }  // namespace headroom

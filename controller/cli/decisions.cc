@@ -71,13 +71,7 @@ absl::StatusOr<v1::ListDecisionsResponse> Pages(Session& session, v1::ListDecisi
 absl::Status List(Session& session, const ListArguments& arguments) {
   v1::ListDecisionsRequest request;
   request.set_only_acting(!arguments.all);
-  if (!arguments.since.empty()) {
-    absl::Duration since;
-    if (!absl::ParseDuration(arguments.since, &since)) {
-      return absl::InvalidArgumentError(absl::StrCat("--since ", arguments.since, " is not a duration like 30m"));
-    }
-    SetTime(session.now() - since, request.mutable_since_time());
-  }
+  if (!arguments.since.empty()) SetTime(session.now() - DurationOf(arguments.since), request.mutable_since_time());
   HR_ASSIGN_OR_RETURN(const v1::ListDecisionsResponse response, Pages(session, request, arguments.count));
   if (session.PrintData(response)) return absl::OkStatus();
   Table table({">SEQUENCE", "TIME (UTC)", "MODE", "NODES", "DIAGNOSIS", "DID", "WHY"});
@@ -120,7 +114,7 @@ absl::Status Watch(Session& session, const WatchArguments& arguments) {
   }
   const grpc::Status status = reader->Finish();
   if (status.ok() || status.error_code() == grpc::StatusCode::CANCELLED) return absl::OkStatus();
-  return session.Explain(status);
+  return session.Explain(status, context);
 }
 
 struct UndoArguments {
@@ -138,6 +132,7 @@ absl::Status Undo(Session& session, const UndoArguments& arguments) {
   request.set_actor(session.actor());
   HR_ASSIGN_OR_RETURN(const v1::UndoDecisionResponse response, session.Call(&Stub::UndoDecision, request));
   if (session.PrintData(response)) return absl::OkStatus();
+  if (arguments.validate_only) session.err() << "checked, nothing done; would be:\n";
   for (const v1::Reason& reason : response.undone()) session.out() << reason.text() << '\n';
   for (const v1::Reason& reason : response.not_undone()) {
     session.out() << session.Paint({"not undone: ", Tone::kWarning}) << reason.text() << '\n';
@@ -152,7 +147,7 @@ void AddList(CLI::App& app, Session& session) {
       ->check(CLI::Range(1, 100000))
       ->capture_default_str();
   command->add_flag("--all", arguments->all, "Also those that did nothing");
-  command->add_option("--since", arguments->since, "Only those of the last 30m, 2h, ...");
+  command->add_option("--since", arguments->since, "Only those of the last 30m, 2h, ...")->check(DurationFault);
   command->callback(
       [&session, arguments] { session.command = [&session, arguments] { return List(session, *arguments); }; });
 }

@@ -5,6 +5,7 @@
 
 #include "controller/base/status.h"
 #include "controller/cli/commands.h"
+#include "controller/runtime/wire_time.h"
 
 namespace headroom {
 namespace {
@@ -37,9 +38,9 @@ absl::Status Hold(Session& session, const HoldArguments& arguments) {
   request.set_validate_only(arguments.validate_only);
   request.set_request_id(NewRequestId());
   request.set_actor(session.actor());
-  HR_ASSIGN_OR_RETURN(*request.mutable_duration(), ParseFor(arguments.duration));
+  SetDuration(DurationOf(arguments.duration), request.mutable_duration());
   HR_ASSIGN_OR_RETURN(const v1::SetHoldResponse response, session.Call(&Stub::SetHold, request));
-  if (!session.PrintData(response)) session.err() << HoldText(arguments);
+  if (!session.PrintData(response)) session.err() << Told(request, HoldText(arguments));
   return absl::OkStatus();
 }
 
@@ -49,15 +50,14 @@ struct OverrideArguments {
   bool off = false, validate_only = false;
 };
 
-absl::Status CheckOverride(const OverrideArguments& arguments) {
+void CheckUsage(const OverrideArguments& arguments) {
   const bool numbers = arguments.min != 0 || arguments.max != 0 || arguments.nodes != 0;
-  if (numbers != arguments.off) return absl::OkStatus();
-  return absl::InvalidArgumentError(arguments.off ? "override: either --off or numbers, not both"
-                                                  : "override: name --min, --max or --nodes, or --off to lift it");
+  if (numbers != arguments.off) return;
+  throw CLI::ValidationError("override", arguments.off ? "either --off or numbers, not both"
+                                                       : "name --min, --max or --nodes, or --off to lift it");
 }
 
 absl::Status Override(Session& session, const OverrideArguments& arguments) {
-  HR_RETURN_IF_ERROR(CheckOverride(arguments));
   v1::SetOverrideRequest request;
   request.set_nodes_min(arguments.min);
   request.set_nodes_max(arguments.max);
@@ -66,12 +66,12 @@ absl::Status Override(Session& session, const OverrideArguments& arguments) {
   request.set_validate_only(arguments.validate_only);
   request.set_request_id(NewRequestId());
   request.set_actor(session.actor());
-  HR_ASSIGN_OR_RETURN(*request.mutable_duration(), ParseFor(arguments.duration));
+  SetDuration(DurationOf(arguments.duration), request.mutable_duration());
   HR_ASSIGN_OR_RETURN(const v1::SetOverrideResponse response, session.Call(&Stub::SetOverride, request));
   if (session.PrintData(response)) return absl::OkStatus();
-  session.err() << (arguments.off ? std::string("the policy's numbers hold again\n")
-                                  : absl::StrCat("overridden for ", arguments.duration,
-                                                 "; `headroomctl override --off` lifts it\n"));
+  session.err() << Told(request, arguments.off ? "the policy's numbers hold again\n"
+                                               : absl::StrCat("overridden for ", arguments.duration,
+                                                              "; `headroomctl override --off` lifts it\n"));
   return absl::OkStatus();
 }
 
@@ -84,7 +84,7 @@ void AddHold(CLI::App& app, Session& session) {
       ->required()
       ->check(CLI::IsMember({"up", "down", "both", "off"}));
   command->add_option("--reason", arguments->reason, "Why, for those who come later; required unless off");
-  command->add_option("--for", arguments->duration, "How long, at most 168h")->default_val("1h");
+  AddFor(*command, arguments->duration);
   command->add_flag("--dry-run", arguments->validate_only, "Check only, do nothing");
   command->callback(
       [&session, arguments] { session.command = [&session, arguments] { return Hold(session, *arguments); }; });
@@ -98,10 +98,12 @@ void AddOverride(CLI::App& app, Session& session) {
   command->add_option("--nodes", arguments->nodes, "The number of nodes itself");
   command->add_flag("--off", arguments->off, "Lift the override");
   command->add_option("--reason", arguments->reason, "Why, for those who come later; required unless --off");
-  command->add_option("--for", arguments->duration, "How long, at most 168h")->default_val("1h");
+  AddFor(*command, arguments->duration);
   command->add_flag("--dry-run", arguments->validate_only, "Check only, do nothing");
-  command->callback(
-      [&session, arguments] { session.command = [&session, arguments] { return Override(session, *arguments); }; });
+  command->callback([&session, arguments] {
+    CheckUsage(*arguments);
+    session.command = [&session, arguments] { return Override(session, *arguments); };
+  });
 }
 
 }  // namespace headroom

@@ -1,5 +1,7 @@
 #include <memory>
+#include <optional>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include <CLI/CLI.hpp>
 
@@ -90,25 +92,35 @@ Request Begin(Session& session, const NodeArguments& arguments) {
   return request;
 }
 
-template <typename Response>
-absl::Status Tell(Session& session, const absl::StatusOr<Response>& response, const std::string& text) {
-  if (!response.ok()) return response.status();
-  if (!session.PrintData(*response)) session.err() << response->node().node_id() << ": " << text << '\n';
+// Carries the request out and says what was done.
+template <typename Request, typename Response>
+absl::Status Do(Session& session, grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                const Request& request, const std::string& text) {
+  HR_ASSIGN_OR_RETURN(const Response response, session.Call(method, request));
+  if (session.PrintData(response)) return absl::OkStatus();
+  session.err() << response.node().node_id() << ": " << Told(request, text) << '\n';
   return absl::OkStatus();
+}
+
+// 0: off. Nothing: neither off nor a number of connections.
+std::optional<int64_t> ParseLimit(const std::string& text) {
+  int64_t limit = 0;
+  if (text == "off") return limit;
+  return absl::SimpleAtoi(text, &limit) && limit > 0 ? std::optional<int64_t>(limit) : std::nullopt;
+}
+
+std::string LimitFault(const std::string& text) {
+  return ParseLimit(text).has_value() ? "" : absl::StrCat(text, " is neither a number of connections nor off");
 }
 
 absl::Status Limit(Session& session, const NodeArguments& arguments) {
   auto request = Begin<v1::SetNodeLimitRequest>(session, arguments);
-  int64_t limit = 0;
-  if (arguments.limit != "off" && (!CLI::detail::lexical_cast(arguments.limit, limit) || limit <= 0)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("limit: ", arguments.limit, " is neither a number of connections nor off"));
-  }
+  const int64_t limit = ParseLimit(arguments.limit).value_or(0);
   request.set_limit_count(limit);
-  HR_ASSIGN_OR_RETURN(*request.mutable_duration(), ParseFor(arguments.duration));
-  return Tell(session, session.Call(&Stub::SetNodeLimit, request),
-              limit == 0 ? "the limit is the controller's again"
-                         : absl::StrCat("limit fixed at ", limit, " for ", arguments.duration));
+  SetDuration(DurationOf(arguments.duration), request.mutable_duration());
+  return Do(session, &Stub::SetNodeLimit, request,
+            limit == 0 ? "the limit is the controller's again"
+                       : absl::StrCat("limit fixed at ", limit, " for ", arguments.duration));
 }
 
 CLI::App* AddNodeCommand(CLI::App& app, const std::string& name, const std::string& help,
@@ -121,14 +133,17 @@ CLI::App* AddNodeCommand(CLI::App& app, const std::string& name, const std::stri
 }
 
 template <typename Request, typename Response>
-void AddSimple(CLI::App& app, Session& session, const std::string& name, const std::string& help,
-               grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*), const std::string& told) {
+CLI::App* AddSimple(CLI::App& app, Session& session, const std::string& name, const std::string& help,
+                    grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                    const std::string& told) {
   const auto arguments = std::make_shared<NodeArguments>();
-  AddNodeCommand(app, name, help, arguments)->callback([&session, arguments, method, told] {
+  CLI::App* command = AddNodeCommand(app, name, help, arguments);
+  command->callback([&session, arguments, method, told] {
     session.command = [&session, arguments, method, told] {
-      return Tell(session, session.Call(method, Begin<Request>(session, *arguments)), told);
+      return Do(session, method, Begin<Request>(session, *arguments), told);
     };
   });
+  return command;
 }
 
 void AddPin(CLI::App& app, Session& session, const std::string& name, const std::string& help,
@@ -138,21 +153,24 @@ void AddPin(CLI::App& app, Session& session, const std::string& name, const std:
     session.command = [&session, arguments, name, told] {
       auto request = Begin<v1::PinNodeRequest>(session, *arguments);
       request.set_pinned(name == "pin");
-      return Tell(session, session.Call(&Stub::PinNode, request), told);
+      return Do(session, &Stub::PinNode, request, told);
     };
   });
 }
 
 }  // namespace
 
-absl::StatusOr<google::protobuf::Duration> ParseFor(const std::string& text) {
+std::string DurationFault(const std::string& text) {
+  return DurationOf(text) > absl::ZeroDuration() ? "" : text + " is not a duration like 30m or 2h";
+}
+
+absl::Duration DurationOf(const std::string& text) {
   absl::Duration duration;
-  if (!absl::ParseDuration(text, &duration)) {
-    return absl::InvalidArgumentError(absl::StrCat("--for ", text, " is not a duration like 30m or 2h"));
-  }
-  google::protobuf::Duration out;
-  SetDuration(duration, &out);
-  return out;
+  return absl::ParseDuration(text, &duration) ? duration : absl::ZeroDuration();
+}
+
+void AddFor(CLI::App& command, std::string& duration) {
+  command.add_option("--for", duration, "How long, at most 168h")->check(DurationFault)->default_val("1h");
 }
 
 void AddNodes(CLI::App& app, Session& session) {
@@ -165,11 +183,14 @@ void AddNodeCommands(CLI::App& app, Session& session) {
   const auto arguments = std::make_shared<NodeArguments>();
   CLI::App* limit = AddNodeCommand(
       app, "limit", "Fix a node's connection limit for a while: limit NODE N, limit NODE off", arguments);
-  limit->add_option("LIMIT", arguments->limit, "Connections, or off")->required();
-  limit->add_option("--for", arguments->duration, "How long")->default_val("1h");
+  limit->add_option("LIMIT", arguments->limit, "Connections, or off")->required()->check(LimitFault);
+  limit->get_option("--reason")->description("Why, for the journal; required unless off");
+  AddFor(*limit, arguments->duration);
   limit->callback(
       [&session, arguments] { session.command = [&session, arguments] { return Limit(session, *arguments); }; });
-  AddSimple(app, session, "drain", "Empty a node and keep it empty", &Stub::DrainNode, "is being drained");
+  AddSimple(app, session, "drain", "Empty a node and keep it empty", &Stub::DrainNode, "is being drained")
+      ->get_option("--reason")
+      ->required();
   AddSimple(app, session, "undrain", "Take a drained node back", &Stub::UndrainNode, "takes load again");
   AddPin(app, session, "pin", "Never choose this node for removal", "pinned");
   AddPin(app, session, "unpin", "Allow its removal again", "no longer pinned");

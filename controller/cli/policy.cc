@@ -53,7 +53,9 @@ absl::Status Apply(Session& session, const ApplyArguments& arguments) {
   if (session.PrintData(response)) return absl::OkStatus();
   for (const std::string& change : response.changes()) session.out() << change << '\n';
   if (response.changes().empty()) session.err() << "nothing changes\n";
-  if (!arguments.validate_only) {
+  if (arguments.validate_only) {
+    session.err() << "checked, nothing done\n";
+  } else {
     session.err() << "in force until headroomd restarts or its policy file changes; put it there to keep it\n";
   }
   return absl::OkStatus();

@@ -2,18 +2,19 @@
 
 #include <random>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include <google/protobuf/util/json_util.h>
 #include <yaml-cpp/yaml.h>
 
+#include "controller/cli/commands.h"
 #include "controller/runtime/wire_time.h"
 
 namespace headroom {
 namespace {
 
 constexpr absl::Duration kTimeoutMax = absl::Hours(1);
+constexpr char kVersionKey[] = "headroomd-version";  // headroomd puts it into each answer
 
 std::string ToJson(const google::protobuf::Message& message, google::protobuf::util::JsonPrintOptions options) {
   options.always_print_primitive_fields = true;
@@ -50,11 +51,6 @@ std::string ToYaml(const std::string& json) {
   return out.c_str();
 }
 
-absl::Duration TimeoutOf(const std::string& text) {
-  absl::Duration timeout;
-  return absl::ParseDuration(text, &timeout) ? timeout : absl::ZeroDuration();
-}
-
 }  // namespace
 
 v1::AdminService::StubInterface& Session::stub() {
@@ -63,18 +59,19 @@ v1::AdminService::StubInterface& Session::stub() {
 }
 
 absl::Status Session::CheckOptions() const {
-  const absl::Duration duration = TimeoutOf(timeout);
+  const absl::Duration duration = DurationOf(timeout);
   if (duration > absl::ZeroDuration() && duration <= kTimeoutMax) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat("--timeout ", timeout, " is not a duration like 10s, up to 1h"));
 }
 
 void Session::SetDeadline(grpc::ClientContext& context) const {
-  context.set_deadline(absl::ToChronoTime(absl::Now() + TimeoutOf(timeout)));
+  context.set_deadline(absl::ToChronoTime(absl::Now() + DurationOf(timeout)));
 }
 
-absl::Status Session::Explain(const grpc::Status& status) const {
+absl::Status Session::Explain(const grpc::Status& status, const grpc::ClientContext& context) const {
   const absl::Status plain(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
-  if (absl::IsUnavailable(plain) && !absl::StrContains(plain.message(), "control loop")) {
+  const bool answered = context.GetServerTrailingMetadata().count(kVersionKey) > 0;
+  if (absl::IsUnavailable(plain) && !answered) {
     return absl::UnavailableError(absl::StrCat("cannot reach headroomd at ", server,
                                                "; is it running? --server or HEADROOM_SERVER name another one (",
                                                plain.message(), ")"));

@@ -59,10 +59,11 @@ class Session {
     SetDeadline(context);
     Response response;
     const grpc::Status status = (stub().*method)(&context, request, &response);
-    if (!status.ok()) return Explain(status);
+    if (!status.ok()) return Explain(status, context);
     return response;
   }
-  absl::Status Explain(const grpc::Status& status) const;
+  // The status of a call that has ended.
+  absl::Status Explain(const grpc::Status& status, const grpc::ClientContext& context) const;
 
   // Prints `message` where data was asked for; false: a table is wanted.
   bool PrintData(const google::protobuf::Message& message);
@@ -77,6 +78,11 @@ class Session {
   std::unique_ptr<v1::AdminService::StubInterface> stub_;
 };
 
+// What a command did; for a call with validate_only: that it would have.
+template <typename Request>
+std::string Told(const Request& request, const std::string& text) {
+  return request.validate_only() ? "checked, nothing done; would be: " + text : text;
+}
 // A random id for a call that must not be done twice.
 std::string NewRequestId();
 // "3s ago", "12m ago"; "never".

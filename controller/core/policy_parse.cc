@@ -219,7 +219,8 @@ void CheckControl(const Policy& policy, Faults& faults) {
   faults.Within("control.unknown_alarm", control.unknown_alarm, absl::Seconds(1), kLongest);
   faults.Within("control.baseline_window", control.baseline_window, absl::Seconds(1), kLongest);
   faults.Within("control.deploy_window", control.deploy_window, absl::ZeroDuration(), kLongest);
-  faults.AtMost("control.tick", control.tick, "limits.lease", policy.limits.lease);
+  // A grant is renewed by a tick, at a third of its lease.
+  faults.AtMost("control.tick", control.tick, "a third of limits.lease,", policy.limits.lease / 3);
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "controller/base/address.h"
 #include "controller/base/status.h"
 
 namespace headroom {
@@ -28,15 +29,11 @@ constexpr int kFreePortMin = 20'000, kFreePortMax = 32'000;
 constexpr size_t kEndedMax = 256;  // launch ids of gone machines that are remembered; the oldest is dropped
 constexpr uintmax_t kLogBytesMax = 4 << 20;
 constexpr absl::Duration kWatchInterval = absl::Milliseconds(50);
-constexpr char kEndedFile[] = "ended", kInitializedFile[] = "initialized", kMarker[] = "HEADROOM_INCARNATION=";
+constexpr char kEndedFile[] = "ended", kInitializedFile[] = "initialized",
+               kMarker[] = "HEADROOM_INCARNATION=", kController[] = "--controller=";
 
 std::chrono::nanoseconds Chrono(absl::Duration duration) {
   return absl::ToChronoNanoseconds(duration);
-}
-
-bool IsLoopback(const std::string& address) {
-  in_addr parsed{};
-  return inet_pton(AF_INET, address.c_str(), &parsed) == 1 && (ntohl(parsed.s_addr) >> 24) == 127;
 }
 
 bool CanBind(const std::string& address, int port) {
@@ -68,7 +65,7 @@ bool IsRecordFile(const fs::path& path) {
 
 absl::Status Resolve(v1::LocalProvider& settings) {
   if (settings.address().empty()) settings.set_address("127.0.0.1");
-  if (!IsLoopback(settings.address())) {
+  if (!IsLoopbackV4(settings.address())) {
     return absl::InvalidArgumentError(
         absl::StrCat("provider.local.address: ", settings.address(), " is no loopback address (127.0.0.0/8)"));
   }
@@ -141,8 +138,24 @@ absl::StatusOr<LocalProvider::Node> LocalProvider::ReadNode(const std::string& p
   node.started_at = node.start_due_at = Clock::now();
   node.kill_due_at = node.started_at + Chrono(options_.terminate_grace);
   if (node.running && node.record.terminated) Signal(node.record.process, SIGTERM);
+  const std::string elsewhere = ReportHere(node.record);
+  if (node.running && !elsewhere.empty() && options_.say) {
+    options_.say(absl::StrCat(node.record.node, " was started to report to ", elsewhere, ", this controller is at ",
+                              options_.controller_address, "; restart the node to have it back"));
+  }
   HR_RETURN_IF_ERROR(WriteStateFile(path, FormatRecord(node.record)));
   return node;
+}
+
+std::string LocalProvider::ReportHere(LocalRecord& record) const {
+  for (std::string& argument : record.argv) {
+    if (!absl::StartsWith(argument, kController)) continue;
+    std::string address = argument.substr(sizeof kController - 1);
+    if (address == options_.controller_address) return "";
+    argument = kController + options_.controller_address;
+    return address;
+  }
+  return "";
 }
 
 absl::Status LocalProvider::EnsureInitial(int count) {
@@ -243,7 +256,7 @@ std::vector<std::string> LocalProvider::Arguments(const LocalRecord& record) con
   const auto add = [&argv](absl::string_view flag, absl::string_view value) {
     if (!value.empty()) argv.push_back(absl::StrCat(flag, "=", value));
   };
-  add("--controller", options_.controller_address);
+  if (!options_.controller_address.empty()) argv.push_back(kController + options_.controller_address);
   add("--cluster", options_.cluster);
   add("--zone", record.zone);
   add("--launch-id", record.launch_id);
@@ -269,8 +282,9 @@ absl::Status LocalProvider::Terminate(const NodeId& id, absl::Duration timeout) 
   const std::string incarnation = found->second.record.incarnation;
   if (!found->second.record.terminated) {
     found->second.record.terminated = true;
-    HR_RETURN_IF_ERROR(WriteStateFile(RecordPath(id), FormatRecord(found->second.record)));
     BeginEnd(found->second);
+    // Without it on disk a controller that dies before its node would start the node again: no reason to keep it now.
+    WriteStateFile(RecordPath(id), FormatRecord(found->second.record)).IgnoreError();
   }
   while (true) {
     const auto now = find();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <map>
 #include <memory>
 #include <random>
@@ -11,6 +12,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 
@@ -25,6 +27,7 @@ struct LocalProviderOptions {
   std::string state_dir;       // the daemon's; nodes live in its folder `nodes`
   std::string cluster;
   std::string controller_address;                      // where nodes report, host:port
+  std::function<void(absl::string_view)> say;          // one line for the log
   absl::Duration terminate_grace = absl::Seconds(15);  // from SIGTERM to SIGKILL
   // A node that ends unasked is started again after the first pause, doubling up to the last; a life longer than
   // `restart_reset` begins anew.
@@ -34,7 +37,8 @@ struct LocalProviderOptions {
 };
 
 // LocalProvider: real storage nodes as processes of this machine. They outlive the controller and are adopted by its
-// next run by pid and start time from <state-dir>/nodes/ID, their output goes to nodes/ID.log. It also stands in for
+// next run by pid and start time from <state-dir>/nodes/ID, their output goes to nodes/ID.log. A node that was started
+// with another address of the controller is named in the log and gets this one at its next start. It also stands in for
 // the machine's init: a node that ends unasked is started again as it was (settings: restart), so a rolling restart is
 // `kill -TERM` of each node in turn. That goes on in a dry run too, which observes this cluster.
 //
@@ -73,6 +77,8 @@ class LocalProvider final : public Provider {
   explicit LocalProvider(LocalProviderOptions options);
   absl::Status Adopt();
   absl::StatusOr<Node> ReadNode(const std::string& path) const;
+  // Returns the address where it reported until now, if that is another one.
+  std::string ReportHere(LocalRecord& record) const;
 
   absl::StatusOr<NodeId> LaunchLocked(const LaunchRequest& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<LocalRecord> NewRecord(const LaunchRequest& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
-#include <filesystem>
 #include <memory>
 #include <set>
 #include <utility>
@@ -12,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
+#include "controller/base/address.h"
 #include "controller/base/status.h"
 #include "controller/core/policy_parse.h"
 #include "controller/runtime/yaml_message.h"
@@ -80,9 +80,10 @@ void Check(const v1::LocalProvider& local, const NodePolicy& nodes, Faults& faul
   // Admin ports are 1000 higher than data ports.
   if (local.first_port() != 0)
     Within(faults, "provider.local.first_port", local.first_port(), 1024, 64'535 - nodes.max);
-  const bool loopback = absl::StartsWith(local.address(), "127.") || local.address() == "::1";
-  if (!loopback)
-    faults.push_back({"provider.local.address", absl::StrCat("\"", local.address(), "\" is not loopback")});
+  if (!IsLoopbackV4(local.address())) {
+    faults.push_back(
+        {"provider.local.address", absl::StrCat("\"", local.address(), "\" is no loopback address (127.0.0.0/8)")});
+  }
   CheckInitial(faults, "provider.local.initial_count", local.initial_count(), nodes);
 }
 
@@ -179,7 +180,7 @@ absl::StatusOr<std::string> ReadPolicyFile(const std::string& path) {
 
 absl::StatusOr<Config> LoadConfig(const std::string& path) {
   HR_ASSIGN_OR_RETURN(const std::string yaml, ReadPolicyFile(path));
-  return ParseConfig(yaml, std::filesystem::path(path).filename().string());
+  return ParseConfig(yaml, path);
 }
 
 absl::StatusOr<Config> ConfigFromMessage(const v1::Policy& message) {

@@ -4,21 +4,15 @@
 #include <utility>
 #include <variant>
 
+#include "controller/runtime/records.h"
+
 namespace headroom {
-namespace {
-
-bool IsRenewal(const Action& action) {
-  const auto* grant = std::get_if<GrantLimits>(&action.body);
-  return grant != nullptr && grant->renewal;
-}
-
-}  // namespace
 
 ControlLoop::ControlLoop(Autoscaler core, Executor& executor, Journal& journal)
     : core_(std::move(core)),
       executor_(executor),
       journal_(journal),
-      last_(core_.Save().last_tick_at),
+      last_nanos_(absl::ToUnixNanos(core_.Save().last_tick_at)),
       journal_error_(core_.Save().journal_error) {}
 
 absl::Status ControlLoop::Ask(Question question, absl::Duration timeout) {
@@ -30,11 +24,13 @@ absl::Status ControlLoop::Ask(Question question, absl::Duration timeout) {
   }
   Wake();
   absl::MutexLock lock(&questions_mutex_);
-  questions_mutex_.AwaitWithTimeout(absl::Condition(&asked->answered), timeout);
+  const auto over = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(questions_mutex_) { return asked->answered || finished_; };
+  questions_mutex_.AwaitWithTimeout(absl::Condition(&over), timeout);
   // A question that runs now refers to what its asker owns: the asker stays for the end of it.
   if (asked->taken) questions_mutex_.Await(absl::Condition(&asked->answered));
   if (asked->answered) return absl::OkStatus();
   questions_.erase(std::find(questions_.begin(), questions_.end(), asked));
+  if (finished_) return absl::UnavailableError("the control loop has ended");
   return absl::DeadlineExceededError("the control loop did not answer in time");
 }
 
@@ -58,7 +54,7 @@ std::shared_ptr<const Decision> ControlLoop::Latest() const {
 }
 
 absl::Time ControlLoop::RunOnce(absl::Time wall) {
-  const absl::Time now = CoreTime(wall);
+  const absl::Time now = Advance(wall);
   batch_ = mailbox_.Drain(std::move(batch_));
   for (Event& event : batch_) Observe(now, std::move(event));
   AnswerQuestions();
@@ -66,13 +62,14 @@ absl::Time ControlLoop::RunOnce(absl::Time wall) {
   if (now >= committed_at_ + kCommitInterval) Commit(now);
   const absl::Time next =
       uncommitted_ ? std::min(core_.next_tick(), committed_at_ + kCommitInterval) : core_.next_tick();
-  return next - ahead_;
+  return next - (now - wall);
 }
 
-absl::Time ControlLoop::CoreTime(absl::Time wall) {
-  if (wall + ahead_ < last_) ahead_ = last_ - wall;
-  last_ = wall + ahead_;
-  return last_;
+absl::Time ControlLoop::Advance(absl::Time wall) {
+  last_nanos_ = absl::ToUnixNanos(CoreTime(wall));
+  const absl::Time now = absl::FromUnixNanos(last_nanos_);
+  ahead_nanos_ = absl::ToInt64Nanoseconds(now - wall);
+  return now;
 }
 
 void ControlLoop::Observe(absl::Time now, Event event) {
@@ -117,7 +114,7 @@ void ControlLoop::CarryMachines(absl::Time now, const std::vector<Action>& actio
     } else {
       Observe(now, ActionFinished{.id = action.id,
                                   .code = absl::StatusCode::kUnavailable,
-                                  .message = "not handed over: its intent could not be written to the journal",
+                                  .message = "it was not asked, since the intent cannot be written to the journal",
                                   .node = action.node});
     }
   }
@@ -145,7 +142,11 @@ void ControlLoop::TellHealth(absl::Time now, const absl::Status& health) {
 }
 
 absl::Status ControlLoop::Finish(absl::Time wall) {
-  const absl::Time now = CoreTime(wall);
+  {
+    absl::MutexLock lock(&questions_mutex_);
+    finished_ = true;
+  }
+  const absl::Time now = Advance(wall);
   journal_.RecordSnapshot(now, core_);
   return journal_.CommitIntents(now, {});
 }

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -11,6 +14,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 
+#include "controller/base/clock.h"
 #include "controller/core/autoscaler.h"
 #include "controller/runtime/executor.h"
 #include "controller/runtime/journal.h"
@@ -29,8 +33,9 @@ namespace headroom {
 // committed every kCommitInterval, with a snapshot every kSnapshotInterval; a change of the journal's health becomes
 // JournalChanged.
 //
-// The core's time never goes backwards, over restarts too: where the clock was set back, the core runs ahead of it by
-// as much until the next restart.
+// The core's time never goes backwards: where the clock was set back, or an earlier process ran on a faster one, the
+// core runs ahead of it by as much, and stays ahead over restarts until the clock has caught up. All times that are
+// compared with the core's (the end of a hold, the age of a report) are taken from CoreTime() or a CoreClock.
 class ControlLoop {
  public:
   using Question = std::function<void(const Autoscaler&)>;
@@ -43,8 +48,8 @@ class ControlLoop {
   // Never blocks on the core. RESOURCE_EXHAUSTED: see Mailbox. Any thread.
   absl::Status Post(Event event) { return mailbox_.Post(std::move(event)); }
   // Runs `question` on the loop thread between ticks and waits for it, at most `timeout`. DEADLINE_EXCEEDED: the loop
-  // did not get to it (it will not run later). RESOURCE_EXHAUSTED: kQuestionsMax wait already. Any thread but the
-  // loop's.
+  // did not get to it (it will not run later). UNAVAILABLE, at once: the loop has ended. RESOURCE_EXHAUSTED:
+  // kQuestionsMax wait already. Any thread but the loop's.
   absl::Status Ask(Question question, absl::Duration timeout);
   // The newest decision; never null after the first tick. Any thread.
   std::shared_ptr<const Decision> Latest() const;
@@ -56,7 +61,11 @@ class ControlLoop {
   // Sleeps until `until` or a Post; calm reports gather for Mailbox::kGather. Loop thread only.
   void Wait(const std::function<absl::Time()>& now, absl::Time until) { mailbox_.Wait(until - now()); }
   void Wake() { mailbox_.Wake(); }
-  // Writes a last snapshot for a quick start of the next process. Loop thread only, at the end.
+  // What the core's time is when the clock says `wall`. Any thread.
+  absl::Time CoreTime(absl::Time wall) const {
+    return std::max(wall + absl::Nanoseconds(ahead_nanos_.load()), absl::FromUnixNanos(last_nanos_.load()));
+  }
+  // Ends the questions and writes a last snapshot for a quick start of the next process. Loop thread only, at the end.
   absl::Status Finish(absl::Time wall);
 
  private:
@@ -66,7 +75,7 @@ class ControlLoop {
     bool taken = false, answered = false;
   };
 
-  absl::Time CoreTime(absl::Time wall);
+  absl::Time Advance(absl::Time wall);
   void Observe(absl::Time now, Event event);
   void AnswerQuestions();
   void Tick(absl::Time now);
@@ -81,8 +90,9 @@ class ControlLoop {
   Mailbox mailbox_;
   std::vector<Event> batch_;  // its memory is used again
   std::function<void(std::shared_ptr<const Decision>)> listener_;
-  absl::Time last_;  // of the core's time
-  absl::Duration ahead_;
+  // Of the core's time, written by the loop thread only.
+  std::atomic<int64_t> last_nanos_;
+  std::atomic<int64_t> ahead_nanos_{0};
   absl::Time committed_at_ = absl::InfinitePast();
   absl::Time snapshot_at_ = absl::InfinitePast();
   std::string journal_error_;
@@ -90,8 +100,20 @@ class ControlLoop {
 
   absl::Mutex questions_mutex_;
   std::deque<std::shared_ptr<Asked>> questions_ ABSL_GUARDED_BY(questions_mutex_);
+  bool finished_ ABSL_GUARDED_BY(questions_mutex_) = false;
   mutable absl::Mutex latest_mutex_;
   std::shared_ptr<const Decision> latest_ ABSL_GUARDED_BY(latest_mutex_);
+};
+
+// CoreClock: the core's time as a clock, for those that give it times or compare theirs with its own. Thread-safe.
+class CoreClock final : public Clock {
+ public:
+  CoreClock(const Clock& wall, const ControlLoop& loop) : wall_(wall), loop_(loop) {}
+  absl::Time Now() const override { return loop_.CoreTime(wall_.Now()); }
+
+ private:
+  const Clock& wall_;
+  const ControlLoop& loop_;
 };
 
 }  // namespace headroom

@@ -48,7 +48,7 @@ struct Recovered {
   uint64_t sequence_max = 0;  // of the decisions in it
   // Machine actions whose outcome was never written: to be checked against the provider, never repeated blindly.
   std::vector<Action> open_intents;
-  std::vector<std::string> notes;  // for the log: what was damaged and left out
+  std::vector<std::string> notes;  // what was damaged and left out
 };
 
 // A decision in the journal: `decision` and all after it up to sequence_last, at `until`, said the same. Renewals of
@@ -69,8 +69,9 @@ class Journal {
 
   // What the last process left. Before the first call that records.
   virtual absl::StatusOr<Recovered> Recover() = 0;
-  // The term is on disk when this returns OK; it is not used before.
-  virtual absl::Status WriteTerm(int64_t term) = 0;
+  // The term is on disk when this returns OK; it is not used before. UNAVAILABLE: not within `longest`, or at once
+  // where the disk has been silent for as long already; it stays queued, and asking again finds it written.
+  virtual absl::Status WriteTerm(int64_t term, absl::Duration longest) = 0;
   // Queue for the next group commit. No disk, no waiting.
   virtual void RecordEvent(absl::Time at, Event event) = 0;
   virtual void RecordTick(absl::Time at, std::shared_ptr<const Decision> decision) = 0;
@@ -81,11 +82,13 @@ class Journal {
   // that ended, or UNAVAILABLE while the disk does not answer. What could not be written is kept (bounded) and tried
   // again by the next call.
   virtual absl::Status Commit() = 0;
+  // Commits what was recorded before the call and waits for it, at most `longest`. Any thread.
+  virtual absl::Status Sync(absl::Duration longest) = 0;
 
   struct Page {
     uint64_t before_sequence = 0;
     int count = 50;
-    bool only_acting = false;
+    bool only_acting = false;  // those that did something or changed the diagnosis
     absl::Time since = absl::InfinitePast();
   };
   // Newest first, before `before_sequence` (0: from the newest).

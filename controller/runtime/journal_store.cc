@@ -162,6 +162,7 @@ absl::Status JournalStore::Migrate() {
 absl::Status JournalStore::Write(const JournalWrite& write) {
   const auto events_bytes = events_bytes_, decisions_bytes = decisions_bytes_;
   LastDecision last = last_;
+  const Cause last_cause = last_cause_;
   HR_RETURN_IF_ERROR(connection_->Execute("BEGIN IMMEDIATE"));
   absl::Status status = WriteAll(write);
   if (status.ok()) status = connection_->Execute("COMMIT");
@@ -171,6 +172,7 @@ absl::Status JournalStore::Write(const JournalWrite& write) {
   events_bytes_ = events_bytes;
   decisions_bytes_ = decisions_bytes;
   last_ = std::move(last);
+  last_cause_ = last_cause;
   return status;
 }
 
@@ -222,12 +224,14 @@ absl::Status JournalStore::WriteSnapshot(const EncodedSnapshot& snapshot) {
 absl::Status JournalStore::WriteDecision(const Decision& decision) {
   std::string content = ContentBytes(decision);
   if (content == last_.content) return ExtendDecision(decision);
+  const bool noteworthy = Acts(decision) || decision.diagnosis.cause != last_cause_;
+  last_cause_ = decision.diagnosis.cause;
   const std::string body = EncodeDecision(decision);
   const auto sequence = static_cast<int64_t>(decision.sequence);
   const int64_t at = absl::ToUnixNanos(decision.at);
   HR_ASSIGN_OR_RETURN(SqliteStatement insert,
                       connection_->Prepare("INSERT OR REPLACE INTO decisions VALUES(?1, ?1, ?2, ?2, ?3, ?4, ?5)"));
-  insert.Bind(1, sequence).Bind(2, at).Bind(3, Acts(decision) ? 1 : 0).BindBytes(4, body);
+  insert.Bind(1, sequence).Bind(2, at).Bind(3, noteworthy ? 1 : 0).BindBytes(4, body);
   last_ = {decision.sequence, std::move(content), Hash(body)};
   HR_RETURN_IF_ERROR(insert.Bind(5, DecisionChecksum(last_.body_hash, sequence, sequence, at)).Run());
   decisions_bytes_ += static_cast<int64_t>(body.size());
@@ -392,17 +396,18 @@ absl::StatusOr<std::vector<JournalEntry>> JournalReader::Decisions(const Journal
   HR_ASSIGN_OR_RETURN(SqliteStatement rows,
                       connection_->Prepare(absl::StrCat(kDecisionColumns,
                                                         "WHERE sequence < ?1 AND acting >= ?2 AND until_nanos >= ?3 "
-                                                        "ORDER BY sequence DESC LIMIT ?4")));
+                                                        "ORDER BY sequence DESC")));
   const bool from_newest = page.before_sequence == 0 || page.before_sequence > INT64_MAX;
   rows.Bind(1, from_newest ? INT64_MAX : static_cast<int64_t>(page.before_sequence)).Bind(2, page.only_acting ? 1 : 0);
-  rows.Bind(3, absl::ToUnixNanos(page.since)).Bind(4, std::max(page.count, 0));
+  rows.Bind(3, absl::ToUnixNanos(page.since));
   std::vector<JournalEntry> entries;
-  while (true) {
+  while (std::ssize(entries) < page.count) {
     HR_ASSIGN_OR_RETURN(const bool row, rows.Step());
-    if (!row) return entries;
-    // A damaged row hides itself, not the others.
+    if (!row) break;
+    // A damaged row hides itself, not the others: a page that is not full is the last one.
     if (absl::StatusOr<JournalEntry> entry = EntryOf(rows); entry.ok()) entries.push_back(*std::move(entry));
   }
+  return entries;
 }
 
 absl::StatusOr<JournalEntry> JournalReader::Find(uint64_t sequence) {

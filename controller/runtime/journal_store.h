@@ -50,7 +50,7 @@ struct JournalWrite {
 // JournalStore: the file journal.db of a state directory: its schema, its one writing connection, and what a restart
 // reads. Every row carries a checksum, so that one torn by a bad disk is noticed, left out and reported. The file's
 // rows are bounded: events and decisions in bytes (the oldest go first, decisions that did nothing before those that
-// acted), two snapshots, kIntentsMax ended intents. One thread at a time.
+// acted or changed the diagnosis), two snapshots, kIntentsMax ended intents. One thread at a time.
 class JournalStore {
  public:
   struct Bounds {
@@ -108,6 +108,7 @@ class JournalStore {
   std::unique_ptr<SqliteConnection> connection_;
   int64_t events_bytes_ = 0, decisions_bytes_ = 0, record_bytes_ = 0;
   LastDecision last_;
+  Cause last_cause_ = Cause::kNone;
 };
 
 // Reads decisions through a connection of its own that cannot write. Thread-compatible.

@@ -1,6 +1,7 @@
 #include "controller/runtime/memory_journal.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 #include <variant>
 
@@ -12,7 +13,7 @@ absl::StatusOr<Recovered> MemoryJournal::Recover() {
   return recovered;
 }
 
-absl::Status MemoryJournal::WriteTerm(int64_t term) {
+absl::Status MemoryJournal::WriteTerm(int64_t term, absl::Duration) {
   kept_.term_max = std::max(kept_.term_max, term);
   return health_;
 }
@@ -48,8 +49,10 @@ absl::StatusOr<std::vector<JournalEntry>> MemoryJournal::Decisions(const Page& p
   std::vector<JournalEntry> entries;
   for (auto it = decisions_.rbegin(); it != decisions_.rend() && std::ssize(entries) < page.count; ++it) {
     const Decision& decision = **it;
+    const Cause before_it = std::next(it) == decisions_.rend() ? Cause::kNone : (*std::next(it))->diagnosis.cause;
+    const bool noteworthy = Acts(decision) || decision.diagnosis.cause != before_it;
     const bool before = page.before_sequence == 0 || decision.sequence < page.before_sequence;
-    const bool wanted = (!page.only_acting || Acts(decision)) && decision.at >= page.since;
+    const bool wanted = (!page.only_acting || noteworthy) && decision.at >= page.since;
     if (before && wanted) entries.push_back({decision, decision.sequence, decision.at});
   }
   return entries;

@@ -22,12 +22,13 @@ class MemoryJournal final : public Journal {
   explicit MemoryJournal(size_t records_max = 0) : records_max_(records_max) {}
 
   absl::StatusOr<Recovered> Recover() override;
-  absl::Status WriteTerm(int64_t term) override;
+  absl::Status WriteTerm(int64_t term, absl::Duration longest) override;
   void RecordEvent(absl::Time at, Event event) override;
   void RecordTick(absl::Time at, std::shared_ptr<const Decision> decision) override;
   void RecordSnapshot(absl::Time, const Autoscaler&) override {}  // its records begin at the start
   absl::Status CommitIntents(absl::Time at, const std::vector<Action>& intents) override;
   absl::Status Commit() override { return health_; }
+  absl::Status Sync(absl::Duration) override { return health_; }
   absl::StatusOr<std::vector<JournalEntry>> Decisions(const Page& page) const override;
   absl::StatusOr<JournalEntry> FindDecision(uint64_t sequence) const override;
 

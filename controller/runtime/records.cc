@@ -1,16 +1,13 @@
 #include "controller/runtime/records.h"
 
+#include <algorithm>
+#include <utility>
 #include <variant>
 
 #include "controller/runtime/archive.h"
 
 namespace headroom {
 namespace {
-
-bool IsRenewal(const Action& action) {
-  const auto* grant = std::get_if<GrantLimits>(&action.body);
-  return grant != nullptr && grant->renewal;
-}
 
 bool IsLook(const Action& action) {
   return std::holds_alternative<ListMachines>(action.body);
@@ -23,6 +20,18 @@ Decision WithoutRenewals(const Decision& decision) {
 }
 
 }  // namespace
+
+bool IsRenewal(const Action& action) {
+  const auto* grant = std::get_if<GrantLimits>(&action.body);
+  return grant != nullptr && grant->renewal;
+}
+
+std::shared_ptr<const Decision> LeaveOutRenewals(std::shared_ptr<const Decision> decision) {
+  if (std::none_of(decision->actions.begin(), decision->actions.end(), IsRenewal)) return decision;
+  auto kept = std::make_shared<Decision>(WithoutRenewals(*decision));
+  kept->actions.shrink_to_fit();
+  return kept;
+}
 
 std::string CanonicalBytes(const Decision& decision) {
   return ToArchive(decision);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,11 @@
 // The archives that the journal and replays use, compiled once. DATA_LOSS: broken bytes. Any thread.
 
 namespace headroom {
+
+// A grant in which nothing changed but the lease.
+bool IsRenewal(const Action& action);
+// As it is kept until it is journalled.
+std::shared_ptr<const Decision> LeaveOutRenewals(std::shared_ptr<const Decision> decision);
 
 // The same decision, whatever made it, has the same bytes.
 std::string CanonicalBytes(const Decision& decision);

@@ -9,6 +9,9 @@
 namespace headroom {
 namespace {
 
+// Nothing else waits for the disk yet.
+constexpr absl::Duration kTermWaitMax = absl::Seconds(10);
+
 // Returns the time of the last thing that the core was given.
 absl::Time GiveAgain(const Recovered& recovered, Autoscaler& core) {
   absl::Time last =
@@ -52,8 +55,9 @@ void ForgiveSilence(absl::Duration absence, State& state) {
 int64_t TermMaxSeen(const Recovered& recovered) {
   int64_t term = recovered.term_max;
   if (!recovered.snapshot) return term;
-  for (const auto& [id, node] : recovered.snapshot->state.fleet.nodes())
-    term = std::max(term, node.hello.term_max_seen);
+  for (const auto& [id, node] : recovered.snapshot->state.fleet.nodes()) {
+    if (node.hello.term_max_seen <= kTermSeenMax) term = std::max(term, node.hello.term_max_seen);
+  }
   return term;
 }
 
@@ -62,7 +66,7 @@ int64_t TermMaxSeen(const Recovered& recovered) {
 absl::StatusOr<Autoscaler> Recover(Journal& journal, Policy policy, absl::Time now) {
   HR_ASSIGN_OR_RETURN(Recovered recovered, Annotate(journal.Recover(), "recovery"));
   const int64_t term = TermMaxSeen(recovered) + 1;
-  HR_RETURN_IF_ERROR(Annotate(journal.WriteTerm(term), "recovery: writing the term"));
+  HR_RETURN_IF_ERROR(Annotate(journal.WriteTerm(term, kTermWaitMax), "recovery: writing the term"));
 
   Autoscaler core(policy);
   if (recovered.snapshot) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 
@@ -8,6 +10,10 @@
 #include "controller/runtime/journal.h"
 
 namespace headroom {
+
+// The highest term of another controller that is believed. A hello may say more, and only its node then refuses us:
+// taken over, it would soon be beyond what any hello may carry, and lock out the whole cluster for ever.
+constexpr int64_t kTermSeenMax = int64_t{1} << 52;
 
 // Brings the core back to where the last process left it, kill -9 included, under a new term (one above the highest in
 // the journal, written before it is used) and under `policy`, the one of now. Loads the newest snapshot and gives the

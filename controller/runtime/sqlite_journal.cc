@@ -38,6 +38,26 @@ void KeepNewest(std::vector<T>& list, size_t count_max) {
   if (list.size() > count_max) list.erase(list.begin(), list.end() - static_cast<std::ptrdiff_t>(count_max));
 }
 
+// What grows with the cluster; the texts of reasons are short and few beside it.
+size_t ApproximateBytes(const Decision& decision) {
+  size_t bytes = sizeof(decision) + decision.limits.size() * sizeof(LimitDecision);
+  for (const Action& action : decision.actions) {
+    bytes += sizeof(action) + action.id.size();
+    if (const auto* set = std::get_if<SetServers>(&action.body)) bytes += set->servers.size() * sizeof(ServerTarget);
+  }
+  return bytes;
+}
+
+// How many of the newest fit.
+size_t NewestWithin(const std::vector<std::shared_ptr<const Decision>>& decisions, size_t bytes_max) {
+  size_t count = 0;
+  for (size_t bytes = 0; count < decisions.size(); ++count) {
+    bytes += ApproximateBytes(*decisions[decisions.size() - 1 - count]);
+    if (bytes > bytes_max) break;
+  }
+  return count;
+}
+
 // What a restart can do without: reports are replaced by the next ones, and ticks need reports.
 void LeaveOutReplaceable(RecordBatch& batch, size_t facts_max) {
   std::erase_if(batch.records, [](const Recorded& record) { return !record.event || IsReport(record.event); });
@@ -92,19 +112,23 @@ absl::StatusOr<Recovered> SqliteJournal::Recover() {
     recovered = store_->Recover();
   }
   if (!recovered.ok()) return Explain(recovered.status());
+  for (const std::string& note : recovered->notes) {
+    if (options_.say) options_.say(note);
+  }
   absl::MutexLock lock(&mutex_);
   for (const Action& intent : recovered->open_intents) open_intents_.insert(intent.id);
   return recovered;
 }
 
-absl::Status SqliteJournal::WriteTerm(int64_t term) {
+absl::Status SqliteJournal::WriteTerm(int64_t term, absl::Duration longest) {
   int64_t ticket = 0;
   {
     absl::MutexLock lock(&mutex_);
     queued_.term = std::max(queued_.term, term);
     ticket = Request();
+    if (Silent(longest)) return DiskSilent(options_.state_dir);
   }
-  return WaitFor(ticket, kTermWaitMax);
+  return WaitFor(ticket, longest);
 }
 
 void SqliteJournal::RecordEvent(absl::Time at, Event event) {
@@ -116,6 +140,7 @@ void SqliteJournal::RecordEvent(absl::Time at, Event event) {
 }
 
 void SqliteJournal::RecordTick(absl::Time at, std::shared_ptr<const Decision> decision) {
+  decision = LeaveOutRenewals(std::move(decision));
   absl::MutexLock lock(&mutex_);
   Record(at, std::nullopt);
   queued_.decisions.push_back(std::move(decision));
@@ -136,7 +161,7 @@ void SqliteJournal::Record(absl::Time at, std::optional<Event> event) {
     }
   }
   Open().records.push_back({at, std::move(event)});
-  Bound();
+  BoundRecords();
 }
 
 void SqliteJournal::RecordSnapshot(absl::Time at, const Autoscaler& core) {
@@ -160,18 +185,19 @@ absl::Status SqliteJournal::CommitIntents(absl::Time at, const std::vector<Actio
     }
     ticket = Request();
     // The disk has hung for longer than an intent may wait: waiting once more would only delay limits.
-    if (SteadyNow() - writing_since_ > kIntentWaitMax) return DiskSilent(options_.state_dir);
+    if (Silent(kIntentWaitMax)) return DiskSilent(options_.state_dir);
   }
   return WaitFor(ticket, kIntentWaitMax);
 }
 
 absl::Status SqliteJournal::Commit() {
   absl::MutexLock lock(&mutex_);
-  if (ended_ == requested_) Request();
-  return Stuck() ? DiskSilent(options_.state_dir) : health_;
+  // One that is under way took the queue earlier: what was recorded since needs another.
+  if (begun_ == requested_) Request();
+  return Silent(kStuckAfter) ? DiskSilent(options_.state_dir) : health_;
 }
 
-absl::Status SqliteJournal::Flush(absl::Duration longest) {
+absl::Status SqliteJournal::Sync(absl::Duration longest) {
   int64_t ticket = 0;
   {
     absl::MutexLock lock(&mutex_);
@@ -180,13 +206,12 @@ absl::Status SqliteJournal::Flush(absl::Duration longest) {
   return WaitFor(ticket, longest);
 }
 
-// A commit that begins after this call.
 int64_t SqliteJournal::Request() {
   return ++requested_;
 }
 
-bool SqliteJournal::Stuck() const {
-  return SteadyNow() - writing_since_ > kStuckAfter;
+bool SqliteJournal::Silent(absl::Duration longest) const {
+  return SteadyNow() - writing_since_ > longest;
 }
 
 absl::Status SqliteJournal::WaitFor(int64_t ticket, absl::Duration longest) {
@@ -208,6 +233,7 @@ void SqliteJournal::Write() {
 
 void SqliteJournal::WriteOnce(int64_t ticket) {
   JournalWrite write = std::exchange(queued_, {});
+  begun_ = std::max(begun_, ticket);
   writing_since_ = SteadyNow();
   mutex_.Unlock();
   if (options_.before_write) options_.before_write();
@@ -238,11 +264,15 @@ void SqliteJournal::TakeBack(JournalWrite failed) {
   Bound();
 }
 
-void SqliteJournal::Bound() {
+void SqliteJournal::BoundRecords() {
   for (RecordBatch* batch : {&queued_.before, &queued_.after}) {
     if (batch->records.size() > kRecordsMax) LeaveOutReplaceable(*batch, kRecordsMax / 2);
   }
-  KeepNewest(queued_.decisions, kDecisionsMax);
+}
+
+void SqliteJournal::Bound() {
+  BoundRecords();
+  KeepNewest(queued_.decisions, std::min(kDecisionsMax, NewestWithin(queued_.decisions, kDecisionsBytesMax)));
   KeepNewest(queued_.intents, kIntentsMax);
 }
 

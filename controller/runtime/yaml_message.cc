@@ -18,6 +18,8 @@
 #include <google/protobuf/duration.pb.h>
 #include <yaml-cpp/yaml.h>
 
+#include "controller/base/near_match.h"
+
 namespace headroom {
 namespace {
 
@@ -63,27 +65,10 @@ std::vector<std::string> EnumeratorNames(const EnumDescriptor& type) {
   return names;
 }
 
-int EditDistance(absl::string_view a, absl::string_view b) {
-  std::vector<int> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = static_cast<int>(j);
-  for (size_t i = 1; i <= a.size(); ++i) {
-    int diagonal = std::exchange(row[0], static_cast<int>(i));
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const int replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = std::exchange(row[j], std::min({replaced, row[j] + 1, row[j - 1] + 1}));
-    }
-  }
-  return row[b.size()];
-}
-
 std::string UnknownField(absl::string_view name, const Descriptor& type) {
-  int best = std::max(2, static_cast<int>(name.size()) / 3) + 1;
-  std::string nearest;
-  for (int i = 0; i < type.field_count() && name.size() < 100; ++i) {
-    const int distance = EditDistance(name, type.field(i)->name());
-    if (distance < best) best = distance, nearest = type.field(i)->name();
-  }
-  return nearest.empty() ? "unknown field" : absl::StrCat("unknown field; did you mean \"", nearest, "\"?");
+  std::vector<std::string> known;
+  for (int i = 0; i < type.field_count(); ++i) known.push_back(type.field(i)->name());
+  return absl::StrCat("unknown field", DidYouMean(NearMatches(name, known)));
 }
 
 std::string Shorten(absl::string_view text) {

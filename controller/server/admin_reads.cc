@@ -125,7 +125,8 @@ v1::Decision ToWire(const JournalEntry& entry) {
 
 }  // namespace
 
-absl::Status AdminService::CheckCluster(const std::string& cluster) const {
+absl::Status AdminService::Begin(grpc::ServerContextBase& context, const std::string& cluster) const {
+  context.AddTrailingMetadata(kVersionKey, ports_.version);
   const std::string ours = ports_.policy.config().policy.cluster;
   if (cluster.empty() || cluster == ours) return absl::OkStatus();
   return absl::NotFoundError(
@@ -139,9 +140,9 @@ absl::Status AdminService::Ask(const ControlLoop::Question& question) const {
       absl::StrCat("the control loop does not answer (", asked.message(), "); see the log of headroomd and try again"));
 }
 
-grpc::Status AdminService::GetStatus(grpc::ServerContext*, const v1::GetStatusRequest* request,
+grpc::Status AdminService::GetStatus(grpc::ServerContext* context, const v1::GetStatusRequest* request,
                                      v1::GetStatusResponse* out) {
-  if (absl::Status status = CheckCluster(request->cluster()); !status.ok()) return ToGrpc(status);
+  if (absl::Status status = Begin(*context, request->cluster()); !status.ok()) return ToGrpc(status);
   const absl::Time now = ports_.clock.Now();
   if (absl::Status status = Ask([&](const Autoscaler& core) { SetState(core, now, out); }); !status.ok()) {
     return ToGrpc(status);
@@ -156,9 +157,9 @@ grpc::Status AdminService::GetStatus(grpc::ServerContext*, const v1::GetStatusRe
   return grpc::Status::OK;
 }
 
-grpc::Status AdminService::ListNodes(grpc::ServerContext*, const v1::ListNodesRequest* request,
+grpc::Status AdminService::ListNodes(grpc::ServerContext* context, const v1::ListNodesRequest* request,
                                      v1::ListNodesResponse* out) {
-  if (absl::Status status = CheckCluster(request->cluster()); !status.ok()) return ToGrpc(status);
+  if (absl::Status status = Begin(*context, request->cluster()); !status.ok()) return ToGrpc(status);
   const absl::StatusOr<int> size = PageSize(request->page_size(), kNodesPage, kNodesPageMax);
   if (!size.ok()) return ToGrpc(size.status());
   const absl::Time now = ports_.clock.Now();
@@ -175,9 +176,9 @@ grpc::Status AdminService::ListNodes(grpc::ServerContext*, const v1::ListNodesRe
   }));
 }
 
-grpc::Status AdminService::ListDecisions(grpc::ServerContext*, const v1::ListDecisionsRequest* request,
+grpc::Status AdminService::ListDecisions(grpc::ServerContext* context, const v1::ListDecisionsRequest* request,
                                          v1::ListDecisionsResponse* out) {
-  if (absl::Status status = CheckCluster(request->cluster()); !status.ok()) return ToGrpc(status);
+  if (absl::Status status = Begin(*context, request->cluster()); !status.ok()) return ToGrpc(status);
   const absl::StatusOr<int> size = PageSize(request->page_size(), kDecisionsPage, kDecisionsPageMax);
   if (!size.ok()) return ToGrpc(size.status());
   Journal::Page page{.count = *size, .only_acting = request->only_acting()};
@@ -194,9 +195,9 @@ grpc::Status AdminService::ListDecisions(grpc::ServerContext*, const v1::ListDec
   return grpc::Status::OK;
 }
 
-grpc::Status AdminService::GetDecision(grpc::ServerContext*, const v1::GetDecisionRequest* request,
+grpc::Status AdminService::GetDecision(grpc::ServerContext* context, const v1::GetDecisionRequest* request,
                                        v1::GetDecisionResponse* out) {
-  if (absl::Status status = CheckCluster(request->cluster()); !status.ok()) return ToGrpc(status);
+  if (absl::Status status = Begin(*context, request->cluster()); !status.ok()) return ToGrpc(status);
   const auto latest = ports_.loop.Latest();
   const bool newest = latest != nullptr && (request->sequence() == 0 || request->sequence() == latest->sequence);
   if (newest) {
@@ -204,7 +205,7 @@ grpc::Status AdminService::GetDecision(grpc::ServerContext*, const v1::GetDecisi
     return grpc::Status::OK;
   }
   if (request->sequence() == 0) {
-    return ToGrpc(absl::UnavailableError("no decision was made yet; try again in a second"));
+    return ToGrpc(absl::FailedPreconditionError("no decision was made yet; try again in a second"));
   }
   const absl::StatusOr<JournalEntry> entry = ports_.journal.FindDecision(request->sequence());
   if (absl::IsNotFound(entry.status())) {
@@ -217,9 +218,9 @@ grpc::Status AdminService::GetDecision(grpc::ServerContext*, const v1::GetDecisi
   return grpc::Status::OK;
 }
 
-grpc::Status AdminService::GetPolicy(grpc::ServerContext*, const v1::GetPolicyRequest* request,
+grpc::Status AdminService::GetPolicy(grpc::ServerContext* context, const v1::GetPolicyRequest* request,
                                      v1::GetPolicyResponse* out) {
-  if (absl::Status status = CheckCluster(request->cluster()); !status.ok()) return ToGrpc(status);
+  if (absl::Status status = Begin(*context, request->cluster()); !status.ok()) return ToGrpc(status);
   *out->mutable_policy() = ports_.policy.config().message;
   out->set_yaml(ports_.policy.yaml());
   return grpc::Status::OK;

@@ -1,5 +1,6 @@
 #include "controller/server/admin_service.h"
 
+#include <functional>
 #include <optional>
 #include <utility>
 
@@ -10,64 +11,19 @@
 #include "controller/server/admin_checks.h"
 #include "controller/server/convert.h"
 #include "controller/server/grpc_status.h"
+#include "controller/server/undo.h"
 
 namespace headroom {
 namespace {
 
 constexpr size_t kRequestIdMax = 128;
-constexpr absl::Duration kUndoneLimitHolds = absl::Minutes(10);
+constexpr absl::Duration kSyncMax = absl::Milliseconds(500);
 
 // What the mutating requests have in common.
 template <typename Request>
 absl::Status CheckCommon(const Request& request, ReasonRule rule) {
   HR_RETURN_IF_ERROR(CheckReason(request.reason(), rule));
   return CheckActor(request.actor());
-}
-
-v1::Reason Sentence(absl::string_view code, std::string text) {
-  v1::Reason out;
-  out.set_code(code.data(), code.size());
-  out.set_text(std::move(text));
-  return out;
-}
-
-std::string ReasonOfUndo(const v1::UndoDecisionRequest& request) {
-  return absl::StrCat("undo of decision ", request.sequence(), request.reason().empty() ? "" : ": ", request.reason());
-}
-
-// What an undo does, and what it cannot.
-struct Undo {
-  std::vector<Event> events;
-  v1::UndoDecisionResponse response;
-};
-
-Undo PlanUndo(const Decision& decision, const v1::UndoDecisionRequest& request, absl::Time now) {
-  Undo undo;
-  for (const LimitDecision& limit : decision.limits) {
-    if (limit.before == limit.after || limit.before <= 0) continue;
-    undo.events.push_back(
-        NodeLimitFixed{limit.node, limit.before, now + kUndoneLimitHolds, ReasonOfUndo(request), request.actor()});
-    *undo.response.add_undone() =
-        Sentence("limit_fixed", absl::StrCat(limit.node, ": limit back from ", limit.after, " to ", limit.before,
-                                             " and fixed there for 10 minutes."));
-  }
-  for (const Action& action : decision.actions) {
-    if (std::holds_alternative<DrainNode>(action.body)) {
-      undo.events.push_back(DrainRequested{action.node, false, ReasonOfUndo(request), request.actor()});
-      *undo.response.add_undone() = Sentence(
-          "drain_cancelled", absl::StrCat(action.node, ": the drain is cancelled; hold \"down\" keeps it so."));
-    } else if (std::holds_alternative<LaunchNode>(action.body)) {
-      *undo.response.add_not_undone() = Sentence(
-          "launch",
-          "A launch cannot be taken back; `headroomctl drain` the new node to empty it, or lower the override.");
-    } else if (std::holds_alternative<TerminateNode>(action.body)) {
-      *undo.response.add_not_undone() =
-          Sentence("terminate", absl::StrCat(action.node,
-                                             " is gone and cannot be brought back; `headroomctl override "
-                                             "--nodes N` asks for another one."));
-    }
-  }
-  return undo;
 }
 
 absl::Status NothingToUndo(const v1::UndoDecisionRequest& request, const v1::UndoDecisionResponse& response) {
@@ -97,17 +53,17 @@ void AnswerMemory::Remember(const std::string& key, Answer answer) {
 }
 
 template <typename Request, typename Response>
-grpc::Status AdminService::Once(const Request& request, Response* response,
+grpc::Status AdminService::Once(grpc::ServerContext& context, const Request& request, Response* response,
                                 absl::StatusOr<Response> (AdminService::*apply)(const Request&)) {
-  if (absl::Status status = CheckCluster(request.cluster()); !status.ok()) return ToGrpc(status);
+  if (absl::Status status = Begin(context, request.cluster()); !status.ok()) return ToGrpc(status);
   if (request.request_id().size() > kRequestIdMax) {
     return ToGrpc(absl::InvalidArgumentError(absl::StrCat("request_id: longer than ", kRequestIdMax, " bytes")));
   }
   absl::MutexLock lock(&mutate_mutex_);
   const std::string key = absl::StrCat(Request::descriptor()->name(), "/", request.request_id());
-  const std::string bytes = request.SerializeAsString();
+  const size_t hash = std::hash<std::string>()(request.SerializeAsString());
   if (const AnswerMemory::Answer* answer = answers_.Find(key); answer != nullptr) {
-    if (answer->request != bytes) {
+    if (answer->request_hash != hash) {
       return ToGrpc(absl::InvalidArgumentError("request_id: was used for another request; make a new one"));
     }
     response->ParseFromString(answer->response);
@@ -116,7 +72,7 @@ grpc::Status AdminService::Once(const Request& request, Response* response,
   absl::StatusOr<Response> result = (this->*apply)(request);
   if (!result.ok()) return ToGrpc(result.status());
   if (!request.request_id().empty() && !request.validate_only()) {
-    answers_.Remember(key, {bytes, result->SerializeAsString()});
+    answers_.Remember(key, {hash, result->SerializeAsString()});
   }
   *response = *std::move(result);
   return grpc::Status::OK;
@@ -124,7 +80,9 @@ grpc::Status AdminService::Once(const Request& request, Response* response,
 
 absl::Status AdminService::Carry(Events events, const ControlLoop::Question& question) {
   for (Event& event : events) HR_RETURN_IF_ERROR(ports_.loop.Post(std::move(event)));
-  return Ask(question);
+  HR_RETURN_IF_ERROR(Ask(question));
+  if (!events.empty()) ports_.journal.Sync(kSyncMax).IgnoreError();
+  return absl::OkStatus();
 }
 
 absl::StatusOr<v1::Node> AdminService::CarryNode(Events events, const std::string& node_id) {
@@ -250,7 +208,10 @@ absl::StatusOr<v1::UndoDecisionResponse> AdminService::ApplyUndo(const v1::UndoD
     return absl::FailedPreconditionError(absl::StrCat(
         "decision ", request.sequence(), " was made in dry run and touched nothing, so there is nothing to undo"));
   }
-  Undo undo = PlanUndo(entry->decision, request, ports_.clock.Now());
+  const absl::Time now = ports_.clock.Now();
+  Undo undo;
+  HR_RETURN_IF_ERROR(
+      Ask([&](const Autoscaler& core) { undo = PlanUndo(entry->decision, core.fleet(), request, now); }));
   if (undo.events.empty()) return NothingToUndo(request, undo.response);
   if (!request.validate_only()) {
     HR_RETURN_IF_ERROR(Carry(std::move(undo.events), [](const Autoscaler&) {}));
@@ -263,44 +224,47 @@ absl::StatusOr<v1::ApplyPolicyResponse> AdminService::ApplyNewPolicy(const v1::A
   HR_ASSIGN_OR_RETURN(const PolicyKeeper::Change change, request.validate_only()
                                                              ? ports_.policy.Check(request.yaml(), "policy")
                                                              : ports_.policy.Apply(request.yaml(), "policy"));
-  if (!request.validate_only()) HR_RETURN_IF_ERROR(Ask([](const Autoscaler&) {}));
+  if (!request.validate_only()) {
+    HR_RETURN_IF_ERROR(Ask([](const Autoscaler&) {}));
+    ports_.journal.Sync(kSyncMax).IgnoreError();
+  }
   v1::ApplyPolicyResponse response;
   *response.mutable_policy() = change.config.message;
   for (const std::string& line : change.changes) response.add_changes(line);
   return response;
 }
 
-grpc::Status AdminService::SetHold(grpc::ServerContext*, const v1::SetHoldRequest* request,
+grpc::Status AdminService::SetHold(grpc::ServerContext* context, const v1::SetHoldRequest* request,
                                    v1::SetHoldResponse* response) {
-  return Once(*request, response, &AdminService::ApplyHold);
+  return Once(*context, *request, response, &AdminService::ApplyHold);
 }
-grpc::Status AdminService::SetOverride(grpc::ServerContext*, const v1::SetOverrideRequest* request,
+grpc::Status AdminService::SetOverride(grpc::ServerContext* context, const v1::SetOverrideRequest* request,
                                        v1::SetOverrideResponse* response) {
-  return Once(*request, response, &AdminService::ApplyOverride);
+  return Once(*context, *request, response, &AdminService::ApplyOverride);
 }
-grpc::Status AdminService::SetNodeLimit(grpc::ServerContext*, const v1::SetNodeLimitRequest* request,
+grpc::Status AdminService::SetNodeLimit(grpc::ServerContext* context, const v1::SetNodeLimitRequest* request,
                                         v1::SetNodeLimitResponse* response) {
-  return Once(*request, response, &AdminService::ApplyNodeLimit);
+  return Once(*context, *request, response, &AdminService::ApplyNodeLimit);
 }
-grpc::Status AdminService::DrainNode(grpc::ServerContext*, const v1::DrainNodeRequest* request,
+grpc::Status AdminService::DrainNode(grpc::ServerContext* context, const v1::DrainNodeRequest* request,
                                      v1::DrainNodeResponse* response) {
-  return Once(*request, response, &AdminService::ApplyDrain);
+  return Once(*context, *request, response, &AdminService::ApplyDrain);
 }
-grpc::Status AdminService::UndrainNode(grpc::ServerContext*, const v1::UndrainNodeRequest* request,
+grpc::Status AdminService::UndrainNode(grpc::ServerContext* context, const v1::UndrainNodeRequest* request,
                                        v1::UndrainNodeResponse* response) {
-  return Once(*request, response, &AdminService::ApplyUndrain);
+  return Once(*context, *request, response, &AdminService::ApplyUndrain);
 }
-grpc::Status AdminService::PinNode(grpc::ServerContext*, const v1::PinNodeRequest* request,
+grpc::Status AdminService::PinNode(grpc::ServerContext* context, const v1::PinNodeRequest* request,
                                    v1::PinNodeResponse* response) {
-  return Once(*request, response, &AdminService::ApplyPin);
+  return Once(*context, *request, response, &AdminService::ApplyPin);
 }
-grpc::Status AdminService::UndoDecision(grpc::ServerContext*, const v1::UndoDecisionRequest* request,
+grpc::Status AdminService::UndoDecision(grpc::ServerContext* context, const v1::UndoDecisionRequest* request,
                                         v1::UndoDecisionResponse* response) {
-  return Once(*request, response, &AdminService::ApplyUndo);
+  return Once(*context, *request, response, &AdminService::ApplyUndo);
 }
-grpc::Status AdminService::ApplyPolicy(grpc::ServerContext*, const v1::ApplyPolicyRequest* request,
+grpc::Status AdminService::ApplyPolicy(grpc::ServerContext* context, const v1::ApplyPolicyRequest* request,
                                        v1::ApplyPolicyResponse* response) {
-  return Once(*request, response, &AdminService::ApplyNewPolicy);
+  return Once(*context, *request, response, &AdminService::ApplyNewPolicy);
 }
 
 }  // namespace headroom

@@ -28,7 +28,8 @@ class AnswerMemory {
  public:
   static constexpr size_t kAnswersMax = 1000;
   struct Answer {
-    std::string request, response;  // serialized
+    size_t request_hash = 0;  // a request may be megabytes long
+    std::string response;     // serialized
   };
   // Null: not seen, or forgotten.
   const Answer* Find(const std::string& key) const;
@@ -40,18 +41,22 @@ class AnswerMemory {
 };
 
 // AdminService: what operators see and do. Reads are questions to the loop or the journal; a mutation is checked,
-// posted as an event, and answered when the loop has observed it, with the state that it led to. `validate_only` runs
-// the same checks and posts nothing. Mutations run one after the other: operators are few, and two at once would each
-// check a state that the other changes. Every error is one sentence that says what to do. Thread-safe. Watching takes
-// no thread per watcher.
+// posted as an event, and answered when the loop has observed it and the journal has it, with the state that it led to.
+// `validate_only` runs the same checks and posts nothing. Mutations run one after the other: operators are few, and two
+// at once would each check a state that the other changes. Every error is one sentence that says what to do.
+// Thread-safe. Watching takes no thread per watcher.
 class AdminService final : public v1::AdminService::WithCallbackMethod_WatchDecisions<v1::AdminService::Service> {
  public:
+  // In the trailing metadata of every answer, errors included: who has it was answered by headroomd and not by the
+  // network.
+  static constexpr char kVersionKey[] = "headroomd-version";
+
   struct Ports {
     ControlLoop& loop;
-    const Journal& journal;
+    Journal& journal;
     PolicyKeeper& policy;
     DecisionFeed& feed;
-    const Clock& clock;
+    const Clock& clock;  // the core's
     std::string version;
   };
   explicit AdminService(Ports ports) : ports_(std::move(ports)) {}
@@ -79,7 +84,7 @@ class AdminService final : public v1::AdminService::WithCallbackMethod_WatchDeci
 
   // Runs `apply` unless this request id was answered before. One mutation at a time.
   template <typename Request, typename Response>
-  grpc::Status Once(const Request& request, Response* response,
+  grpc::Status Once(grpc::ServerContext& context, const Request& request, Response* response,
                     absl::StatusOr<Response> (AdminService::*apply)(const Request&));
   absl::StatusOr<v1::SetHoldResponse> ApplyHold(const v1::SetHoldRequest& request);
   absl::StatusOr<v1::SetOverrideResponse> ApplyOverride(const v1::SetOverrideRequest& request);
@@ -90,10 +95,12 @@ class AdminService final : public v1::AdminService::WithCallbackMethod_WatchDeci
   absl::StatusOr<v1::UndoDecisionResponse> ApplyUndo(const v1::UndoDecisionRequest& request);
   absl::StatusOr<v1::ApplyPolicyResponse> ApplyNewPolicy(const v1::ApplyPolicyRequest& request);
 
-  absl::Status CheckCluster(const std::string& cluster) const;
+  // Puts kVersionKey into the answer and checks that the cluster is ours.
+  absl::Status Begin(grpc::ServerContextBase& context, const std::string& cluster) const;
   // Runs on the loop, between ticks.
   absl::Status Ask(const ControlLoop::Question& question) const;
-  // Posts all of them and returns when they were observed, with what `question` says of the state then.
+  // Posts all of them and returns when they were observed, with what `question` says of the state then, and are on
+  // disk. A disk that does not answer stops no operator: the status of the cluster tells of it.
   absl::Status Carry(Events events, const ControlLoop::Question& question);
   // NOT_FOUND names near matches.
   absl::StatusOr<Node> FindNode(const std::string& node_id) const;

@@ -92,10 +92,10 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::WatchDecisionsResp
 }  // namespace
 
 grpc::ServerWriteReactor<v1::WatchDecisionsResponse>* AdminService::WatchDecisions(
-    grpc::CallbackServerContext*, const v1::WatchDecisionsRequest* request) {
+    grpc::CallbackServerContext* context, const v1::WatchDecisionsRequest* request) {
   const auto filter = request->only_acting() ? WatchStream::Filter::kNoteworthy : WatchStream::Filter::kAll;
   const std::shared_ptr<WatchStream> stream = WatchStream::Make(filter);
-  if (absl::Status status = CheckCluster(request->cluster()); !status.ok()) {
+  if (absl::Status status = Begin(*context, request->cluster()); !status.ok()) {
     stream->End(ToGrpc(status));
   } else if (!ports_.feed.Subscribe(stream)) {
     stream->End({grpc::StatusCode::RESOURCE_EXHAUSTED, "too many watch already; end one of them"});

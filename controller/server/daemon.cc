@@ -9,7 +9,9 @@
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/resource_quota.h>
 
+#include "controller/base/address.h"
 #include "controller/base/status.h"
 #include "controller/runtime/recovery.h"
 #include "controller/server/decision_log.h"
@@ -18,6 +20,8 @@
 namespace headroom {
 namespace {
 
+// Of gRPC; an operator's call that finds them all busy is told RESOURCE_EXHAUSTED.
+constexpr int kThreadsMax = 64;
 constexpr absl::Duration kRoundMax = absl::Seconds(1);
 constexpr absl::Duration kScrapeWait = absl::Milliseconds(300);
 constexpr absl::Duration kHealthyMin = absl::Seconds(3);
@@ -32,7 +36,7 @@ bool IsAwaited(const Action& action) {
 }
 
 bool IsLoopback(const std::string& address) {
-  return address == "::1" || address.rfind("127.", 0) == 0;
+  return address == "::1" || IsLoopbackV4(address);
 }
 
 void Tune(grpc::ServerBuilder& builder) {
@@ -46,6 +50,7 @@ void Tune(grpc::ServerBuilder& builder) {
   // The synchronous calls are an operator's.
   builder.SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);
   builder.SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 4);
+  builder.SetResourceQuota(grpc::ResourceQuota("headroomd").SetMaxThreads(kThreadsMax));
 }
 
 }  // namespace
@@ -91,6 +96,7 @@ absl::Status Daemon::Recover() {
   MakeExecutor();
   const Autoscaler before = core;
   loop_ = std::make_unique<ControlLoop>(std::move(core), *executor_, *journal_);
+  core_clock_ = std::make_unique<CoreClock>(clock_, *loop_);
   loop_->OnDecision([this](const std::shared_ptr<const Decision>& decision) { OnDecision(decision); });
   ResumeInFlight(before);
   return absl::OkStatus();
@@ -136,15 +142,17 @@ absl::Status Daemon::ServeGrpc() {
   const std::string cluster = policy_.config().policy.cluster;
   load_ = std::make_unique<LoadService>(
       LoadService::Options{
-          .cluster = cluster, .post = poster(), .saw_term = [this](int64_t term) { term_->Saw(term); }},
+          .cluster = cluster,
+          .post = poster(),
+          .saw_term = [this](int64_t term, absl::string_view reporter) { term_->Saw(term, reporter); }},
       *registry_);
-  admin_ =
-      std::make_unique<AdminService>(AdminService::Ports{*loop_, *journal_, policy_, feed_, clock_, options_.version});
+  admin_ = std::make_unique<AdminService>(
+      AdminService::Ports{*loop_, *journal_, policy_, feed_, *core_clock_, options_.version});
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   Tune(builder);
-  const std::string address = absl::StrCat(options_.listen, ":", options_.grpc_port);
+  const std::string address = HostPort(options_.listen, options_.grpc_port);
   builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &grpc_port_);
   builder.RegisterService(load_.get());
   builder.RegisterService(admin_.get());
@@ -181,7 +189,8 @@ HttpAnswer Daemon::Page(absl::string_view path) {
   if (path == "/metrics") {
     metrics_.Reports(load_->counters(), registry_->size());
     // A loop that hangs must not hang the scrape: the last figures stand, and their age is in a metric.
-    loop_->Ask([this](const Autoscaler& core) { metrics_.Cluster(core, clock_.Now()); }, kScrapeWait).IgnoreError();
+    loop_->Ask([this](const Autoscaler& core) { metrics_.Cluster(core, core_clock_->Now()); }, kScrapeWait)
+        .IgnoreError();
     return {.content_type = "text/plain; version=0.0.4; charset=utf-8", .body = metrics_.Render()};
   }
   if (path == "/healthz") {
@@ -191,7 +200,7 @@ HttpAnswer Daemon::Page(absl::string_view path) {
   if (path == "/") {
     return {.body = absl::StrCat("headroomd ", options_.version, ", cluster ", policy_.config().policy.cluster,
                                  ": /metrics for Prometheus, /healthz for probes; gRPC on port ", grpc_port_,
-                                 ", `headroomctl --server ", options_.listen, ":", grpc_port_, " status`\n")};
+                                 ", `headroomctl --server ", HostPort(options_.listen, grpc_port_), " status`\n")};
   }
   return {.code = 404, .body = "not here; see / for what is\n"};
 }
@@ -237,6 +246,7 @@ void Daemon::OnFinished(const Action& action, ActionFinished outcome) {
 }
 
 void Daemon::OnPolicy(const Config& config) {
+  metrics_.PolicyReloaded(true);
   registry_->SetReportInterval(config.policy.control.report_interval);
   if (dry_run_ != nullptr) dry_run_->set_lead_time(config.policy.nodes.lead_time / clock_speed_);
   const absl::Status posted = loop_->Post(PolicyChanged{config.policy});
@@ -245,8 +255,8 @@ void Daemon::OnPolicy(const Config& config) {
 
 void Daemon::ReloadPolicy() {
   const absl::StatusOr<PolicyKeeper::Change> change = policy_.Reload(options_.config_path);
-  metrics_.PolicyReloaded(change.ok());
   if (!change.ok()) {
+    metrics_.PolicyReloaded(false);
     for (const std::string& fault : policy_.faults()) {
       LogLine(LogLevel::kError, "policy_refused").Add("fault", fault).Add("text", "the old policy stays in force");
     }
@@ -261,7 +271,7 @@ absl::Status Daemon::Health() const {
   const int64_t nanos = decided_at_nanos_;
   if (nanos == 0) return absl::UnavailableError("no decision was made yet");
   const absl::Duration age = system_clock_.Now() - absl::FromUnixNanos(nanos);
-  const absl::Duration allowed = std::max(kHealthyMin, 3 * policy_.config().policy.control.tick);
+  const absl::Duration allowed = std::max(kHealthyMin, 3 * policy_.config().policy.control.tick / clock_speed_);
   if (age <= allowed) return absl::OkStatus();
   return absl::UnavailableError(absl::StrCat("the last decision is ", absl::FormatDuration(age), " old, at most ",
                                              absl::FormatDuration(allowed), " is healthy; see the log of headroomd"));

@@ -98,6 +98,7 @@ class Daemon {
   DecisionFeed feed_;
   std::unique_ptr<TermKeeper> term_;
   std::unique_ptr<ControlLoop> loop_;
+  std::unique_ptr<CoreClock> core_clock_;
   std::unique_ptr<StreamRegistry> registry_;  // its type is the mode
   std::unique_ptr<Executor> executor_;        // its type is the mode
   DryRunExecutor* dry_run_ = nullptr;         // the executor, in a dry run

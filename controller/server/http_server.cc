@@ -11,6 +11,8 @@
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 
+#include "controller/base/address.h"
+
 namespace headroom {
 namespace {
 
@@ -102,7 +104,7 @@ class HttpServer::Impl {
     if (!error) acceptor_.bind(endpoint, error);
     if (!error) acceptor_.listen(asio::socket_base::max_listen_connections, error);
     if (error) {
-      return absl::UnavailableError(absl::StrCat("cannot listen on ", address, ":", port, ": ", error.message()));
+      return absl::UnavailableError(absl::StrCat("cannot listen on ", HostPort(address, port), ": ", error.message()));
     }
     return absl::OkStatus();
   }

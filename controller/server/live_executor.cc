@@ -34,15 +34,15 @@ ActionFinished ToFinished(const Action& action, const absl::Status& status) {
 }
 
 LiveExecutor::LiveExecutor(Ports ports, ProviderDeadlines deadlines)
-    : ports_(std::move(ports)), deadlines_(deadlines), pool_(kPool) {}
+    : ports_(std::move(ports)), deadlines_(deadlines), pool_(kPool), terminations_(kPool) {}
 
 void LiveExecutor::Start(const Action& action) {
   if (std::holds_alternative<LaunchNode>(action.body)) {
-    Dispatch(action, [this](const Action& launch) { return Launch(launch); });
+    Dispatch(pool_, action, [this](const Action& launch) { return Launch(launch); });
   } else if (std::holds_alternative<TerminateNode>(action.body)) {
-    Dispatch(action, [this](const Action& terminate) { return Terminate(terminate); });
+    Dispatch(terminations_, action, [this](const Action& terminate) { return Terminate(terminate); });
   } else if (std::holds_alternative<ListMachines>(action.body)) {
-    Dispatch(action, [this](const Action& list) { return List(list); });
+    Dispatch(pool_, action, [this](const Action& list) { return List(list); });
   } else {
     const absl::Status sent = ports_.nodes.Send(action);
     // A node that is away is no fault of anybody: the next tick sees it and decides anew.
@@ -59,8 +59,8 @@ void LiveExecutor::Resolve(const std::vector<Action>& open_intents) {
   if (!pool_.Submit(resolve)) resolve();
 }
 
-void LiveExecutor::Dispatch(const Action& action, std::function<ActionFinished(const Action&)> work) {
-  const bool queued = pool_.Submit([this, action, work = std::move(work)] { ports_.finish(action, work(action)); });
+void LiveExecutor::Dispatch(WorkerPool& pool, const Action& action, std::function<ActionFinished(const Action&)> work) {
+  const bool queued = pool.Submit([this, action, work = std::move(work)] { ports_.finish(action, work(action)); });
   if (queued) return;
   ports_.finish(action, ToFinished(action, absl::UnavailableError(absl::StrCat("more than ", kPool.queue_max,
                                                                                " calls wait for the provider"))));

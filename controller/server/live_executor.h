@@ -24,7 +24,7 @@ struct ProviderDeadlines {
 };
 
 // LiveExecutor: carries decisions out. Grants, sheds, drains and server lists go to the streams at once; launches,
-// terminations and lists to a pool of threads, since a provider blocks. Every action ends in exactly one `finish`, a
+// terminations and lists to pools of threads, since a provider blocks. Every action ends in exactly one `finish`, a
 // dropped one too. Start() never blocks and is called from the loop thread; `post` and `finish` are called from any.
 class LiveExecutor final : public Executor {
  public:
@@ -42,14 +42,15 @@ class LiveExecutor final : public Executor {
   void Resolve(const std::vector<Action>& open_intents);
 
  private:
-  void Dispatch(const Action& action, std::function<ActionFinished(const Action&)> work);
+  void Dispatch(WorkerPool& pool, const Action& action, std::function<ActionFinished(const Action&)> work);
   ActionFinished Launch(const Action& action);
   ActionFinished Terminate(const Action& action);
   ActionFinished List(const Action& action);
 
   Ports ports_;
   const ProviderDeadlines deadlines_;
-  WorkerPool pool_;  // last: its threads use the rest
+  // Last: their threads use the rest. A termination waits for its node to end, and growth must not wait behind it.
+  WorkerPool pool_, terminations_;
 };
 
 // What a status says as an outcome.

@@ -183,14 +183,18 @@ absl::Status LoadService::Join(const v1::Hello& hello, std::shared_ptr<Directive
                                                       "\", not \"", hello.cluster().substr(0, 64), "\""));
   }
   HR_ASSIGN_OR_RETURN(NodeHello node, Annotate(ToNodeHello(hello), "hello"));
-  options_.saw_term(node.term_max_seen);
+  const int64_t term_max_seen = node.term_max_seen;
   absl::MutexLock lock(&order_mutex_);
   const DirectiveStream* const opened = stream.get();
   HR_RETURN_IF_ERROR(registry_.Open({hello.role(), hello.reporter_id()}, std::move(stream)));
   absl::Status posted = hello.role() == v1::ROLE_NODE ? options_.post(NodeJoined{hello.reporter_id(), std::move(node)})
                                                       : options_.post(BalancerJoined{hello.reporter_id()});
-  if (!posted.ok()) registry_.Close({hello.role(), hello.reporter_id()}, opened);
-  return posted;
+  if (!posted.ok()) {
+    registry_.Close({hello.role(), hello.reporter_id()}, opened);
+    return posted;
+  }
+  options_.saw_term(term_max_seen, hello.reporter_id());
+  return absl::OkStatus();
 }
 
 void LoadService::Leave(const Reporter& reporter, const DirectiveStream* stream) {

@@ -45,7 +45,8 @@ class LoadService final : public v1::LoadService::CallbackService {
   struct Options {
     std::string cluster;
     Post post;
-    std::function<void(int64_t)> saw_term;  // the highest term that a node has seen
+    // The highest term that a reporter has seen; told once its stream is admitted.
+    std::function<void(int64_t term, absl::string_view reporter)> saw_term;
   };
   LoadService(Options options, StreamRegistry& registry) : options_(std::move(options)), registry_(registry) {}
 

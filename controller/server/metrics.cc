@@ -23,7 +23,6 @@ constexpr int kStates = static_cast<int>(NodeState::kLost) + 1;
 constexpr int kCauses = static_cast<int>(Cause::kReportLoss) + 1;
 constexpr auto kFirstAlarm = static_cast<int>(ReasonCode::kAlarmAtMax);
 constexpr auto kLastAlarm = static_cast<int>(ReasonCode::kAlarmCeiling);
-constexpr int kStatusCodes = 17;
 
 template <typename Make>
 auto& Labelled(prometheus::Registry& registry, Make make, const char* name, const char* help) {
@@ -110,14 +109,17 @@ void Metrics::AddDecisionSeries() {
 }
 
 void Metrics::AddActionSeries() {
-  auto& family = Labelled(registry_, prometheus::BuildCounter, "headroom_scale_actions_total",
-                          "Actions by kind and outcome; in a dry run nothing was touched.");
+  actions_ = &Labelled(registry_, prometheus::BuildCounter, "headroom_scale_actions_total",
+                       "Actions by kind and outcome; in a dry run nothing was touched.");
   for (const absl::string_view kind : kKinds) {
-    for (int code = 0; code < kStatusCodes; ++code) {
-      const std::string result = ResultName(static_cast<absl::StatusCode>(code));
-      actions_[{std::string(kind), result}] = &family.Add({{"kind", std::string(kind)}, {"result", result}});
+    for (const absl::StatusCode usual : {absl::StatusCode::kOk, absl::StatusCode::kUnavailable}) {
+      ActionCounter(kind, usual);
     }
   }
+}
+
+prometheus::Counter& Metrics::ActionCounter(absl::string_view kind, absl::StatusCode result) {
+  return actions_->Add({{"kind", std::string(kind)}, {"result", ResultName(result)}});
 }
 
 void Metrics::AddLabelled() {
@@ -162,8 +164,7 @@ void Metrics::Decided(const Decision& decision) {
 }
 
 void Metrics::Finished(const Action& action, const ActionFinished& outcome) {
-  const auto found = actions_.find({std::string(ActionKind(action)), ResultName(outcome.code)});
-  if (found != actions_.end()) found->second->Increment();
+  ActionCounter(ActionKind(action), outcome.code).Increment();
 }
 
 void Metrics::PolicyReloaded(bool ok) {

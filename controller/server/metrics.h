@@ -20,7 +20,8 @@
 namespace headroom {
 
 // Metrics: what a Prometheus sees. Cardinality is bounded by the tables of states, causes, alarms and codes: no label
-// ever names a node, a client or a text. Every series exists from the start, so a rate has its zero. Thread-safe.
+// ever names a node, a client or a text. Every series exists from the start, so a rate has its zero, but for
+// the rarer outcomes of actions. Thread-safe.
 class Metrics {
  public:
   explicit Metrics(absl::string_view version);
@@ -46,6 +47,7 @@ class Metrics {
   prometheus::Counter& MakeCounter(const char* name, const char* help);
   void AddDecisionSeries();
   void AddActionSeries();
+  prometheus::Counter& ActionCounter(absl::string_view kind, absl::StatusCode result);
   void AddLabelled();
   void Nodes(const Autoscaler& core);
   void Bounds(const Autoscaler& core, absl::Time now);
@@ -57,7 +59,7 @@ class Metrics {
   prometheus::Counter *reports_, *reports_old_, *limit_changes_;
   Gauges nodes_, diagnosis_, alarms_;
   Counters refused_, decisions_;
-  std::map<std::pair<std::string, std::string>, prometheus::Counter*> actions_;  // kind, result
+  prometheus::Family<prometheus::Counter>* actions_;
 };
 
 // "up" where nodes are launched or drains cancelled, "down" where nodes leave, "limits" where only limits change, else

@@ -62,11 +62,19 @@ void Compare(const Message& before, const Message& after, const std::string& pat
   }
 }
 
+// What a process was built around. How many nodes it began with matters to a fresh start only, and where the policy
+// does not say it follows nodes.min, which may change.
+v1::Provider Fixed(v1::Provider provider) {
+  if (provider.has_local()) provider.mutable_local()->clear_initial_count();
+  if (provider.has_simulated()) provider.mutable_simulated()->clear_initial_count();
+  return provider;
+}
+
 absl::Status CheckFixed(const v1::Policy& before, const v1::Policy& after) {
   std::vector<std::string> fixed;
   if (before.cluster() != after.cluster()) fixed.push_back("cluster");
   if (before.mode() != after.mode()) fixed.push_back("mode");
-  if (!MessageDifferencer::Equals(before.provider(), after.provider())) fixed.push_back("provider");
+  if (!MessageDifferencer::Equals(Fixed(before.provider()), Fixed(after.provider()))) fixed.push_back("provider");
   if (fixed.empty()) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrCat(absl::StrJoin(fixed, " and "),
                                                     " cannot change while the controller runs; restart headroomd with "
@@ -93,6 +101,7 @@ absl::StatusOr<PolicyKeeper::Change> PolicyKeeper::Check(absl::string_view yaml,
 }
 
 absl::StatusOr<PolicyKeeper::Change> PolicyKeeper::Apply(absl::string_view yaml, absl::string_view name) {
+  absl::MutexLock one_at_a_time(&apply_mutex_);
   HR_ASSIGN_OR_RETURN(Change change, Check(yaml, name));
   {
     absl::MutexLock lock(&mutex_);

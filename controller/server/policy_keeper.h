@@ -27,7 +27,7 @@ class PolicyKeeper {
     Config config;
     std::vector<std::string> changes;
   };
-  // `on_change` is told of each new policy, under no lock.
+  // `on_change` is told of each new policy, in the order in which they come into force. It must not apply another.
   PolicyKeeper(Config config, std::string yaml, std::function<void(const Config&)> on_change);
 
   // INVALID_ARGUMENT: every fault, a line each. FAILED_PRECONDITION: it needs a restart.
@@ -45,6 +45,7 @@ class PolicyKeeper {
   void NoteFaults(const absl::Status& status);
 
   const std::function<void(const Config&)> on_change_;
+  absl::Mutex apply_mutex_;  // from the check to the end of on_change_
   mutable absl::Mutex mutex_;
   Config config_ ABSL_GUARDED_BY(mutex_);
   std::string yaml_ ABSL_GUARDED_BY(mutex_);

@@ -6,23 +6,38 @@
 #include <optional>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 
 #include "controller/runtime/journal.h"
+#include "controller/runtime/recovery.h"
+#include "controller/server/log.h"
 
 namespace headroom {
 
 // TermKeeper: the term of this controller, which only grows. A node that has seen a higher one refuses us, so a hello
 // that names it makes the keeper ask the loop thread (the journal's writer) for a still higher term: on disk before
-// use. Saw() and current() from any thread, Settle() from the loop thread only.
+// use. A term above kTermSeenMax is not believed. Saw() and current() from any thread, Settle() from the loop thread
+// only.
 class TermKeeper {
  public:
+  // Limits wait for the loop thread meanwhile.
+  static constexpr absl::Duration kWriteMax = absl::Milliseconds(500);
+
   TermKeeper(int64_t current, std::function<void()> wake) : current_(current), seen_(0), wake_(std::move(wake)) {}
 
   int64_t current() const { return current_.load(); }
 
-  // A hello carries this as the highest term its node has seen.
-  void Saw(int64_t term) {
+  // A hello of `reporter` carries this as the highest term that it has seen.
+  void Saw(int64_t term, absl::string_view reporter) {
     if (term <= current()) return;
+    if (term > kTermSeenMax) {
+      LogLine(LogLevel::kWarning, "term_not_believed")
+          .Add("reporter", reporter)
+          .Add("term", term)
+          .Add("text", "no controller comes to it; this reporter refuses us until its own state is cleared");
+      return;
+    }
     int64_t seen = seen_.load();
     while (term > seen && !seen_.compare_exchange_weak(seen, term)) {
     }
@@ -34,7 +49,7 @@ class TermKeeper {
     const int64_t seen = seen_.load();
     if (seen <= current()) return std::optional<int64_t>();
     const int64_t next = seen + 1;
-    if (absl::Status status = journal.WriteTerm(next); !status.ok()) return status;
+    if (absl::Status status = journal.WriteTerm(next, kWriteMax); !status.ok()) return status;
     current_ = next;
     return std::optional<int64_t>(next);
   }

@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include "absl/time/clock.h"
-
 namespace headroom {
 
 WorkerPool::WorkerPool(const Options& options) : queue_max_(options.queue_max) {
@@ -22,7 +20,7 @@ WorkerPool::~WorkerPool() {
 bool WorkerPool::Submit(std::function<void()> job, absl::Duration delay) {
   absl::MutexLock lock(&mutex_);
   if (stopping_ || queue_.size() >= queue_max_) return false;
-  queue_.emplace(absl::Now() + delay, std::move(job));
+  queue_.emplace(Clock::now() + absl::ToChronoNanoseconds(delay), std::move(job));
   changed_.Signal();
   return true;
 }
@@ -30,9 +28,10 @@ bool WorkerPool::Submit(std::function<void()> job, absl::Duration delay) {
 void WorkerPool::Work() {
   absl::MutexLock lock(&mutex_);
   while (!stopping_) {
-    const absl::Time due = queue_.empty() ? absl::InfiniteFuture() : queue_.begin()->first;
-    if (due > absl::Now()) {
-      changed_.WaitWithDeadline(&mutex_, due);
+    const absl::Duration left =
+        queue_.empty() ? absl::InfiniteDuration() : absl::FromChrono(queue_.begin()->first - Clock::now());
+    if (left > absl::ZeroDuration()) {
+      changed_.WaitWithTimeout(&mutex_, left);
       continue;
     }
     const std::function<void()> job = std::move(queue_.extract(queue_.begin()).mapped());

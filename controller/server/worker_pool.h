@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <map>
@@ -27,12 +28,15 @@ class WorkerPool {
   [[nodiscard]] bool Submit(std::function<void()> job, absl::Duration delay = absl::ZeroDuration());
 
  private:
+  // No time of day: it may be set back.
+  using Clock = std::chrono::steady_clock;
+
   void Work();
 
   const size_t queue_max_;
   absl::Mutex mutex_;
   absl::CondVar changed_;
-  std::multimap<absl::Time, std::function<void()>> queue_ ABSL_GUARDED_BY(mutex_);
+  std::multimap<Clock::time_point, std::function<void()>> queue_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::thread> threads_;
 };

@@ -4,9 +4,12 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include <grpc/grpc.h>
 #include <grpcpp/grpcpp.h>
+#include <unistd.h>
 
 #include "controller/cli/app.h"
 
@@ -63,8 +66,12 @@ class CannedServer final : public v1::AdminService::Service {
     if (first) out->set_next_page_token("node-1");
     return grpc::Status::OK;
   }
-  grpc::Status GetDecision(grpc::ServerContext*, const v1::GetDecisionRequest* request,
+  grpc::Status GetDecision(grpc::ServerContext* context, const v1::GetDecisionRequest* request,
                            v1::GetDecisionResponse* out) override {
+    if (request->sequence() == 98) {
+      context->AddTrailingMetadata("headroomd-version", "0.1.0");
+      return {grpc::StatusCode::UNAVAILABLE, "the disk does not answer"};
+    }
     if (request->sequence() == 99) return {grpc::StatusCode::NOT_FOUND, "decision 99 is not in the journal"};
     v1::Decision* decision = out->mutable_decision();
     decision->set_sequence(7);
@@ -102,11 +109,30 @@ class CannedServer final : public v1::AdminService::Service {
     held = *request;
     return grpc::Status::OK;
   }
+  grpc::Status SetOverride(grpc::ServerContext*, const v1::SetOverrideRequest*, v1::SetOverrideResponse*) override {
+    return grpc::Status::OK;
+  }
+  grpc::Status SetNodeLimit(grpc::ServerContext*, const v1::SetNodeLimitRequest*, v1::SetNodeLimitResponse*) override {
+    return grpc::Status::OK;
+  }
+  grpc::Status DrainNode(grpc::ServerContext*, const v1::DrainNodeRequest*, v1::DrainNodeResponse*) override {
+    return grpc::Status::OK;
+  }
+  grpc::Status PinNode(grpc::ServerContext*, const v1::PinNodeRequest*, v1::PinNodeResponse*) override {
+    return grpc::Status::OK;
+  }
   grpc::Status UndoDecision(grpc::ServerContext*, const v1::UndoDecisionRequest*, v1::UndoDecisionResponse*) override {
     return {grpc::StatusCode::FAILED_PRECONDITION, "nothing to undo"};
   }
   v1::SetHoldRequest held;
 };
+
+// gRPC stays up for the whole run: its last user's leave is cleaned up after on a thread of its own, beside which the
+// process would end.
+const class GrpcStaysUp {
+ public:
+  GrpcStaysUp() { grpc_init(); }
+} kGrpcStaysUp;
 
 class CliTest : public ::testing::Test {
  protected:
@@ -204,6 +230,24 @@ TEST_F(CliTest, HoldSaysWhoAndWhyAndHowLong) {
   EXPECT_THAT(err_, HasSubstr("no removal and no cuts for 2h"));
 }
 
+TEST_F(CliTest, ADryRunNeverSaysThatItWasDone) {
+  const std::string would = "checked, nothing done";
+  for (const std::vector<std::string>& command : std::vector<std::vector<std::string>>{
+           {"hold", "down", "--reason", "x"},
+           {"override", "--min", "3", "--reason", "x"},
+           {"limit", "node-1", "100", "--reason", "x"},
+           {"drain", "node-1", "--reason", "x"},
+           {"pin", "node-1"},
+       }) {
+    std::vector<std::string> dry_run = command;
+    dry_run.push_back("--dry-run");
+    EXPECT_EQ(Run(dry_run), 0) << command[0];
+    EXPECT_THAT(err_, HasSubstr(would)) << command[0];
+    EXPECT_EQ(Run(command), 0) << command[0];
+    EXPECT_THAT(err_, ::testing::Not(HasSubstr(would))) << command[0];
+  }
+}
+
 TEST_F(CliTest, ExitCodesTellScriptsWhatToDo) {
   EXPECT_EQ(Run({"explain", "99"}), 3);
   EXPECT_EQ(out_, "");
@@ -212,9 +256,27 @@ TEST_F(CliTest, ExitCodesTellScriptsWhatToDo) {
   EXPECT_EQ(Run({"policy", "check", "/nowhere/policy.yaml"}), 3);
   EXPECT_EQ(Run({"status", "--timeout", "soon"}), 2);
   EXPECT_EQ(Run({"hold", "sideways"}), 2);
+  EXPECT_EQ(Run({"hold", "down", "--reason", "x", "--for", "soon"}), 2);
+  EXPECT_EQ(Run({"hold", "down", "--reason", "x", "--for", "-1h"}), 2);
+  EXPECT_EQ(Run({"override", "--reason", "x"}), 2);
+  EXPECT_THAT(err_, HasSubstr("name --min, --max or --nodes"));
+  EXPECT_EQ(Run({"override", "--reason", "x", "--off", "--min", "3"}), 2);
+  EXPECT_EQ(Run({"limit", "node-1", "abc"}), 2);
+  EXPECT_THAT(err_, HasSubstr("abc is neither a number of connections nor off"));
+  EXPECT_EQ(Run({"drain", "node-1"}), 2);
+  EXPECT_THAT(err_, HasSubstr("--reason"));
+  EXPECT_EQ(Run({"decisions", "--since", "yesterday"}), 2);
   EXPECT_EQ(Run({}), 2);
   reachable_ = false;
   EXPECT_EQ(Run({"status"}), 5);
+}
+
+TEST_F(CliTest, OnlyAServerThatDoesNotAnswerIsSaidToBeOutOfReach) {
+  EXPECT_EQ(Run({"explain", "98"}), 5);
+  EXPECT_EQ(err_, "error: the disk does not answer\n");
+  reachable_ = false;
+  EXPECT_EQ(Run({"explain", "98"}), 5);
+  EXPECT_THAT(err_, HasSubstr("is it running?"));
 }
 
 TEST_F(CliTest, AMistypedCommandIsToldItsNeighbour) {
@@ -236,11 +298,14 @@ TEST_F(CliTest, HelpBeginsWithExamples) {
 
 TEST_F(CliTest, ThePolicyCheckNamesEveryFaultWithoutAServer) {
   reachable_ = false;
-  const std::string path = ::testing::TempDir() + "/cli_test_policy.yaml";
+  const std::string path = absl::StrCat(::testing::TempDir(), "/cli_test_policy_", getpid(), ".yaml");
   std::ofstream(path) << "nodes:\n  min: 9\n  max: 6\n  mxa: 1\n";
   EXPECT_EQ(Run({"policy", "check", path}), 1);
   EXPECT_THAT(err_, HasSubstr("nodes.min"));
-  EXPECT_THAT(err_, HasSubstr("nodes.mxa"));
+  EXPECT_THAT(err_, HasSubstr("nodes.mxa: unknown field; did you mean max?"));
+  std::ofstream(path, std::ios::trunc).close();
+  EXPECT_EQ(Run({"policy", "check", path}), 1);
+  EXPECT_THAT(err_, HasSubstr(absl::StrCat(path, ": the file is empty")));
 }
 
 TEST(TableTest, ColoursDoNotMoveColumns) {

@@ -91,6 +91,16 @@ TEST(PolicyParseTest, AllFaultsAreToldWithTheirPaths) {
   EXPECT_THAT(text, HasSubstr("control.silent_after: 5s exceeds control.lost_after 1s"));
 }
 
+TEST(PolicyParseTest, ATickThatComesTooSeldomToRenewALeaseIsAFault) {
+  v1::Policy message = Good();
+  message.mutable_limits()->mutable_lease()->set_seconds(30);
+  message.mutable_control()->mutable_tick()->set_seconds(10);
+  EXPECT_TRUE(ParsePolicy(message).ok()) << ParsePolicy(message).status();
+  message.mutable_control()->mutable_tick()->set_seconds(11);
+  EXPECT_THAT(std::string(ParsePolicy(message).status().message()),
+              HasSubstr("control.tick: 11s exceeds a third of limits.lease, 10s"));
+}
+
 TEST(PolicyParseTest, ANumberThatIsNoneIsAFault) {
   v1::Policy message = Good();
   message.mutable_limits()->set_raise_at(std::numeric_limits<double>::quiet_NaN());

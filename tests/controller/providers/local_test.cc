@@ -89,6 +89,22 @@ TEST(LocalProvider, AdoptsItsNodesAfterARestartOfTheController) {
   EXPECT_FALSE(IsAlive(process));
 }
 
+TEST(LocalProvider, AnAdoptedNodeReportsToTheControllerOfNowFromItsNextStartOn) {
+  LocalCluster cluster;
+  const NodeId node = LaunchNode(cluster.Open(), "a");
+  ASSERT_TRUE(Eventually([&] { return cluster.Starts().size() == 1; }));
+  cluster.Close();
+  std::vector<std::string> said;
+  cluster.options.controller_address = "127.0.0.1:2";
+  cluster.options.say = [&said](absl::string_view text) { said.emplace_back(text); };
+  cluster.Open();
+  EXPECT_THAT(said, ElementsAre(HasSubstr("node-1 was started to report to 127.0.0.1:1")));
+  EXPECT_THAT(cluster.Starts(), SizeIs(1)) << "it runs on";
+  Signal(cluster.Record(node).process, SIGKILL);
+  ASSERT_TRUE(Eventually([&] { return cluster.Starts().size() == 2; }));
+  EXPECT_THAT(cluster.Starts()[1], HasSubstr("--controller=127.0.0.1:2"));
+}
+
 TEST(LocalProvider, DoesNotStartTwiceWhenItDiedBeforeThePidWasRecorded) {
   LocalCluster cluster;
   const NodeId node = LaunchNode(cluster.Open(), "a");
@@ -159,6 +175,21 @@ TEST(LocalProvider, StartsAnAdoptedNodeAgainToo) {
   cluster.Open();
   Signal(cluster.Record(node).process, SIGTERM);
   EXPECT_TRUE(Eventually([&] { return cluster.Starts().size() == 2; }));
+}
+
+TEST(LocalProvider, ANodeIsAskedToEndEvenIfThatCannotBeWrittenDown) {
+  LocalCluster cluster;
+  cluster.SetProgram(
+      "trap 'echo asked > \"$0.asked\"; exit 0' TERM; echo ready >> \"$0.ready\"; while :; do sleep 0.05; done");
+  const std::string program = cluster.options.settings.program();
+  LocalProvider& provider = cluster.Open();
+  const NodeId node = LaunchNode(provider, "a");
+  ASSERT_TRUE(Eventually([&] { return std::filesystem::exists(program + ".ready"); }));
+  // What a state file is written to first: nothing can be written there now, as on a full disk.
+  ASSERT_TRUE(std::filesystem::create_directory(cluster.RecordPath(node) + ".new"));
+  EXPECT_TRUE(provider.Terminate(node, kTimeout).ok());
+  EXPECT_TRUE(std::filesystem::exists(program + ".asked")) << "killed without having been asked";
+  EXPECT_THAT(Nodes(provider), IsEmpty());
 }
 
 TEST(LocalProvider, PausesLongerBetweenTheStartsOfANodeThatDoesNotStay) {

@@ -10,7 +10,6 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "controller/runtime/json.h"
 #include "controller/runtime/records.h"
 #include "tests/controller/runtime/hostile_events.h"
 
@@ -268,18 +267,6 @@ TEST(ArchiveTest, TenThousandNodesAreSavedInWellUnderASecond) {
   ASSERT_TRUE(state.ok()) << state.status();
   EXPECT_EQ(state->fleet.nodes().size(), 10'000u);
   EXPECT_LT(saving, absl::Seconds(5)) << "a shared machine is slow, but not so slow";
-}
-
-TEST(JsonTest, DumpsEveryKindOfField) {
-  Everything value = Full();
-  value.name = "quote \" and\n";
-  value.at = absl::UnixEpoch();
-  value.length = absl::Seconds(90);
-  const std::string json = ToJson(value);
-  EXPECT_THAT(json, HasSubstr(R"("flag":true,"small":-7,)"));
-  EXPECT_THAT(json,
-              HasSubstr(R"("name":"quote \" and\u000a","at":"1970-01-01T00:00:00+00:00","length":"1m30s","maybe":0)"));
-  EXPECT_THAT(json, HasSubstr(R"("circles":{"big":{"radius":9.5},"none":{"radius":0}},"either":{"s":"text"},)"));
 }
 
 TEST(RecordsTest, DecisionsThatDifferOnlyInTimeNumberLooksAndRenewalsSayTheSame) {

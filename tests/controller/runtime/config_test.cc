@@ -90,7 +90,7 @@ TEST(ConfigTest, AllFaultsAreToldAtOnceInTheOrderOfTheText) {
                        "provider: {simulated: {phases: [{duration: 1m}, {clients: -1, duration: 1m}]}}\n"),
               ElementsAre("policy.yaml:1: cluster: must be 1 to 63 of a-z, 0-9 and -",
                           "policy.yaml:3: nodes.min: 9 exceeds nodes.max 6",
-                          "policy.yaml:5: nodes.colddown: unknown field; did you mean \"cooldown\"?",
+                          "policy.yaml:5: nodes.colddown: unknown field; did you mean cooldown?",
                           "policy.yaml:6: nodes.drain_timeout: \"soon\" is no duration, for example 50ms, 30s or 1h30m",
                           "policy.yaml:8: limits.floor: must be a single value",
                           "policy.yaml:9: limits.raise_at: 1.5 is outside 0.05 to 1",
@@ -145,7 +145,9 @@ INSTANTIATE_TEST_SUITE_P(
         BadText{"merge_key", "<<: {}\nprovider: {simulated: {}}\nnodes: {max: 1}\n",
                 "policy.yaml:1: <<: unknown field"},
         BadText{"not_loopback", "nodes: {max: 3}\nprovider: {local: {data_dir: /x, address: 0.0.0.0}}\n",
-                "policy.yaml:2: provider.local.address: \"0.0.0.0\" is not loopback"}),
+                "policy.yaml:2: provider.local.address: \"0.0.0.0\" is no loopback address (127.0.0.0/8)"},
+        BadText{"loopback_of_another_kind", "nodes: {max: 3}\nprovider: {local: {data_dir: /x, address: '::1'}}\n",
+                "policy.yaml:2: provider.local.address: \"::1\" is no loopback address (127.0.0.0/8)"}),
     [](const auto& each) { return each.param.name; });
 
 TEST(ConfigTest, YamlOfAConfigGivesTheSameConfigBack) {

@@ -124,6 +124,14 @@ TEST_F(ControlLoopTest, AQuestionThatTheLoopDoesNotReachEndsWithItsTimeAndNeverR
   EXPECT_FALSE(ran);
 }
 
+TEST_F(ControlLoopTest, AQuestionToALoopThatEndsIsToldSoAtOnce) {
+  absl::Status waiting;
+  std::thread asker([&] { waiting = world_.loop.Ask([](const Autoscaler&) {}, absl::Hours(1)); });
+  EXPECT_TRUE(world_.loop.Finish(world_.now).ok());
+  asker.join();
+  EXPECT_TRUE(absl::IsUnavailable(waiting)) << waiting;
+}
+
 TEST_F(ControlLoopTest, AQuestionIsAnsweredOnTheLoopsThread) {
   std::atomic<bool> stop{false};
   std::thread::id loop_thread;
@@ -151,6 +159,19 @@ TEST_F(ControlLoopTest, AClockThatGoesBackDoesNotStopTheDecisions) {
   world_.Run(5);
   EXPECT_GE(world_.loop.Latest()->sequence, before + 4);
   EXPECT_GE(world_.loop.Latest()->at, at);
+}
+
+TEST_F(ControlLoopTest, TheCoresTimeIsTheSameForThoseWhoGiveItTimes) {
+  ManualClock wall(world_.now);
+  const CoreClock clock(wall, world_.loop);
+  EXPECT_EQ(clock.Now(), world_.now);
+  world_.Run(5);
+  const absl::Time at = world_.loop.Latest()->at;
+  wall.Set(at - absl::Hours(2));
+  EXPECT_EQ(clock.Now(), at) << "before the loop has seen that the clock was set back";
+  world_.loop.RunOnce(wall.Now());
+  wall.Advance(absl::Minutes(1));
+  EXPECT_EQ(clock.Now(), at + absl::Minutes(1));
 }
 
 }  // namespace

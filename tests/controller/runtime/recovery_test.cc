@@ -54,7 +54,7 @@ class RecoveryTest : public ::testing::Test {
     EXPECT_TRUE(
         world.loop.Ask([&](const Autoscaler& asked) { state = EncodeState(asked.Save()); }, absl::Minutes(1)).ok());
     loop.join();
-    EXPECT_TRUE(journal.Flush(absl::Minutes(1)).ok());
+    EXPECT_TRUE(journal.Sync(absl::Minutes(1)).ok());
     return state;
   }
 
@@ -63,6 +63,22 @@ class RecoveryTest : public ::testing::Test {
   std::vector<std::string> log_;
   absl::Time now_ = absl::FromUnixSeconds(1'700'000'000);
 };
+
+TEST_F(RecoveryTest, AnAbsurdTermOfOneNodeIsNotBelievedAfterARestartEither) {
+  const auto journal = Open();
+  Autoscaler core(policy_);
+  NodeHello hello;
+  hello.boot_id = "boot";
+  hello.term_max_seen = 2 * kTermSeenMax;
+  core.Observe(now_, NodeJoined{"a", hello});
+  hello.term_max_seen = 41;
+  core.Observe(now_, NodeJoined{"b", hello});
+  journal->RecordSnapshot(now_, core);
+  ASSERT_TRUE(journal->Sync(absl::Minutes(1)).ok());
+  const absl::StatusOr<Autoscaler> recovered = Recover(*journal, policy_, now_);
+  ASSERT_TRUE(recovered.ok()) << recovered.status();
+  EXPECT_EQ(recovered->Save().term, 42);
+}
 
 TEST_F(RecoveryTest, AKilledControllerIsBackInTheStateThatItHad) {
   policy_.nodes.min = policy_.nodes.max = 5;
@@ -155,7 +171,7 @@ TEST_F(RecoveryTest, AGapInTheRecordKeepsItsFactsAndTakesNoTicks) {
     const auto journal = Open();
     RunController(*journal, 5);
     journal->RecordEvent(now_, HoldChanged{HoldDirection::kBoth, now_ + absl::Hours(1), "kept", "operator"});
-    ASSERT_TRUE(journal->Flush(absl::Minutes(1)).ok());
+    ASSERT_TRUE(journal->Sync(absl::Minutes(1)).ok());
   }
   {
     absl::StatusOr<std::unique_ptr<SqliteConnection>> file =

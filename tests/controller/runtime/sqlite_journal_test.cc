@@ -1,5 +1,6 @@
 #include "controller/runtime/sqlite_journal.h"
 
+#include <atomic>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -9,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include <sys/mount.h>
@@ -100,7 +102,7 @@ TEST_F(SqliteJournalTest, AFreshJournalRemembersNothing) {
 TEST_F(SqliteJournalTest, WhatWasCommittedIsThereAfterAReopen) {
   {
     const auto journal = Open();
-    ASSERT_TRUE(journal->WriteTerm(7).ok());
+    ASSERT_TRUE(journal->WriteTerm(7, kLong).ok());
     journal->RecordEvent(kStart, Fact(1));
     Autoscaler core(LoopPolicy());
     core.Observe(kStart, TermChanged{7});
@@ -109,7 +111,7 @@ TEST_F(SqliteJournalTest, WhatWasCommittedIsThereAfterAReopen) {
     journal->RecordTick(kStart + absl::Seconds(3), MakeDecision(5, 1));
     ASSERT_TRUE(journal->CommitIntents(kStart, {Launch("open"), Launch("ended")}).ok());
     journal->RecordEvent(kStart + absl::Seconds(4), ActionFinished{.id = "ended"});
-    ASSERT_TRUE(journal->Flush(kLong).ok());
+    ASSERT_TRUE(journal->Sync(kLong).ok());
   }
   const auto journal = Open();
   const absl::StatusOr<Recovered> recovered = journal->Recover();
@@ -142,7 +144,7 @@ TEST_F(SqliteJournalTest, ADecisionThatSaysTheSameExtendsTheRowOfTheOneBefore) {
   const auto journal = Open();
   for (uint64_t i = 1; i <= 10; ++i) journal->RecordTick(kStart, MakeDecision(i, 3));
   journal->RecordTick(kStart, MakeDecision(11, 4));
-  ASSERT_TRUE(journal->Flush(kLong).ok());
+  ASSERT_TRUE(journal->Sync(kLong).ok());
   const absl::StatusOr<std::vector<JournalEntry>> entries = journal->Decisions({});
   ASSERT_TRUE(entries.ok()) << entries.status();
   ASSERT_THAT(*entries, SizeIs(2));
@@ -160,7 +162,7 @@ TEST_F(SqliteJournalTest, DecisionsArePagedNewestFirstAndFiltered) {
   for (uint64_t i = 1; i <= 20; ++i) {
     journal->RecordTick(kStart, i % 5 == 0 ? MakeActingDecision(i) : MakeDecision(i, static_cast<int>(i)));
   }
-  ASSERT_TRUE(journal->Flush(kLong).ok());
+  ASSERT_TRUE(journal->Sync(kLong).ok());
   const auto sequences = [&](const Journal::Page& page) {
     std::vector<uint64_t> found;
     const absl::StatusOr<std::vector<JournalEntry>> entries = journal->Decisions(page);
@@ -174,13 +176,55 @@ TEST_F(SqliteJournalTest, DecisionsArePagedNewestFirstAndFiltered) {
   EXPECT_THAT(sequences({.since = kStart + absl::Seconds(19)}), ElementsAre(20u, 19u));
 }
 
+TEST_F(SqliteJournalTest, ADecisionThatOnlyChangesTheDiagnosisIsPartOfTheHistory) {
+  const auto journal = Open();
+  const auto diagnose = [&](uint64_t sequence, Cause cause) {
+    auto decision = std::make_shared<Decision>(*MakeDecision(sequence, static_cast<int>(sequence)));
+    decision->diagnosis.cause = cause;
+    journal->RecordTick(decision->at, decision);
+  };
+  diagnose(1, Cause::kNone);
+  diagnose(2, Cause::kSurge);
+  diagnose(3, Cause::kSurge);
+  diagnose(4, Cause::kNone);
+  ASSERT_TRUE(journal->Sync(kLong).ok());
+  const absl::StatusOr<std::vector<JournalEntry>> entries = journal->Decisions({.only_acting = true});
+  ASSERT_THAT(entries.value(), SizeIs(2));
+  EXPECT_EQ((*entries)[0].decision.sequence, 4u);
+  EXPECT_EQ((*entries)[1].decision.sequence, 2u);
+}
+
+TEST_F(SqliteJournalTest, WhatWasDamagedAndLeftOutIsSaid) {
+  {
+    const auto journal = Open();
+    journal->RecordEvent(kStart, Fact(1));
+    ASSERT_TRUE(journal->Sync(kLong).ok());
+  }
+  Damage("UPDATE events SET body=x'00'");
+  std::vector<std::string> said;
+  SqliteJournal::Options options = Options();
+  options.say = [&said](absl::string_view text) { said.emplace_back(text); };
+  ASSERT_TRUE(Open(options)->Recover().ok());
+  EXPECT_THAT(said, ElementsAre(HasSubstr("events 1 are damaged")));
+}
+
+TEST_F(SqliteJournalTest, ADamagedDecisionDoesNotEndTheHistory) {
+  const auto journal = Open();
+  for (uint64_t i = 1; i <= 9; ++i) journal->RecordTick(kStart, MakeDecision(i, static_cast<int>(i)));
+  ASSERT_TRUE(journal->Sync(kLong).ok());
+  Damage("UPDATE decisions SET body=x'00' WHERE sequence=8");
+  const absl::StatusOr<std::vector<JournalEntry>> entries = journal->Decisions({.count = 3});
+  ASSERT_THAT(entries.value(), SizeIs(3));
+  EXPECT_EQ(entries->back().decision.sequence, 6u);
+}
+
 TEST_F(SqliteJournalTest, TheNewestSnapshotIsUsedAndTwoAreKept) {
   {
     const auto journal = Open();
     Autoscaler core(LoopPolicy());
     for (int i = 1; i <= 4; ++i) {
       journal->RecordSnapshot(kStart + absl::Seconds(i), core);
-      ASSERT_TRUE(journal->Flush(kLong).ok());
+      ASSERT_TRUE(journal->Sync(kLong).ok());
     }
   }
   Damage("CREATE TABLE counted AS SELECT COUNT(*) AS n FROM snapshots");
@@ -200,7 +244,7 @@ TEST_F(SqliteJournalTest, ADamagedSnapshotFallsBackToTheOneBeforeAndItsEvents) {
     for (int i = 1; i <= 2; ++i) {
       journal->RecordSnapshot(kStart + absl::Seconds(i), core);
       journal->RecordEvent(kStart, Fact(i));
-      ASSERT_TRUE(journal->Flush(kLong).ok());
+      ASSERT_TRUE(journal->Sync(kLong).ok());
     }
   }
   Damage("UPDATE snapshots SET state=zeroblob(LENGTH(state)) WHERE id=2");
@@ -218,7 +262,7 @@ TEST_F(SqliteJournalTest, ADamagedRowOfEventsIsLeftOutAndSaid) {
     const auto journal = Open();
     for (int i = 1; i <= 3; ++i) {
       journal->RecordEvent(kStart, Fact(i));
-      ASSERT_TRUE(journal->Flush(kLong).ok());
+      ASSERT_TRUE(journal->Sync(kLong).ok());
     }
   }
   Damage("UPDATE events SET body=CAST(SUBSTR(body, 1, LENGTH(body) - 1) || x'7f' AS BLOB) WHERE id=2");
@@ -232,7 +276,7 @@ TEST_F(SqliteJournalTest, ADamagedRowOfEventsIsLeftOutAndSaid) {
 TEST_F(SqliteJournalTest, ADamagedDecisionHidesItselfAndNoOther) {
   const auto journal = Open();
   for (int i = 1; i <= 3; ++i) journal->RecordTick(kStart, MakeDecision(static_cast<uint64_t>(i), i));
-  ASSERT_TRUE(journal->Flush(kLong).ok());
+  ASSERT_TRUE(journal->Sync(kLong).ok());
   Damage("UPDATE decisions SET until_nanos=0 WHERE sequence=2");
   EXPECT_EQ(journal->FindDecision(2).status().code(), absl::StatusCode::kDataLoss);
   EXPECT_THAT(*journal->Decisions({}), SizeIs(2));
@@ -279,7 +323,7 @@ TEST_F(SqliteJournalTest, EventsAreBoundedInBytesAndTheGapIsKnown) {
     const auto journal = Open(options);
     for (int i = 0; i < 100; ++i) {
       journal->RecordEvent(kStart, Fact(i));
-      ASSERT_TRUE(journal->Flush(kLong).ok());
+      ASSERT_TRUE(journal->Sync(kLong).ok());
     }
   }
   const absl::StatusOr<Recovered> recovered = Open(options)->Recover();
@@ -296,7 +340,7 @@ TEST_F(SqliteJournalTest, DecisionsThatDidNothingGoBeforeThoseThatActed) {
   const auto journal = Open(options);
   journal->RecordTick(kStart, MakeActingDecision(1));
   for (uint64_t i = 2; i <= 100; ++i) journal->RecordTick(kStart, MakeDecision(i, static_cast<int>(i)));
-  ASSERT_TRUE(journal->Flush(kLong).ok());
+  ASSERT_TRUE(journal->Sync(kLong).ok());
   EXPECT_TRUE(journal->FindDecision(1).ok());
   EXPECT_EQ(journal->FindDecision(2).status().code(), absl::StatusCode::kNotFound);
   EXPECT_TRUE(journal->FindDecision(100).ok());
@@ -311,7 +355,7 @@ TEST_F(SqliteJournalTest, TooManyReportsAreLeftOutWhichIsSaidOnceAndOtherFactsSt
     const auto journal = Open(options);
     for (uint64_t i = 1; i <= 1000; ++i) journal->RecordEvent(kStart, Report(i));
     journal->RecordEvent(kStart, Fact(1));
-    ASSERT_TRUE(journal->Flush(kLong).ok());
+    ASSERT_TRUE(journal->Sync(kLong).ok());
   }
   EXPECT_THAT(said, ElementsAre(HasSubstr("reports exceed 10000 bytes a second")));
   const absl::StatusOr<Recovered> recovered = Open(options)->Recover();
@@ -325,7 +369,7 @@ TEST_F(SqliteJournalTest, CalmReportsAreAllRecorded) {
   {
     const auto journal = Open();
     for (uint64_t i = 1; i <= 500; ++i) journal->RecordEvent(kStart + absl::Milliseconds(10) * i, Report(i));
-    ASSERT_TRUE(journal->Flush(kLong).ok());
+    ASSERT_TRUE(journal->Sync(kLong).ok());
   }
   const absl::StatusOr<Recovered> recovered = Open()->Recover();
   EXPECT_TRUE(recovered->complete);
@@ -340,7 +384,7 @@ absl::Status FillUp(SqliteJournal& journal) {
     decision->alarms.push_back(
         MakeReason(ReasonCode::kAlarmJournal, std::string(10'000, static_cast<char>('a' + i % 20))));
     journal.RecordTick(kStart, decision);
-    status = journal.Flush(kLong);
+    status = journal.Sync(kLong);
   }
   return status;
 }
@@ -369,7 +413,7 @@ TEST_F(SqliteJournalTest, AFullDiskHealsByItselfAndLosesNothing) {
   journal->RecordEvent(kStart, Fact(42));
   const absl::Status still_full = journal->CommitIntents(kStart, {Launch("while-full")});
   std::filesystem::remove(disk.path() + "/ballast");
-  const absl::Status healed = journal->Flush(kLong);
+  const absl::Status healed = journal->Sync(kLong);
   journal.reset();
   const absl::StatusOr<Recovered> recovered = Open(options)->Recover();
   EXPECT_EQ(umount2(disk.path().c_str(), MNT_DETACH), 0);
@@ -387,7 +431,7 @@ TEST_F(SqliteJournalTest, AFullDiskHealsByItselfAndLosesNothing) {
 TEST_F(SqliteJournalTest, AWriteErrorHealsByItselfAndLosesNothing) {
   const auto journal = Open();
   journal->RecordEvent(kStart, Fact(1));
-  ASSERT_TRUE(journal->Flush(kLong).ok());
+  ASSERT_TRUE(journal->Sync(kLong).ok());
   std::signal(SIGXFSZ, SIG_IGN);
   rlimit before{};
   ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
@@ -399,7 +443,7 @@ TEST_F(SqliteJournalTest, AWriteErrorHealsByItselfAndLosesNothing) {
   std::signal(SIGXFSZ, SIG_DFL);
   EXPECT_FALSE(failed.ok());
   EXPECT_THAT(std::string(failed.message()), HasSubstr("shrinking is stopped"));
-  EXPECT_TRUE(journal->Flush(kLong).ok());
+  EXPECT_TRUE(journal->Sync(kLong).ok());
   const absl::StatusOr<Recovered> recovered = journal->Recover();
   ASSERT_TRUE(recovered.ok()) << recovered.status();
   EXPECT_TRUE(recovered->complete);
@@ -423,7 +467,84 @@ TEST_F(SqliteJournalTest, ADiskThatHangsDoesNotHoldUpLimits) {
   EXPECT_THAT(log, ::testing::Contains("start grant_limits"));
   EXPECT_EQ(journal->CommitIntents(kStart, {Launch("x")}).code(), absl::StatusCode::kUnavailable);
   answer.Notify();
-  EXPECT_TRUE(journal->Flush(kLong).ok());
+  EXPECT_TRUE(journal->Sync(kLong).ok());
+}
+
+TEST_F(SqliteJournalTest, WhatIsRecordedWhileACommitIsUnderWayIsNotLeftForALaterTick) {
+  absl::Notification answer;
+  std::atomic<int> writes{0};
+  SqliteJournal::Options options = Options();
+  options.before_write = [&] {
+    if (++writes == 1) answer.WaitForNotification();
+  };
+  const auto journal = Open(options);
+  const auto written = [&](int count) {
+    for (const absl::Time end = absl::Now() + kLong; absl::Now() < end && writes < count;) {
+      absl::SleepFor(absl::Milliseconds(1));
+    }
+    return writes >= count;
+  };
+  journal->RecordEvent(kStart, Fact(1));
+  ASSERT_TRUE(journal->Commit().ok());
+  ASSERT_TRUE(written(1));
+  journal->RecordEvent(kStart, Fact(2));
+  ASSERT_TRUE(journal->Commit().ok());
+  ASSERT_TRUE(journal->Commit().ok());
+  answer.Notify();
+  EXPECT_TRUE(written(2));
+}
+
+TEST_F(SqliteJournalTest, ATermIsNotWaitedForAtADiskThatHangs) {
+  absl::Notification answer;
+  SqliteJournal::Options options = Options();
+  options.before_write = [&] { answer.WaitForNotification(); };
+  const auto journal = Open(options);
+  const absl::Duration patience = absl::Milliseconds(50);
+  EXPECT_TRUE(absl::IsUnavailable(journal->WriteTerm(7, patience)));
+  absl::SleepFor(patience);  // the disk has now been silent for longer than that
+  const absl::Time began = absl::Now();
+  EXPECT_TRUE(absl::IsUnavailable(journal->WriteTerm(7, patience)));
+  EXPECT_TRUE(absl::IsUnavailable(journal->WriteTerm(7, patience)));
+  EXPECT_LT(absl::Now() - began, 2 * patience);
+  answer.Notify();
+  EXPECT_TRUE(journal->WriteTerm(7, kLong).ok());
+}
+
+TEST_F(SqliteJournalTest, LargeDecisionsThatWaitForADeadDiskAreBoundedInBytes) {
+  absl::Notification answer;
+  SqliteJournal::Options options = Options();
+  options.before_write = [&] { answer.WaitForNotification(); };
+  const auto journal = Open(options);
+  constexpr size_t kDecisions = 300;
+  std::weak_ptr<const Decision> oldest;
+  for (size_t i = 1; i <= kDecisions; ++i) {
+    auto decision = std::make_shared<Decision>(*MakeDecision(i, static_cast<int>(i)));
+    decision->limits.resize(SqliteJournal::kDecisionsBytesMax / 100 / sizeof(LimitDecision));
+    if (i == 1) oldest = decision;
+    journal->RecordTick(kStart, std::move(decision));
+  }
+  EXPECT_TRUE(oldest.expired());
+  answer.Notify();
+  ASSERT_TRUE(journal->Sync(kLong).ok());
+  const absl::StatusOr<std::vector<JournalEntry>> entries = journal->Decisions({.count = kDecisions});
+  ASSERT_TRUE(entries.ok()) << entries.status();
+  EXPECT_THAT(*entries, SizeIs(::testing::AllOf(::testing::Ge(50u), ::testing::Le(100u))));
+  EXPECT_EQ(entries->front().decision.sequence, kDecisions);
+}
+
+TEST_F(SqliteJournalTest, RenewalsDoNotWaitForADeadDisk) {
+  absl::Notification answer;
+  SqliteJournal::Options options = Options();
+  options.before_write = [&] { answer.WaitForNotification(); };
+  const auto journal = Open(options);
+  auto decision = std::make_shared<Decision>(*MakeActingDecision(1));
+  decision->actions.push_back({"renewal", 1, "a", {}, GrantLimits{.renewal = true}});
+  const std::weak_ptr<const Decision> whole = decision;
+  journal->RecordTick(kStart, std::move(decision));
+  EXPECT_TRUE(whole.expired());
+  answer.Notify();
+  ASSERT_TRUE(journal->Sync(kLong).ok());
+  EXPECT_THAT(journal->FindDecision(1)->decision.actions, SizeIs(1));
 }
 
 TEST_F(SqliteJournalTest, WhatADeadDiskLeavesInMemoryIsBounded) {
@@ -437,7 +558,7 @@ TEST_F(SqliteJournalTest, WhatADeadDiskLeavesInMemoryIsBounded) {
     }
     journal->RecordEvent(kStart, Fact(1));
     answer.Notify();
-    ASSERT_TRUE(journal->Flush(kLong).ok());
+    ASSERT_TRUE(journal->Sync(kLong).ok());
   }
   const absl::StatusOr<Recovered> recovered = Open()->Recover();
   ASSERT_TRUE(recovered.ok()) << recovered.status();

@@ -12,16 +12,22 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include <boost/asio/ip/tcp.hpp>
+#include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 
+#include "controller/base/address.h"
 #include "controller/runtime/memory_journal.h"
+#include "controller/runtime/sqlite.h"
+#include "controller/runtime/sqlite_journal.h"
 #include "headroom/v1/admin.grpc.pb.h"
 #include "headroom/v1/load.grpc.pb.h"
+#include "tests/controller/runtime/temp_dir.h"
 
 namespace headroom {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 constexpr absl::Duration kPatience = absl::Seconds(30);
 constexpr char kPolicy[] = R"(
@@ -88,8 +94,7 @@ class DaemonTest : public ::testing::Test {
     absl::StatusOr<std::unique_ptr<Daemon>> daemon = TryStart(mode);
     ASSERT_TRUE(daemon.ok()) << daemon.status();
     daemon_ = *std::move(daemon);
-    channel_ =
-        grpc::CreateChannel(absl::StrCat("127.0.0.1:", daemon_->grpc_port()), grpc::InsecureChannelCredentials());
+    channel_ = grpc::CreateChannel(HostPort(listen_, daemon_->grpc_port()), grpc::InsecureChannelCredentials());
     load_ = v1::LoadService::NewStub(channel_);
     admin_ = v1::AdminService::NewStub(channel_);
   }
@@ -101,10 +106,11 @@ class DaemonTest : public ::testing::Test {
     if (!config.ok()) return config.status();
     Daemon::Parts parts{.config = *std::move(config),
                         .yaml = yaml,
-                        .journal = std::make_unique<MemoryJournal>(),
+                        .journal = journal_ != nullptr ? std::move(journal_) : std::make_unique<MemoryJournal>(),
                         .provider = std::make_unique<UntouchedProvider>(touched_, listed_),
+                        .clock = clock_,
                         .first_nodes = std::move(first_nodes)};
-    return Daemon::Start({.version = "test"}, std::move(parts));
+    return Daemon::Start({.listen = listen_, .version = "test"}, std::move(parts));
   }
 
   struct Stream {
@@ -150,6 +156,31 @@ class DaemonTest : public ::testing::Test {
     return false;
   }
 
+  // The first answer to this message, as a client without generated code sees it.
+  std::string Raw(const std::string& method, const std::string& message) {
+    grpc::ClientContext context;
+    context.set_deadline(absl::ToChronoTime(absl::Now() + kPatience));
+    grpc::CompletionQueue queue;
+    const auto finish = [&queue] {
+      void* tag = nullptr;
+      bool ok = false;
+      return queue.Next(&tag, &ok) && ok;
+    };
+    const auto call = grpc::GenericStub(channel_).PrepareCall(&context, method, &queue);
+    call->StartCall(nullptr);
+    EXPECT_TRUE(finish());
+    const grpc::Slice slice(message);
+    call->WriteLast(grpc::ByteBuffer(&slice, 1), grpc::WriteOptions(), nullptr);
+    EXPECT_TRUE(finish());
+    grpc::ByteBuffer answer;
+    call->Read(&answer, nullptr);
+    EXPECT_TRUE(finish());
+    context.TryCancel();
+    grpc::Slice bytes;
+    EXPECT_TRUE(answer.DumpToSingleSlice(&bytes).ok());
+    return {reinterpret_cast<const char*>(bytes.begin()), bytes.size()};
+  }
+
   // The whole answer of the HTTP port to this method and path.
   std::string Fetch(const std::string& request) {
     boost::asio::ip::tcp::iostream http("127.0.0.1", absl::StrCat(daemon_->http_port()));
@@ -158,6 +189,9 @@ class DaemonTest : public ::testing::Test {
     return {std::istreambuf_iterator<char>(http), {}};
   }
 
+  std::unique_ptr<Journal> journal_;  // one in memory
+  std::string listen_ = "127.0.0.1";
+  const Clock* clock_ = nullptr;  // the system's
   std::atomic<int> listed_ = 0;
   std::atomic<int> touched_{0};
   std::unique_ptr<Daemon> daemon_;
@@ -177,6 +211,18 @@ TEST_F(DaemonTest, DecidesNothingBeforeTheFirstNodesAreThere) {
   EXPECT_EQ(failed.status(), absl::UnavailableError("no more processes"));
   EXPECT_EQ(listed_, 0);
   EXPECT_EQ(touched_, 0);
+}
+
+TEST_F(DaemonTest, ServesOnAnIpV6AddressToo) {
+  boost::asio::io_context context;
+  boost::system::error_code missing;
+  boost::asio::ip::tcp::acceptor probe(context);
+  probe.open(boost::asio::ip::tcp::v6(), missing);
+  if (!missing) probe.bind({boost::asio::ip::address_v6::loopback(), 0}, missing);
+  if (missing) GTEST_SKIP() << "this machine has no IPv6: " << missing.message();
+  listen_ = "::1";
+  Start("dry_run");
+  EXPECT_EQ(Nodes().nodes_size(), 0);
 }
 
 TEST_F(DaemonTest, ABadHelloEndsTheStreamWithASentence) {
@@ -235,6 +281,23 @@ TEST_F(DaemonTest, AHigherTermAtANodeMakesTheControllerTakeAHigherOne) {
   stream->context.TryCancel();
 }
 
+TEST_F(DaemonTest, AnAbsurdTermAtOneNodeLocksNoOtherNodeOut) {
+  Start("live");
+  v1::LoadReport hello = Hello("node-1");
+  hello.mutable_hello()->set_term_max_seen(int64_t{1} << 53);
+  const auto absurd = Open(hello);
+  v1::Directive directive;
+  ASSERT_TRUE(absurd->rpc->Read(&directive));
+  // The term that was said may be raised a moment later: a second one that is believed comes after it.
+  hello = Hello("node-2");
+  hello.mutable_hello()->set_term_max_seen(41);
+  const auto sane = Open(hello);
+  while (directive.term() <= 41) ASSERT_TRUE(sane->rpc->Read(&directive));
+  EXPECT_EQ(directive.term(), 42);
+  absurd->context.TryCancel();
+  sane->context.TryCancel();
+}
+
 TEST_F(DaemonTest, ADryRunOnlyObservesHoweverFullTheNodeIs) {
   Start("dry_run");
   const auto stream = Open(Hello("node-1"));
@@ -284,6 +347,47 @@ TEST_F(DaemonTest, AHoldNeedsAReasonIsCheckedWithoutBeingSetAndIsDoneOnce) {
   EXPECT_EQ(Call(&Stub::SetHold, request, &again).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
 }
 
+TEST_F(DaemonTest, AHoldLastsAsLongAsItSaysWhenTheClockWasSetBack) {
+  ManualClock clock(absl::FromUnixSeconds(1'700'000'000));
+  clock_ = &clock;
+  Start("dry_run");
+  using Stub = v1::AdminService::Stub;
+  v1::GetStatusResponse status;
+  for (const absl::Time end = absl::Now() + kPatience; !status.has_last_tick_time() && absl::Now() < end;) {
+    ASSERT_TRUE(Call(&Stub::GetStatus, v1::GetStatusRequest(), &status).ok());
+  }
+  ASSERT_TRUE(status.has_last_tick_time());
+  clock.Advance(-absl::Hours(2));
+  v1::SetHoldRequest request;
+  v1::SetHoldResponse response;
+  request.set_direction(v1::HOLD_DIRECTION_DOWN);
+  request.set_reason("backup");
+  request.mutable_duration()->set_seconds(3600);
+  ASSERT_TRUE(Call(&Stub::SetHold, request, &response).ok());
+  ASSERT_EQ(response.holds_size(), 1);
+  EXPECT_GE(response.holds(0).expire_time().seconds() - status.last_tick_time().seconds(), 3600);
+  daemon_.reset();
+}
+
+TEST_F(DaemonTest, AHoldThatWasAnsweredIsOnDisk) {
+  TempDir dir;
+  SqliteJournal::Options options;
+  options.state_dir = dir.path();
+  options.before_write = [] { absl::SleepFor(absl::Milliseconds(50)); };  // a disk that takes its time
+  journal_ = SqliteJournal::Open(std::move(options)).value();
+  Start("dry_run");
+  v1::SetHoldRequest request;
+  v1::SetHoldResponse response;
+  request.set_direction(v1::HOLD_DIRECTION_DOWN);
+  request.set_reason("backup of the archive");
+  ASSERT_TRUE(Call(&v1::AdminService::Stub::SetHold, request, &response).ok());
+  const auto file = SqliteConnection::Open(dir.path() + "/journal.db", SqliteConnection::Access::kRead).value();
+  const absl::StatusOr<int64_t> events =
+      file->Number("SELECT COUNT(*) FROM events WHERE INSTR(body, CAST('backup of the archive' AS BLOB)) > 0");
+  EXPECT_EQ(events.value_or(-1), 1);
+  daemon_.reset();
+}
+
 TEST_F(DaemonTest, AnUnknownNodeIsNotFoundAndTheNearOneIsNamed) {
   Start("dry_run");
   const auto stream = Open(Hello("node-1"));
@@ -314,6 +418,19 @@ TEST_F(DaemonTest, APolicyThatNeedsARestartIsRefusedAndTheOldOneStays) {
   EXPECT_EQ(policy.policy().mode(), v1::MODE_DRY_RUN);
 }
 
+TEST_F(DaemonTest, TheFewestNodesCanChangeWithoutARestart) {
+  Start("dry_run");
+  v1::ApplyPolicyRequest request;
+  v1::ApplyPolicyResponse response;
+  std::string yaml = kPolicy;
+  yaml.replace(yaml.find("MODE"), 4, "dry_run");
+  yaml.replace(yaml.find("min: 1"), 6, "min: 2");
+  request.set_yaml(yaml);
+  const grpc::Status status = Call(&v1::AdminService::Stub::ApplyPolicy, request, &response);
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  EXPECT_THAT(response.changes(), ::testing::Contains("nodes.min: 1 -> 2"));
+}
+
 TEST_F(DaemonTest, ItsPagesServeProbesAndPrometheus) {
   Start("dry_run");
   const absl::Time end = absl::Now() + kPatience;
@@ -329,6 +446,24 @@ TEST_F(DaemonTest, ItsPagesServeProbesAndPrometheus) {
         "headroom_diagnosis{cause=\"none\"} 1", "headroom_alarm{code=\"alarm_at_max\"}",
         "headroom_scale_actions_total{kind=\"launch\",result=\"ok\"}", "headroom_config_last_reload_successful 1"}) {
     EXPECT_THAT(metrics, HasSubstr(series));
+  }
+  EXPECT_THAT(metrics, Not(HasSubstr("result=\"data_loss\""))) << "outcomes that never came are no series";
+}
+
+TEST_F(DaemonTest, AProbeOfTheHealthServiceIsAnswered) {
+  Start("dry_run");
+  const absl::Time end = absl::Now() + kPatience;
+  while (!daemon_->CheckHealth().ok() && absl::Now() < end) absl::SleepFor(absl::Milliseconds(5));
+  // HealthCheckResponse{status: SERVING}.
+  EXPECT_EQ(Raw("/grpc.health.v1.Health/Check", ""), std::string("\x08\x01"));
+}
+
+TEST_F(DaemonTest, AToolWithoutTheProtosFindsTheServicesByReflection) {
+  Start("dry_run");
+  // ServerReflectionRequest{list_services: "*"}.
+  const std::string services = Raw("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", "\x3a\x01*");
+  for (const char* service : {"headroom.v1.LoadService", "headroom.v1.AdminService", "grpc.health.v1.Health"}) {
+    EXPECT_THAT(services, HasSubstr(service));
   }
 }
 

@@ -4,7 +4,9 @@
 #include <type_traits>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
 #include "gtest/gtest.h"
 
 #include "controller/server/dry_run_executor.h"
@@ -62,6 +64,7 @@ class FakeProvider : public Provider, public NodeControl {
   }
   absl::Status Terminate(const NodeId&, absl::Duration) override {
     ++touched;
+    if (terminate != nullptr) terminate->WaitForNotification();
     return absl::UnavailableError("busy");
   }
   absl::Status Send(const Action&) override {
@@ -69,6 +72,7 @@ class FakeProvider : public Provider, public NodeControl {
     return absl::NotFoundError("not connected");
   }
   std::vector<Machine> machines{{.node = "node-1", .launch_id = "old-launch"}};
+  absl::Notification* terminate = nullptr;  // a termination takes until then
   std::atomic<int> touched{0};
 };
 
@@ -129,6 +133,22 @@ TEST(LiveExecutorTest, TheOutcomeCarriesTheMachineAndTheCode) {
   EXPECT_EQ(outcomes.Wait("a").node, "made-by-a");
   EXPECT_FALSE(outcomes.Wait("a").hypothetical);
   EXPECT_EQ(outcomes.Wait("b").code, absl::StatusCode::kUnavailable);
+}
+
+TEST(LiveExecutorTest, GrowthDoesNotWaitBehindTerminations) {
+  FakeProvider provider;
+  Outcomes outcomes;
+  absl::Notification ended;
+  provider.terminate = &ended;
+  LiveExecutor executor({provider, provider, outcomes.post(), outcomes.finish()});
+  for (int i = 0; i < 20; ++i) executor.Start(Make(absl::StrCat("terminate-", i), TerminateNode{}));
+  executor.Start(Make("launch", LaunchNode{}));
+  executor.Start(Make("list", ListMachines{}));
+  EXPECT_EQ(outcomes.Wait("launch").node, "made-by-launch");
+  outcomes.Wait("list");
+  EXPECT_FALSE(outcomes.Has("terminate-0"));
+  ended.Notify();
+  outcomes.Wait("terminate-19");
 }
 
 TEST(LiveExecutorTest, ANodeThatIsAwayMakesAGrantUnavailableNotAFault) {
