@@ -99,6 +99,7 @@ bool Fleet::On(absl::Time at, const NodeJoined& event, const Policy&) {
   Node& node = Adopt(event.node, event.hello.launch_id, at);
   const bool new_boot = node.hello.boot_id != event.hello.boot_id;
   node.hello = event.hello;
+  node.takes_limits = node.Can("limit");
   node.variant = VariantOf(event.hello.server_version, event.hello.config_hash);
   node.connected = true;
   node.said_stopping = false;

@@ -105,6 +105,7 @@ struct Node {
   bool ready = false;      // it has reported that it serves, in this boot
   bool listed = false;     // the provider's last list has it
   bool pinned = false;
+  bool takes_limits = true;  // Can("limit")
   bool drained_by_operator = false;
   bool take_back = false;        // an operator wants it back from its drain
   bool returning = false;        // a drain was cancelled, and the node has not said since that it serves
@@ -200,6 +201,7 @@ struct Node {
     visit("ready", self.ready);
     visit("listed", self.listed);
     visit("pinned", self.pinned);
+    visit("takes_limits", self.takes_limits);
     visit("drained_by_operator", self.drained_by_operator);
     visit("launch_failed", self.launch_failed);
     visit("said_stopping", self.said_stopping);

@@ -134,7 +134,7 @@ void LearnClamp(Node& node) {
 }
 
 bool Steerable(const Node& node) {
-  return node.Carries() && node.connected && node.ready && node.LimitCount() > 0;
+  return node.Carries() && node.connected && node.ready && node.takes_limits && node.LimitCount() > 0;
 }
 
 }  // namespace
@@ -314,7 +314,7 @@ std::vector<Action> PlanRebalance(State& state, const FleetSummary& summary, con
   if (!poor) return actions;
   for (const auto& [id, node] : nodes) {
     const auto open = static_cast<double>(node.OpenCount());
-    if (!Steerable(node) || node.state != NodeState::kServing || open <= kRich * fair) continue;
+    if (!Steerable(node) || !node.Can("shed") || node.state != NodeState::kServing || open <= kRich * fair) continue;
     const auto count = static_cast<int64_t>(std::min(open - fair, kShare * open));
     if (count < 1) continue;
     actions.push_back({"", state.term, id, MakeReason(ReasonCode::kShedRebalance, id, count, node.OpenCount(), fair),

@@ -115,7 +115,7 @@ class Controller {
   NodeChannels registry_{StreamRegistry::Options{.term = [] { return int64_t{1}; }}};
   LoadService service_{{.cluster = "bench",
                         .post = [this](Event event) { return loop_.Post(std::move(event)); },
-                        .saw_term = [](int64_t) {}},
+                        .saw_term = [](int64_t, absl::string_view) {}},
                        registry_};
   std::atomic<bool> stopping_{false};
   std::thread thread_;

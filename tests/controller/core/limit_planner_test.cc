@@ -120,5 +120,18 @@ TEST(LimitPlanner, ABudgetThatIsHeldByLostNodesNeverCutsTheOthersToNothing) {
   EXPECT_GE(world.nodes["node-3"].limit, least);
 }
 
+TEST(LimitPlanner, AServerThatTakesNoLimitsIsGrantedNone) {
+  World world(ThreeFixedNodes());
+  NodeHello hello;
+  hello.boot_id = "boot-1";
+  hello.capabilities = {"drain"};
+  hello.configured_count_max = hello.limits.connection_count_max = 200;
+  world.core.Observe(world.now, NodeJoined{"node-1", hello});
+  world.nodes["node-1"] = {};
+  Fill(world, 200, 50);
+  world.Run(absl::Seconds(5));
+  EXPECT_TRUE(world.ActionsOf("grant_limits").empty());
+}
+
 }  // namespace
 }  // namespace headroom

@@ -95,7 +95,8 @@ TEST(Reason, PercentAndBytesCarryTheirUnits) {
   EXPECT_EQ(RenderReason(MakeReason(ReasonCode::kSignalThroughput, 1536.0 * 1024, 1024.0, 2)),
             "Throughput: 1.5 MiB a second at 1 KiB a node needs 2 nodes.");
   EXPECT_EQ(RenderReason(MakeReason(ReasonCode::kGuardProjection, 3, 0.845, 0.7)),
-            "No shrinking to 3 nodes: they would be filled to 84.5 %, and with a tenth of slack that is above the target of 70 %.");
+            "No shrinking to 3 nodes: they would be filled to 84.5 %, and with a tenth of slack that is above the "
+            "target of 70 %.");
 }
 
 TEST(Reason, AClauseWhoseArgumentIsNotKnownIsLeftOut) {
