@@ -74,6 +74,8 @@ absl::Time ControlLoop::Advance(absl::Time wall) {
 
 void ControlLoop::Observe(absl::Time now, Event event) {
   core_.Observe(now, event);
+  const auto* joined = std::get_if<NodeJoined>(&event);
+  if (joined != nullptr && refused_ && core_.fleet().Find(joined->node) == nullptr) refused_(joined->node);
   journal_.RecordEvent(now, std::move(event));
   uncommitted_ = true;
 }

@@ -56,6 +56,10 @@ class ControlLoop {
   // Called on the loop thread after each decision, for streams and metrics. Set before the loop runs.
   void OnDecision(std::function<void(std::shared_ptr<const Decision>)> listener) { listener_ = std::move(listener); }
 
+  // Called on the loop thread with a node that joined and that the core, full, did not take in. Set before the loop
+  // runs.
+  void OnRefused(std::function<void(const NodeId&)> listener) { refused_ = std::move(listener); }
+
   // Does what is due at `now`; returns when it wants to run again unless something is posted. Loop thread only.
   absl::Time RunOnce(absl::Time wall);
   // Sleeps until `until` or a Post; calm reports gather for Mailbox::kGather. Loop thread only.
@@ -90,6 +94,7 @@ class ControlLoop {
   Mailbox mailbox_;
   std::vector<Event> batch_;  // its memory is used again
   std::function<void(std::shared_ptr<const Decision>)> listener_;
+  std::function<void(const NodeId&)> refused_;
   // Of the core's time, written by the loop thread only.
   std::atomic<int64_t> last_nanos_;
   std::atomic<int64_t> ahead_nanos_{0};

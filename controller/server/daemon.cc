@@ -98,6 +98,7 @@ absl::Status Daemon::Recover() {
   loop_ = std::make_unique<ControlLoop>(std::move(core), *executor_, *journal_);
   core_clock_ = std::make_unique<CoreClock>(clock_, *loop_);
   loop_->OnDecision([this](const std::shared_ptr<const Decision>& decision) { OnDecision(decision); });
+  loop_->OnRefused([this](const NodeId& node) { OnRefused(node); });
   ResumeInFlight(before);
   return absl::OkStatus();
 }
@@ -237,6 +238,14 @@ void Daemon::OnDecision(const std::shared_ptr<const Decision>& decision) {
   decided_at_nanos_ = absl::ToUnixNanos(system_clock_.Now());
   metrics_.Decided(*decision);
   LogDecision(feed_.Publish(decision));
+}
+
+void Daemon::OnRefused(const NodeId& node) {
+  const absl::Status full = absl::ResourceExhaustedError(
+      absl::StrCat("this controller has ", Fleet::kNodesMax,
+                   " nodes, lost ones included, and takes no more; run another controller for another cluster"));
+  LogLine(LogLevel::kWarning, "node_refused").Add("node", node).Add("why", full.message());
+  registry_->Refuse({v1::ROLE_NODE, node}, full);
 }
 
 void Daemon::OnFinished(const Action& action, ActionFinished outcome) {

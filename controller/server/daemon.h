@@ -82,6 +82,7 @@ class Daemon {
   void RunLoop();
   void SettleTerm();
   void OnDecision(const std::shared_ptr<const Decision>& decision);
+  void OnRefused(const NodeId& node);
   void OnFinished(const Action& action, ActionFinished outcome);
   void OnPolicy(const Config& config);
   absl::Status Health() const;

@@ -39,7 +39,7 @@ std::map<std::string, int64_t> LoadCounters::refused() const {
   return {refused_.begin(), refused_.end()};
 }
 
-// ReportStream: one open stream. gRPC calls the On... functions, any thread calls Deliver and TakeOver. It owns itself
+// ReportStream: one open stream. gRPC calls the On... functions, any thread calls Deliver and EndWith. It owns itself
 // from Start() to OnDone(); the registry may hold it longer, where it does nothing. One write is under way at a time,
 // and what comes meanwhile is merged; no gRPC call is made under the mutex, since gRPC may answer within it.
 class ReportStream final : public grpc::ServerBidiReactor<v1::LoadReport, v1::Directive>,
@@ -85,9 +85,7 @@ class ReportStream final : public grpc::ServerBidiReactor<v1::LoadReport, v1::Di
     Pump();
   }
 
-  void TakeOver() override {
-    End(grpc::Status(grpc::StatusCode::ALREADY_EXISTS, "a newer stream of the same reporter took over"));
-  }
+  void EndWith(const absl::Status& status) override { End(ToGrpc(status)); }
 
  private:
   absl::Status Take() {

@@ -39,7 +39,9 @@ absl::Status StreamRegistry::Open(const ReporterKey& key, std::shared_ptr<Direct
     }
     older = std::exchange(found->second, std::move(stream));
   }
-  if (older != nullptr) older->TakeOver();
+  if (older != nullptr) {
+    older->EndWith(absl::AlreadyExistsError("a newer stream of the same reporter took over"));
+  }
   newest->Deliver(Greeting());
   return absl::OkStatus();
 }
@@ -50,6 +52,16 @@ bool StreamRegistry::Close(const ReporterKey& key, const DirectiveStream* stream
   if (found == streams_.end() || found->second.get() != stream) return false;
   streams_.erase(found);
   return true;
+}
+
+void StreamRegistry::Refuse(const ReporterKey& key, const absl::Status& status) {
+  if (const auto stream = Find(key); stream != nullptr) stream->EndWith(status);
+}
+
+std::shared_ptr<DirectiveStream> StreamRegistry::Find(const ReporterKey& key) const {
+  absl::MutexLock lock(&mutex_);
+  const auto found = streams_.find(key);
+  return found == streams_.end() ? nullptr : found->second;
 }
 
 size_t StreamRegistry::size() const {
@@ -86,13 +98,8 @@ v1::Directive StreamRegistry::Greeting() const {
 }
 
 absl::Status StreamRegistry::Deliver(const ReporterKey& key, const v1::Directive& directive) {
-  std::shared_ptr<DirectiveStream> stream;
-  {
-    absl::MutexLock lock(&mutex_);
-    const auto found = streams_.find(key);
-    if (found == streams_.end()) return absl::NotFoundError(absl::StrCat(key.id, " is not connected"));
-    stream = found->second;
-  }
+  const std::shared_ptr<DirectiveStream> stream = Find(key);
+  if (stream == nullptr) return absl::NotFoundError(absl::StrCat(key.id, " is not connected"));
   stream->Deliver(directive);
   return absl::OkStatus();
 }

@@ -30,8 +30,8 @@ class DirectiveStream {
   virtual ~DirectiveStream() = default;
   // Merges the directive into what waits for the stream. Never blocks; nothing happens on an ended stream. Any thread.
   virtual void Deliver(const v1::Directive& directive) = 0;
-  // A newer stream of the same reporter is there: end with ALREADY_EXISTS. Any thread.
-  virtual void TakeOver() = 0;
+  // Ends the stream with this error. Any thread.
+  virtual void EndWith(const absl::Status& status) = 0;
 };
 
 // Nodes and balancers have names of their own: a balancer "a" is not the node "a".
@@ -54,10 +54,13 @@ class StreamRegistry {
   explicit StreamRegistry(Options options) : options_(std::move(options)), interval_(options_.report_interval) {}
   virtual ~StreamRegistry() = default;
 
-  // Registers the stream, ends an older one of the same reporter, and greets. RESOURCE_EXHAUSTED: too many reporters.
+  // Registers the stream, ends an older one of the same reporter with ALREADY_EXISTS, and greets. RESOURCE_EXHAUSTED:
+  // too many reporters.
   absl::Status Open(const ReporterKey& key, std::shared_ptr<DirectiveStream> stream);
   // Whether the stream was still the newest one of its reporter; then the reporter is gone.
   bool Close(const ReporterKey& key, const DirectiveStream* stream);
+  // Ends the stream of this reporter, if there is one.
+  void Refuse(const ReporterKey& key, const absl::Status& status);
   size_t size() const;
 
   // A new pace or a new term: everybody is told.
@@ -75,6 +78,7 @@ class StreamRegistry {
 
  private:
   v1::Directive Greeting() const;
+  std::shared_ptr<DirectiveStream> Find(const ReporterKey& key) const;
   std::vector<std::shared_ptr<DirectiveStream>> Streams(v1::Role role) const;
 
   const Options options_;

@@ -241,6 +241,16 @@ TEST_F(DaemonTest, ABadHelloEndsTheStreamWithASentence) {
   EXPECT_EQ(Nodes().nodes_size(), 0);
 }
 
+TEST_F(DaemonTest, ANodeForWhichThereIsNoRoomIsToldSo) {
+  Start("dry_run");
+  for (size_t i = 0; i < Fleet::kNodesMax; ++i) {
+    ASSERT_TRUE(daemon_->poster()(NodeJoined{absl::StrCat("node-", 100'000 + i), {.boot_id = "boot"}}).ok());
+  }
+  const grpc::Status status = EndOf(Hello("one-more"));
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_THAT(status.error_message(), HasSubstr("takes no more"));
+}
+
 TEST_F(DaemonTest, ABadReportIsDroppedWholeAndTheStreamStaysUp) {
   Start("live");
   const auto stream = Open(Hello("node-1"));

@@ -11,7 +11,7 @@ namespace {
 class FakeStream : public DirectiveStream {
  public:
   void Deliver(const v1::Directive& directive) override { MergeDirective(directive, waiting); }
-  void TakeOver() override { taken_over = true; }
+  void EndWith(const absl::Status& status) override { taken_over = absl::IsAlreadyExists(status); }
   v1::Directive waiting;
   bool taken_over = false;
 };
