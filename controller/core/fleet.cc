@@ -9,7 +9,6 @@
 namespace headroom {
 namespace {
 
-constexpr absl::Duration kActivePeakWindow = absl::Minutes(10);
 constexpr absl::Duration kGoodputStretch = absl::Seconds(5);
 constexpr size_t kLeadTimesMax = 20;
 
@@ -158,7 +157,7 @@ bool Fleet::TakeLoad(Node& node, const NodeCounters& counters, absl::Time at, co
   const auto demand = static_cast<double>(node.DemandCount());
   node.demand_slope.Add(at, demand);
   node.open_peak.Add(at, policy.limits.peak_window, demand);
-  node.active_peak.Add(at, kActivePeakWindow, static_cast<double>(node.report.active_count));
+  node.active_peak.Add(at, Node::kActivePeakWindow, static_cast<double>(node.report.active_count));
   if (node.report.limits.source != LimitSource::kForeign)
     node.foreign_since = absl::InfinitePast();
   else if (node.foreign_since == absl::InfinitePast())

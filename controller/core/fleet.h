@@ -100,6 +100,8 @@ uint64_t VariantOf(absl::string_view version, absl::string_view config);
 // All that is known of one node. What a tick reads of every node stands first and in line: at 10,000 nodes a tick costs
 // what it fetches from memory.
 struct Node {
+  static constexpr absl::Duration kActivePeakWindow = absl::Minutes(10);
+
   NodeState state = NodeState::kLaunching;
   bool connected = false;  // its stream is open
   bool ready = false;      // it has reported that it serves, in this boot
@@ -138,7 +140,7 @@ struct Node {
   NodeGauges report;        // the newest
   Slope demand_slope;       // of open + waiting
   WindowedMax open_peak;    // of open + waiting, over limits.peak_window
-  WindowedMax active_peak;  // over 10 minutes
+  WindowedMax active_peak;  // over kActivePeakWindow
   // From here on a tick reads but the end of the hello.
   LatencyHistogram latency;  // over the stretch of `rates`
   NodeHello hello;
@@ -296,14 +298,11 @@ struct ActionInFlight {
 };
 
 // What became of an action that failed; the planner backs off on it.
-struct LaunchFailures {
-  int in_a_row = 0;
-  absl::Time last_at = absl::InfinitePast();
+struct LaunchFailures : Retries {
   std::string last_error;
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {
-    visit("in_a_row", self.in_a_row);
-    visit("last_at", self.last_at);
+    Retries::Fields(self, visit);
     visit("last_error", self.last_error);
   }
 };

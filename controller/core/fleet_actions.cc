@@ -173,8 +173,7 @@ void Fleet::NoteProvider(absl::Time at, absl::string_view operation, absl::strin
 }
 
 void Fleet::LaunchFailed(absl::Time at, absl::string_view error) {
-  ++launch_failures_.in_a_row;
-  launch_failures_.last_at = at;
+  launch_failures_.Failed(at);
   launch_failures_.last_error = std::string(error);
 }
 

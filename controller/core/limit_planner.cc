@@ -12,14 +12,19 @@ namespace {
 // A median of fewer requests is chance.
 constexpr double kLatencyCountMin = 5;
 
-LimitInputs InputsOf(const Node& node, const Policy& policy, absl::Time now) {
+// Buckets of the peaks that a node remembers, for all nodes of a tick.
+struct PeakBuckets {
+  int64_t active, open;
+};
+
+LimitInputs InputsOf(const Node& node, const PeakBuckets& buckets, absl::Time now) {
   LimitInputs in;
   in.open_count = node.OpenCount();
   in.active_count = node.report.active_count;
   in.waiting_count = node.WaitingCount();
   in.open_slope_per_second = node.demand_slope.PerSecond(now);
-  in.active_peak_count = static_cast<int64_t>(node.active_peak.Max(now, absl::Minutes(10)));
-  in.open_peak_count = static_cast<int64_t>(node.open_peak.Max(now, policy.limits.peak_window));
+  in.active_peak_count = static_cast<int64_t>(node.active_peak.MaxAt(buckets.active));
+  in.open_peak_count = static_cast<int64_t>(node.open_peak.MaxAt(buckets.open));
   in.configured_count = node.ConfiguredCount();
   in.configured_idle_timeout = node.hello.configured_idle_timeout;
   in.fd_count_max = node.hello.fd_count_max;
@@ -153,7 +158,12 @@ constexpr size_t kRenewalTicks = 8;
 constexpr size_t kFew = 16;
 
 LimitPlanner::LimitPlanner(State& state, const Policy& policy, absl::Time now)
-    : state_(state), policy_(policy), now_(now), renewals_left_(1 + state.fleet.nodes().size() / kRenewalTicks) {}
+    : state_(state),
+      policy_(policy),
+      now_(now),
+      active_bucket_(WindowedMax::Bucket(now, Node::kActivePeakWindow)),
+      open_bucket_(WindowedMax::Bucket(now, policy.limits.peak_window)),
+      renewals_left_(1 + state.fleet.nodes().size() / kRenewalTicks) {}
 
 LimitPlanner::~LimitPlanner() = default;
 
@@ -186,7 +196,7 @@ LimitPlanner::Proposal LimitPlanner::Propose(Node& node) {
   if (node.limit.limit_count == 0)
     node.limit.limit_count = node.LimitCount();  // adopt what is in force, never a default
   const int64_t before = node.limit.limit_count;
-  const LimitInputs in = InputsOf(node, policy_, now_);
+  const LimitInputs in = InputsOf(node, {active_bucket_, open_bucket_}, now_);
   const LimitMemory memory = node.limit;
   const bool news = node.news_at() > node.limit_stepped_at;
   node.limit_stepped_at = node.news_at();

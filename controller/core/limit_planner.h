@@ -40,9 +40,10 @@ class LimitPlanner {
   State& state_;
   const Policy& policy_;
   const absl::Time now_;
-  size_t renewals_left_;             // in this tick
-  int64_t reserved_count_ = 0;       // of the budget: what nodes may hold that cannot be asked
-  std::vector<Proposal> proposals_;  // that wait for their share
+  const int64_t active_bucket_, open_bucket_;  // of the peaks that nodes remember
+  size_t renewals_left_;                       // in this tick
+  int64_t reserved_count_ = 0;                 // of the budget: what nodes may hold that cannot be asked
+  std::vector<Proposal> proposals_;            // that wait for their share
   LimitPlan plan_;
 };
 

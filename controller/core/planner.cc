@@ -63,6 +63,9 @@ void Grow(const State& state, const Policy& policy, const NodePlan& plan, int mi
   }
   // A fleet that nobody has listed looks empty: what runs already must not be launched again.
   if (state.fleet.last_listed_at() == absl::InfinitePast()) return;
+  // The guard on failed launches gives way to the bounds and to operators; a provider is not asked every second even
+  // so.
+  if (plan.now < state.fleet.launch_failures().next_at()) return;
   std::map<std::string, int> zones = NodesByZone(state.fleet);
   for (; missing > 0; --missing) {
     actions.push_back(Make(state, "", MakeReason(ReasonCode::kLaunchForDemand, plan.desired, plan.signal),

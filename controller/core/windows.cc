@@ -25,12 +25,9 @@ NodeRates Between(const NodeCounters& before, const NodeCounters& now) {
   rates.errors_slots_free = PerSecond(now.errors_slots_free, before.errors_slots_free, seconds);
   rates.accepted = PerSecond(now.accepted, before.accepted, seconds);
   rates.rejected = PerSecond(now.rejected, before.rejected, seconds);
-  rates.requests_rejected = PerSecond(now.requests_rejected, before.requests_rejected, seconds);
-  rates.closed_idle = PerSecond(now.closed_idle, before.closed_idle, seconds);
   rates.received_bytes = PerSecond(now.received_bytes, before.received_bytes, seconds);
   rates.sent_bytes = PerSecond(now.sent_bytes, before.sent_bytes, seconds);
   rates.drops = PerSecond(now.drops, before.drops, seconds);
-  rates.accept_emfile = PerSecond(now.accept_emfile, before.accept_emfile, seconds);
   rates.overflows = PerSecond(now.overflows, before.overflows, seconds);
   rates.retries = PerSecond(now.retries, before.retries, seconds);
   rates.segments_out = PerSecond(now.segments_out, before.segments_out, seconds);
@@ -40,10 +37,6 @@ NodeRates Between(const NodeCounters& before, const NodeCounters& now) {
     rates.device_latency = (*now.device_time - *before.device_time) / (now.completed - before.completed);
   }
   return rates;
-}
-
-int64_t BucketNumber(absl::Time at, absl::Duration length) {
-  return absl::ToUnixMicros(at) / std::max<int64_t>(1, absl::ToInt64Microseconds(length)) + 1;
 }
 
 }  // namespace
@@ -86,7 +79,7 @@ Goodput CounterWindow::GoodputOver(absl::Duration over) const {
 }
 
 void WindowedMax::Add(absl::Time at, absl::Duration window, double value) {
-  const int64_t number = BucketNumber(at, window / kBuckets);
+  const int64_t number = Bucket(at, window);
   const auto slot = static_cast<size_t>(number % kBuckets);
   if (buckets_[slot] != number) {
     buckets_[slot] = number;
@@ -97,9 +90,9 @@ void WindowedMax::Add(absl::Time at, absl::Duration window, double value) {
   newest_ = number;
 }
 
-double WindowedMax::Max(absl::Time now, absl::Duration window) const {
-  const int64_t number = BucketNumber(now, window / kBuckets);
-  return number == newest_ ? max_ : MaxUntil(number);
+int64_t WindowedMax::Bucket(absl::Time now, absl::Duration window) {
+  const int64_t length = std::max<int64_t>(1, absl::ToInt64Microseconds(window / kBuckets));
+  return absl::ToUnixMicros(now) / length + 1;
 }
 
 double WindowedMax::MaxUntil(int64_t number) const {

@@ -18,9 +18,8 @@ namespace headroom {
 // What a node did per second over a stretch of time.
 struct NodeRates {
   double seconds = 0;  // length of the stretch; 0: nothing is known
-  double completed = 0, errors = 0, errors_slots_free = 0, accepted = 0, rejected = 0, requests_rejected = 0,
-         closed_idle = 0;
-  double received_bytes = 0, sent_bytes = 0, drops = 0, accept_emfile = 0;
+  double completed = 0, errors = 0, errors_slots_free = 0, accepted = 0, rejected = 0;
+  double received_bytes = 0, sent_bytes = 0, drops = 0;
   std::optional<double> overflows, retries, segments_out, retransmits;
   double cpu_cores = 0;                          // CPU seconds a second
   std::optional<absl::Duration> device_latency;  // device time per completed request
@@ -33,12 +32,9 @@ struct NodeRates {
     visit("errors_slots_free", self.errors_slots_free);
     visit("accepted", self.accepted);
     visit("rejected", self.rejected);
-    visit("requests_rejected", self.requests_rejected);
-    visit("closed_idle", self.closed_idle);
     visit("received_bytes", self.received_bytes);
     visit("sent_bytes", self.sent_bytes);
     visit("drops", self.drops);
-    visit("accept_emfile", self.accept_emfile);
     visit("overflows", self.overflows);
     visit("retries", self.retries);
     visit("segments_out", self.segments_out);
@@ -95,7 +91,10 @@ class WindowedMax {
   static constexpr int kBuckets = 12;
   void Add(absl::Time at, absl::Duration window, double value);
   // Zero when empty.
-  double Max(absl::Time now, absl::Duration window) const;
+  double Max(absl::Time now, absl::Duration window) const { return MaxAt(Bucket(now, window)); }
+  // The same for many at one time: the bucket is found once.
+  static int64_t Bucket(absl::Time now, absl::Duration window);
+  double MaxAt(int64_t bucket) const { return bucket == newest_ ? max_ : MaxUntil(bucket); }
   // The same for another window: its largest value counts as one of `now`.
   WindowedMax Resized(absl::Time now, absl::Duration window, absl::Duration to) const {
     WindowedMax resized;

@@ -153,7 +153,7 @@ def evaluate(name, demo, watch, seconds):
         "node_seconds": round(sum(counts) * (samples[-1]["at"] - samples[0]["at"]) / len(samples), 1),
         "limit_changes": len(changes), "nodes_peak": max(counts), "nodes_end": counts[-1],
         "limits_end": {node: values["limit"] for node, values in sorted(samples[-1]["nodes"].items())},
-        "limits_begin": {node: values["limit"] for node, values in sorted(samples[0]["nodes"].items())},
+        "limits_begin": limits_begin(samples),
         "cpu_in_surge": round(spent, 3), "machine_cpu_in_surge": round(sum(sample["cpu"] for sample in in_surge) / len(in_surge), 3),
         "generator_lag_max_ms": load["lag_max_ms"], "stale_retries": load["stale_retries"],
         "diagnosis": diagnosis(decisions, surge),
@@ -181,6 +181,12 @@ def limit_changes(samples):
                 found.append((values["at"], node, last[node], values["limit"]))
             last[node] = values["limit"]
     return found
+
+
+def limits_begin(samples):
+    """The limits of the first sample that has all nodes: the first of all may come before they are known."""
+    whole = next((sample for sample in samples if len(sample["nodes"]) >= cluster.NODES), samples[0])
+    return {node: values["limit"] for node, values in sorted(whole["nodes"].items())}
 
 
 def diagnosis(decisions, surge):

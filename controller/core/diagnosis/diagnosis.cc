@@ -57,15 +57,14 @@ void ForgetOldTimes(const Policy& policy, DiagnosisMemory& memory, absl::Time no
 }
 
 void TrackTrouble(const Symptoms& symptoms, const Evidence& evidence, DiagnosisMemory& memory, absl::Time now) {
-  if (symptoms.Any()) {
-    memory.trouble.onset = std::min(memory.trouble.onset, now);
-    memory.ill_at = now;
-    if (!symptoms.IsMild()) memory.hurt_at = now;
-    memory.trouble.demand_peak = evidence.demand_peak;
-    if (evidence.at_limit > 0) memory.trouble.full_at = std::min(memory.trouble.full_at, now);
-  } else if (now - memory.ill_at >= kCalmAfter) {
-    memory.trouble = {};
-  }
+  // What comes after such a calm is another trouble, also where its first symptom ends the calm.
+  if (now - memory.ill_at >= kCalmAfter) memory.trouble = {};
+  if (!symptoms.Any()) return;
+  memory.trouble.onset = std::min(memory.trouble.onset, now);
+  memory.ill_at = now;
+  if (!symptoms.IsMild()) memory.hurt_at = now;
+  memory.trouble.demand_peak = std::max(memory.trouble.demand_peak, evidence.now.Or(Metric::kDemand, 0));
+  if (evidence.at_limit > 0) memory.trouble.full_at = std::min(memory.trouble.full_at, now);
 }
 
 // Whether a cause that was named has for a while had nothing that speaks for it.

@@ -37,6 +37,7 @@ absl::Duration IdleTimeout(const LimitPolicy& policy, const LimitInputs& inputs,
   if (longest <= policy.idle_timeout_min) return longest;
   const double pressure =
       std::clamp((utilization - policy.raise_at_ratio) / std::max(1e-9, 1.0 - policy.raise_at_ratio), 0.0, 1.0);
+  if (pressure <= 0) return longest;
   return absl::Trunc(longest - (longest - policy.idle_timeout_min) * pressure, absl::Milliseconds(100));
 }
 
@@ -216,6 +217,7 @@ CeilingAnswer LowestCeiling(const LimitPolicy& policy, const LimitInputs& inputs
 
 std::optional<LimitCause> HealthVeto(const LimitPolicy& policy, const LimitInputs& inputs) {
   if (inputs.latency_p50.has_value() && inputs.latency_baseline.has_value() &&
+      *inputs.latency_p50 > *inputs.latency_baseline + policy.latency_slack &&  // as most are not: spares arithmetic
       *inputs.latency_p50 > policy.latency_ratio_max * *inputs.latency_baseline + policy.latency_slack) {
     return LimitCause::kVetoLatency;
   }

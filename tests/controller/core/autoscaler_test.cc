@@ -67,6 +67,19 @@ TEST(Autoscaler, FailedLaunchesBackOffAndSaySo) {
       std::any_of(alarms.begin(), alarms.end(), [](const Reason& r) { return r.code == ReasonCode::kAlarmProvider; }));
 }
 
+TEST(Autoscaler, BelowMinAProviderThatFailsIsAskedMoreAndMoreSeldom) {
+  Policy policy = LivePolicy();
+  policy.nodes.min = 5;
+  World world = ThreeNodes(policy);
+  world.launches_fail = true;
+  world.Run(absl::Minutes(2), Spread(world, 330));
+  EXPECT_GE(world.ActionsOf("launch").size(), 4u);
+  EXPECT_LE(world.ActionsOf("launch").size(), 20u);
+  world.launches_fail = false;
+  world.Run(absl::Minutes(1), Spread(world, 330));
+  EXPECT_EQ(world.nodes.size(), 5u);
+}
+
 TEST(Autoscaler, NeverMoreThanMaxAndSaysSo) {
   World world = ThreeNodes();
   world.Run(absl::Minutes(3), Spread(world, 5000));

@@ -1,7 +1,5 @@
 #include "controller/runtime/sqlite_journal.h"
 
-#include <atomic>
-#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -9,16 +7,13 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/notification.h"
-#include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include <sys/mount.h>
-#include <sys/resource.h>
 
 #include "controller/runtime/records.h"
+#include "tests/controller/runtime/journal_fixture.h"
 #include "tests/controller/runtime/loop_world.h"
-#include "tests/controller/runtime/temp_dir.h"
 
 namespace headroom {
 namespace {
@@ -27,64 +22,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
-
-constexpr absl::Duration kLong = absl::Minutes(1);
-const absl::Time kStart = absl::FromUnixSeconds(1'700'000'000);
-
-std::shared_ptr<const Decision> MakeDecision(uint64_t sequence, int desired) {
-  auto decision = std::make_shared<Decision>();
-  decision->sequence = sequence;
-  decision->at = kStart + absl::Seconds(static_cast<int64_t>(sequence));
-  decision->desired_count = desired;
-  return decision;
-}
-
-std::shared_ptr<const Decision> MakeActingDecision(uint64_t sequence) {
-  auto decision = std::make_shared<Decision>(*MakeDecision(sequence, 100));
-  decision->actions.push_back({absl::StrCat("action-", sequence), 1, "", {}, LaunchNode{}});
-  return decision;
-}
-
-Action Launch(const ActionId& id) {
-  return {id, 3, "", MakeReason(ReasonCode::kLaunchForDemand, 3, "connections"), LaunchNode{"zone-a"}};
-}
-
-Event Fact(int number) {
-  return HoldChanged{HoldDirection::kUp, kStart, absl::StrCat("fact ", number), "operator"};
-}
-
-Event Report(uint64_t sequence) {
-  NodeReported reported{"node", {}};
-  reported.report.boot_id = "boot";
-  reported.report.sequence = sequence;
-  return reported;
-}
-
-class SqliteJournalTest : public ::testing::Test {
- protected:
-  SqliteJournal::Options Options() const {
-    SqliteJournal::Options options;
-    options.state_dir = dir_.path() + "/state";
-    return options;
-  }
-  std::string File() const { return dir_.path() + "/state/journal.db"; }
-
-  std::unique_ptr<SqliteJournal> Open() { return Open(Options()); }
-  static std::unique_ptr<SqliteJournal> Open(SqliteJournal::Options options) {
-    absl::StatusOr<std::unique_ptr<SqliteJournal>> journal = SqliteJournal::Open(std::move(options));
-    EXPECT_TRUE(journal.ok()) << journal.status();
-    return journal.ok() ? *std::move(journal) : nullptr;
-  }
-  // Changes the file behind the journal's back.
-  void Damage(const std::string& sql) {
-    absl::StatusOr<std::unique_ptr<SqliteConnection>> file =
-        SqliteConnection::Open(File(), SqliteConnection::Access::kWrite);
-    ASSERT_TRUE(file.ok()) << file.status();
-    ASSERT_TRUE((*file)->Execute(sql).ok());
-  }
-
-  TempDir dir_;
-};
 
 TEST_F(SqliteJournalTest, AFreshJournalRemembersNothing) {
   const auto journal = Open();
@@ -374,197 +311,6 @@ TEST_F(SqliteJournalTest, CalmReportsAreAllRecorded) {
   const absl::StatusOr<Recovered> recovered = Open()->Recover();
   EXPECT_TRUE(recovered->complete);
   EXPECT_THAT(recovered->since, SizeIs(500));
-}
-
-// Fills `journal` until it says that it is full; gives up after a while.
-absl::Status FillUp(SqliteJournal& journal) {
-  absl::Status status;
-  for (uint64_t i = 1; i < 2000 && status.ok(); ++i) {
-    auto decision = std::make_shared<Decision>(*MakeDecision(i, 1));
-    decision->alarms.push_back(
-        MakeReason(ReasonCode::kAlarmJournal, std::string(10'000, static_cast<char>('a' + i % 20))));
-    journal.RecordTick(kStart, decision);
-    status = journal.Sync(kLong);
-  }
-  return status;
-}
-
-TEST_F(SqliteJournalTest, AFullFileIsResourceExhaustedAndSaysWhatToDo) {
-  SqliteJournal::Options options = Options();
-  options.bounds.file_bytes_max = 400'000;
-  const auto journal = Open(options);
-  const absl::Status status = FillUp(*journal);
-  EXPECT_EQ(status,
-            absl::ResourceExhaustedError(absl::StrCat("state directory ", options.state_dir,
-                                                      " is full: free space; shrinking is stopped until then")));
-  EXPECT_EQ(journal->Commit().code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_EQ(journal->CommitIntents(kStart, {Launch("x")}).code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_TRUE(journal->FindDecision(1).ok()) << "reading goes on";
-}
-
-TEST_F(SqliteJournalTest, AFullDiskHealsByItselfAndLosesNothing) {
-  TempDir disk;
-  if (mount("tmpfs", disk.path().c_str(), "tmpfs", 0, "size=1m") != 0) GTEST_SKIP() << "needs mount()";
-  SqliteJournal::Options options;
-  options.state_dir = disk.path() + "/state";
-  std::ofstream(disk.path() + "/ballast") << std::string(400'000, 'x');
-  auto journal = Open(options);
-  const absl::Status full = FillUp(*journal);
-  journal->RecordEvent(kStart, Fact(42));
-  const absl::Status still_full = journal->CommitIntents(kStart, {Launch("while-full")});
-  std::filesystem::remove(disk.path() + "/ballast");
-  const absl::Status healed = journal->Sync(kLong);
-  journal.reset();
-  const absl::StatusOr<Recovered> recovered = Open(options)->Recover();
-  EXPECT_EQ(umount2(disk.path().c_str(), MNT_DETACH), 0);
-
-  EXPECT_EQ(full.code(), absl::StatusCode::kResourceExhausted) << full;
-  EXPECT_EQ(still_full.code(), absl::StatusCode::kResourceExhausted) << still_full;
-  EXPECT_TRUE(healed.ok()) << healed;
-  ASSERT_TRUE(recovered.ok()) << recovered.status();
-  EXPECT_TRUE(recovered->complete);
-  EXPECT_TRUE(recovered->since.back().event.has_value());
-  EXPECT_THAT(recovered->open_intents, SizeIs(1));
-}
-
-// The same where nothing can be mounted: the process may not write beyond a size.
-TEST_F(SqliteJournalTest, AWriteErrorHealsByItselfAndLosesNothing) {
-  const auto journal = Open();
-  journal->RecordEvent(kStart, Fact(1));
-  ASSERT_TRUE(journal->Sync(kLong).ok());
-  std::signal(SIGXFSZ, SIG_IGN);
-  rlimit before{};
-  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
-  const rlimit tight{std::filesystem::file_size(File() + "-wal") + 20'000, before.rlim_max};
-  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &tight), 0);
-  const absl::Status failed = FillUp(*journal);
-  journal->RecordEvent(kStart, Fact(2));
-  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
-  std::signal(SIGXFSZ, SIG_DFL);
-  EXPECT_FALSE(failed.ok());
-  EXPECT_THAT(std::string(failed.message()), HasSubstr("shrinking is stopped"));
-  EXPECT_TRUE(journal->Sync(kLong).ok());
-  const absl::StatusOr<Recovered> recovered = journal->Recover();
-  ASSERT_TRUE(recovered.ok()) << recovered.status();
-  EXPECT_TRUE(recovered->complete);
-  EXPECT_EQ(std::get<HoldChanged>(*recovered->since.back().event).reason, "fact 2");
-}
-
-TEST_F(SqliteJournalTest, ADiskThatHangsDoesNotHoldUpLimits) {
-  absl::Notification answer;
-  std::atomic<bool> hang{false};
-  SqliteJournal::Options options = Options();
-  options.before_write = [&] {
-    if (hang) answer.WaitForNotification();
-  };
-  const auto journal = Open(options);
-  std::vector<std::string> log;
-  LoopWorld world{Autoscaler(LoopPolicy()), *journal, log};
-  world.Run(3);
-  hang = true;
-  world.Add("full", 195);
-  world.Run(5);  // would never return if it waited for the disk
-  EXPECT_THAT(log, ::testing::Contains("start grant_limits"));
-  EXPECT_EQ(journal->CommitIntents(kStart, {Launch("x")}).code(), absl::StatusCode::kUnavailable);
-  answer.Notify();
-  EXPECT_TRUE(journal->Sync(kLong).ok());
-}
-
-TEST_F(SqliteJournalTest, WhatIsRecordedWhileACommitIsUnderWayIsNotLeftForALaterTick) {
-  absl::Notification answer;
-  std::atomic<int> writes{0};
-  SqliteJournal::Options options = Options();
-  options.before_write = [&] {
-    if (++writes == 1) answer.WaitForNotification();
-  };
-  const auto journal = Open(options);
-  const auto written = [&](int count) {
-    for (const absl::Time end = absl::Now() + kLong; absl::Now() < end && writes < count;) {
-      absl::SleepFor(absl::Milliseconds(1));
-    }
-    return writes >= count;
-  };
-  journal->RecordEvent(kStart, Fact(1));
-  ASSERT_TRUE(journal->Commit().ok());
-  ASSERT_TRUE(written(1));
-  journal->RecordEvent(kStart, Fact(2));
-  ASSERT_TRUE(journal->Commit().ok());
-  ASSERT_TRUE(journal->Commit().ok());
-  answer.Notify();
-  EXPECT_TRUE(written(2));
-}
-
-TEST_F(SqliteJournalTest, ATermIsNotWaitedForAtADiskThatHangs) {
-  absl::Notification answer;
-  SqliteJournal::Options options = Options();
-  options.before_write = [&] { answer.WaitForNotification(); };
-  const auto journal = Open(options);
-  const absl::Duration patience = absl::Milliseconds(50);
-  EXPECT_TRUE(absl::IsUnavailable(journal->WriteTerm(7, patience)));
-  absl::SleepFor(patience);  // the disk has now been silent for longer than that
-  const absl::Time began = absl::Now();
-  EXPECT_TRUE(absl::IsUnavailable(journal->WriteTerm(7, patience)));
-  EXPECT_TRUE(absl::IsUnavailable(journal->WriteTerm(7, patience)));
-  EXPECT_LT(absl::Now() - began, 2 * patience);
-  answer.Notify();
-  EXPECT_TRUE(journal->WriteTerm(7, kLong).ok());
-}
-
-TEST_F(SqliteJournalTest, LargeDecisionsThatWaitForADeadDiskAreBoundedInBytes) {
-  absl::Notification answer;
-  SqliteJournal::Options options = Options();
-  options.before_write = [&] { answer.WaitForNotification(); };
-  const auto journal = Open(options);
-  constexpr size_t kDecisions = 300;
-  std::weak_ptr<const Decision> oldest;
-  for (size_t i = 1; i <= kDecisions; ++i) {
-    auto decision = std::make_shared<Decision>(*MakeDecision(i, static_cast<int>(i)));
-    decision->limits.resize(SqliteJournal::kDecisionsBytesMax / 100 / sizeof(LimitDecision));
-    if (i == 1) oldest = decision;
-    journal->RecordTick(kStart, std::move(decision));
-  }
-  EXPECT_TRUE(oldest.expired());
-  answer.Notify();
-  ASSERT_TRUE(journal->Sync(kLong).ok());
-  const absl::StatusOr<std::vector<JournalEntry>> entries = journal->Decisions({.count = kDecisions});
-  ASSERT_TRUE(entries.ok()) << entries.status();
-  EXPECT_THAT(*entries, SizeIs(::testing::AllOf(::testing::Ge(50u), ::testing::Le(100u))));
-  EXPECT_EQ(entries->front().decision.sequence, kDecisions);
-}
-
-TEST_F(SqliteJournalTest, RenewalsDoNotWaitForADeadDisk) {
-  absl::Notification answer;
-  SqliteJournal::Options options = Options();
-  options.before_write = [&] { answer.WaitForNotification(); };
-  const auto journal = Open(options);
-  auto decision = std::make_shared<Decision>(*MakeActingDecision(1));
-  decision->actions.push_back({"renewal", 1, "a", {}, GrantLimits{.renewal = true}});
-  const std::weak_ptr<const Decision> whole = decision;
-  journal->RecordTick(kStart, std::move(decision));
-  EXPECT_TRUE(whole.expired());
-  answer.Notify();
-  ASSERT_TRUE(journal->Sync(kLong).ok());
-  EXPECT_THAT(journal->FindDecision(1)->decision.actions, SizeIs(1));
-}
-
-TEST_F(SqliteJournalTest, WhatADeadDiskLeavesInMemoryIsBounded) {
-  absl::Notification answer;
-  SqliteJournal::Options options = Options();
-  options.before_write = [&] { answer.WaitForNotification(); };
-  {
-    const auto journal = Open(options);
-    for (size_t i = 0; i < SqliteJournal::kRecordsMax + 1000; ++i) {
-      journal->RecordTick(kStart, MakeDecision(i + 1, static_cast<int>(i)));
-    }
-    journal->RecordEvent(kStart, Fact(1));
-    answer.Notify();
-    ASSERT_TRUE(journal->Sync(kLong).ok());
-  }
-  const absl::StatusOr<Recovered> recovered = Open()->Recover();
-  ASSERT_TRUE(recovered.ok()) << recovered.status();
-  EXPECT_FALSE(recovered->complete);
-  EXPECT_LE(recovered->since.size(), 1001u);
-  EXPECT_TRUE(std::holds_alternative<HoldChanged>(*recovered->since.back().event));
 }
 
 }  // namespace

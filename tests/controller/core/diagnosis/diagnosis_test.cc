@@ -169,6 +169,19 @@ TEST(Diagnosis, WellUsedSlotsThatHurtNobodyBecomeTheNewUsual) {
   EXPECT_THAT(PlayFor(cluster, 30, busier), testing::ElementsAre(testing::Pair(Cause::kNone, 60)));
 }
 
+TEST(Diagnosis, ABlipLongBeforeASurgeDoesNotMakeItForgetWhatIsUsual) {
+  for (int gap = 8; gap <= 14; ++gap) {
+    GeneratedCluster cluster({}, 8);
+    cluster.policy().control.baseline_window = absl::Seconds(10);
+    PlayFor(cluster, 20, Everyday);
+    PlayFor(cluster, 1, [](int, int, NodeWeather& w) { w.error_ratio = 0.5; });
+    PlayFor(cluster, gap, Everyday);
+    PlayFor(cluster, 1, [](int, int, NodeWeather& w) { Scale(w, 1.45); });  // full slots first, rejections then
+    PlayFor(cluster, 8, [](int, int, NodeWeather& w) { Scale(w, 3); });
+    EXPECT_EQ(cluster.memory().last.cause, Cause::kSurge) << "after " << gap << " s of calm";
+  }
+}
+
 TEST(Diagnosis, GoesOnFromACopyAsIfNothingHadHappened) {
   GeneratedCluster one({}, 7);
   PlayFor(one, 40, Everyday);
