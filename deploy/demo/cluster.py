@@ -19,6 +19,7 @@ import urllib.request
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 NODES = 3
 FIRST_PORT = 19101
+NODES_MAX = 6  # of demo.yaml
 FRONT_PORT, GRPC_PORT, HTTP_PORT = 19080, 19600, 19601
 OBJECTS = 200
 UPLOADERS = 8
@@ -47,6 +48,18 @@ def front_connections():
     """As many as a hard limit of file descriptors allows: HAProxy ends where it cannot have what it is told."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     return FRONT_CONNECTIONS if hard == resource.RLIM_INFINITY else min(FRONT_CONNECTIONS, (hard - 200) // 2)
+
+
+def check_ports_free():
+    """Where the network is shared with others, what listens there already would only show as nodes that do not come up."""
+    nodes = range(FIRST_PORT, FIRST_PORT + NODES_MAX)
+    for port in (FRONT_PORT, GRPC_PORT, HTTP_PORT, *nodes, *(port + 1000 for port in nodes)):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                raise DemoError(f"port {port} is in use by another program; end it (ss -ltnp tells which it is) and try again") from None
 
 
 def admin_port(node):
@@ -119,6 +132,7 @@ class Cluster:
         return process
 
     def start(self):
+        check_ports_free()
         self.policy = self.work / "policy.yaml"
         text = (ROOT / "deploy/examples/demo.yaml").read_text()
         self.policy.write_text(edited(text, {"${MODE}": self.mode, "${DATA_DIR}": self.work / "files", **self.edits}))

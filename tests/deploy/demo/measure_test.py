@@ -3,8 +3,10 @@
 
 import http.client
 import pathlib
+import socket
 import sys
 import unittest
+import unittest.mock
 import urllib.error
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[3] / "deploy/demo"))
@@ -86,6 +88,22 @@ class ProcessorTest(unittest.TestCase):
     def test_a_demo_that_needs_the_machine_itself_is_missed(self):
         self.assertEqual(self.verdict("short", 0.7, 1.0), measure.MISSED)
         self.assertEqual(self.verdict("full", 0.2, 0.5), measure.OK)
+
+
+class PortTest(unittest.TestCase):
+    def test_a_port_that_another_program_has_is_named(self):
+        with socket.socket() as other:
+            other.bind(("127.0.0.1", 0))
+            other.listen(1)
+            port = other.getsockname()[1]
+            with unittest.mock.patch.object(cluster, "FRONT_PORT", port), self.assertRaisesRegex(cluster.DemoError, f"port {port} is in use"):
+                cluster.check_ports_free()
+
+
+class FirstLimitsTest(unittest.TestCase):
+    def test_they_are_of_the_first_sample_that_has_all_nodes(self):
+        whole = sample(a=(1.0, 200), b=(1.0, 200), c=(1.0, 200))
+        self.assertEqual(measure.limits_begin([{"at": 98.0, "nodes": {}}, whole, sample(a=(2.0, 400))]), {"a": 200, "b": 200, "c": 200})
 
 
 class DeviceTest(unittest.TestCase):
