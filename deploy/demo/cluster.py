@@ -50,16 +50,24 @@ def front_connections():
     return FRONT_CONNECTIONS if hard == resource.RLIM_INFINITY else min(FRONT_CONNECTIONS, (hard - 200) // 2)
 
 
-def check_ports_free():
-    """Where the network is shared with others, what listens there already would only show as nodes that do not come up."""
+def port_in_use():
+    """A port of the demo at which somebody listens; None: there is none."""
     nodes = range(FIRST_PORT, FIRST_PORT + NODES_MAX)
     for port in (FRONT_PORT, GRPC_PORT, HTTP_PORT, *nodes, *(port + 1000 for port in nodes)):
         with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                raise DemoError(f"port {port} is in use by another program; end it (ss -ltnp tells which it is) and try again") from None
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return port
+    return None
+
+
+def check_ports_free(patience=10):
+    """Where the network is shared with others, what listens there already would only show as nodes that do not come up.
+    `patience`: seconds for the nodes of the pass before to end."""
+    deadline = time.monotonic() + patience
+    while (port := port_in_use()) is not None:
+        if time.monotonic() > deadline:
+            raise DemoError(f"port {port} is in use by another program; end it (ss -ltnp tells which it is) and try again")
+        time.sleep(0.2)
 
 
 def admin_port(node):

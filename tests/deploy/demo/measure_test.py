@@ -97,7 +97,7 @@ class PortTest(unittest.TestCase):
             other.listen(1)
             port = other.getsockname()[1]
             with unittest.mock.patch.object(cluster, "FRONT_PORT", port), self.assertRaisesRegex(cluster.DemoError, f"port {port} is in use"):
-                cluster.check_ports_free()
+                cluster.check_ports_free(patience=0)
 
 
 class FirstLimitsTest(unittest.TestCase):
