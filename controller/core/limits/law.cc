@@ -163,9 +163,8 @@ Step Decide(const LimitPolicy& policy, const LimitInputs& inputs, LimitMemory& m
 
   const CeilingAnswer ceiling = LowestCeiling(policy, inputs, memory, now);
   const double projected = static_cast<double>(ProjectedDemand(policy, inputs));
-  // Where half of the slots are free, it is not the slots that somebody waits for.
-  const bool waits = inputs.waiting_count > 0 && utilization > policy.decay_at_ratio;
-  const bool needs_room = waits || projected > policy.raise_at_ratio * static_cast<double>(limit);
+  // Those that wait are part of the demand; beside free slots it is not slots that they wait for.
+  const bool needs_room = projected > policy.raise_at_ratio * static_cast<double>(limit);
   if (veto.has_value()) {
     // A cut bites only where the limit is what lets the work in; an idle node keeps its tested size.
     if (memory.unhealthy_count >= policy.unhealthy_steps && utilization > policy.decay_at_ratio)

@@ -10,9 +10,8 @@ namespace headroom {
 namespace {
 
 Policy ThreeFixedNodes() {
-  Policy policy;
-  policy.mode = Mode::kLive;
-  policy.nodes.min = policy.nodes.max = 3;
+  Policy policy = LivePolicy();
+  policy.nodes.max = 3;
   return policy;
 }
 

@@ -7,13 +7,8 @@ namespace headroom {
 namespace {
 
 Policy WithLatency() {
-  Policy policy;
-  policy.mode = Mode::kLive;
+  Policy policy = LivePolicy();
   policy.nodes.min = 2;
-  policy.nodes.max = 8;
-  policy.nodes.stabilization = absl::Seconds(30);
-  policy.nodes.cooldown = absl::Seconds(10);
-  policy.nodes.lead_time = absl::Seconds(10);
   policy.latency.objective = absl::Milliseconds(500);
   return policy;
 }

@@ -58,14 +58,8 @@ INSTANTIATE_TEST_SUITE_P(Table, LawStep,
                                                 in.waiting_count = 60;
                                               },
                                               325, LimitCause::kDemand},
-                                         Case{"one_waiting_is_enough_where_half_is_taken",
-                                              [](LimitInputs& in) {
-                                                in.open_count = 110;
-                                                in.waiting_count = 1;
-                                              },
-                                              220, LimitCause::kDemand},
                                          Case{"who_waits_beside_free_slots_waits_for_something_else",
-                                              [](LimitInputs& in) { in.waiting_count = 1; }, 200, LimitCause::kSteady},
+                                              [](LimitInputs& in) { in.waiting_count = 50; }, 200, LimitCause::kSteady},
                                          Case{"at_most_doubled",
                                               [](LimitInputs& in) {
                                                 in.open_count = 200;
@@ -107,32 +101,32 @@ INSTANTIATE_TEST_SUITE_P(Table, LawStep,
                                               200, LimitCause::kVetoLatency},
                                          Case{"memory_stall_vetoes",
                                               [](LimitInputs& in) {
-                                                in.open_count = 150;
+                                                in.open_count = 175;
                                                 in.waiting_count = 9;
                                                 in.memory_full_ratio = 0.02;
                                               },
                                               200, LimitCause::kVetoMemory},
                                          Case{"io_stall_vetoes",
                                               [](LimitInputs& in) {
-                                                in.open_count = 150;
+                                                in.open_count = 175;
                                                 in.waiting_count = 9;
                                                 in.io_full_ratio = 0.3;
                                               },
                                               200, LimitCause::kVetoIo},
                                          Case{"no_gain_from_more_work_vetoes",
                                               [](LimitInputs& in) {
-                                                in.open_count = 150;
+                                                in.open_count = 175;
                                                 in.waiting_count = 9;
                                                 in.work_throughput_correlation = -0.6;
                                               },
                                               200, LimitCause::kVetoPlateau},
                                          Case{"chance_in_an_even_load_vetoes_nothing",
                                               [](LimitInputs& in) {
-                                                in.open_count = 150;
+                                                in.open_count = 175;
                                                 in.waiting_count = 9;
                                                 in.work_throughput_correlation = -0.2;
                                               },
-                                              220, LimitCause::kDemand},
+                                              230, LimitCause::kDemand},
                                          Case{"unknown_health_does_not_veto",
                                               [](LimitInputs& in) {
                                                 in.open_count = 180;
