@@ -1,5 +1,6 @@
 #include <memory>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include <CLI/CLI.hpp>
@@ -47,7 +48,10 @@ class Ladder {
     Line(session_.Paint({diagnosis.cause(), fine ? Tone::kGood : Tone::kBad}) +
          (fine ? "" : absl::StrFormat(" (confidence %.0f %%)", 100 * diagnosis.confidence())) +
          (diagnosis.reason().text().empty() ? "" : absl::StrCat(": ", diagnosis.reason().text())));
-    for (const v1::Reason& reason : diagnosis.ruled_out()) Line(absl::StrCat("ruled out: ", reason.text()));
+    for (const v1::Reason& reason : diagnosis.ruled_out()) {
+      const bool open = absl::StartsWith(reason.code(), "maybe_");
+      Line(absl::StrCat(open ? "open: " : "ruled out: ", reason.text()));
+    }
     if (!diagnosis.remedy().text().empty()) Line(absl::StrCat("remedy: ", diagnosis.remedy().text()));
   }
 

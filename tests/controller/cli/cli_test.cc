@@ -85,6 +85,9 @@ class CannedServer final : public v1::AdminService::Service {
     decision->mutable_diagnosis()->set_confidence(0.93);
     decision->mutable_diagnosis()->mutable_reason()->set_text("A surge uses up the slots.");
     decision->mutable_diagnosis()->add_ruled_out()->set_text("Not the deploy: nothing changed for 6h.");
+    v1::Reason* open = decision->mutable_diagnosis()->add_ruled_out();
+    open->set_code("maybe_cpu");
+    open->set_text("The CPU is not ruled out: no node tells how many cores it has.");
     v1::Demand* demand = decision->add_demands();
     demand->set_signal("connections");
     demand->set_node_count(3.6);
@@ -193,6 +196,7 @@ TEST_F(CliTest, ExplainIsTheLadderFromTheSignalsToTheActions) {
 Diagnosis
   limit_exhausted_by_surge (confidence 93 %): A surge uses up the slots.
   ruled out: Not the deploy: nothing changed for 6h.
+  open: The CPU is not ruled out: no node tells how many cores it has.
 
 Signals
   connections  needs 3.60 nodes   demand 720
