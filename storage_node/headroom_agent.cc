@@ -11,11 +11,11 @@
 #include <vector>
 
 #include "absl/strings/str_format.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include <CLI/CLI.hpp>
 #include <unistd.h>
 
+#include "controller/base/monitor.h"
 #include "storage_node/adapters/haproxy/agent.h"
 #include "storage_node/adapters/haproxy/stats_socket.h"
 #include "storage_node/node_log.h"
@@ -38,23 +38,25 @@ struct Flags {
 class Waker {
  public:
   void Wake() {
-    absl::MutexLock lock(&mutex_);
+    MonitorLock lock(mutex_);
     awake_ = true;
+    mutex_.Notify();
   }
   void Stop() {
-    absl::MutexLock lock(&mutex_);
+    MonitorLock lock(mutex_);
     stopping_ = awake_ = true;
+    mutex_.Notify();
   }
   // False: it is time to stop.
   bool Sleep(absl::Duration pause) {
-    absl::MutexLock lock(&mutex_);
-    mutex_.AwaitWithTimeout(absl::Condition(&awake_), pause);
+    MonitorLock lock(mutex_);
+    if (!awake_) mutex_.Wait(pause);
     awake_ = stopping_;
     return !stopping_;
   }
 
  private:
-  absl::Mutex mutex_;
+  Monitor mutex_;
   bool awake_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
 };

@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include <unistd.h>
 
@@ -177,6 +178,7 @@ int Run(const NodeOptions& options) {
 }  // namespace headroom
 
 int main(int argc, char** argv) {
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);  // as headroomd
   const headroom::ParsedNodeOptions parsed = headroom::ParseNodeOptions(argc, argv);
   return parsed.run ? headroom::Run(parsed.options) : parsed.exit_code;
 }

@@ -88,9 +88,9 @@ LocalProvider::LocalProvider(LocalProviderOptions options)
 
 LocalProvider::~LocalProvider() {
   {
-    absl::MutexLock lock(&mutex_);
+    MonitorLock lock(mutex_);
     stopping_ = true;
-    changed_.SignalAll();
+    mutex_.Notify();
   }
   if (watcher_.joinable()) watcher_.join();
 }
@@ -99,7 +99,6 @@ absl::StatusOr<std::unique_ptr<LocalProvider>> LocalProvider::Open(LocalProvider
   HR_RETURN_IF_ERROR(Resolve(options.settings));
   std::unique_ptr<LocalProvider> provider(new LocalProvider(std::move(options)));
   HR_RETURN_IF_ERROR(provider->Adopt());
-  provider->watcher_ = std::thread([raw = provider.get()] { raw->Watch(); });
   return provider;
 }
 
@@ -107,7 +106,7 @@ absl::Status LocalProvider::Adopt() {
   std::error_code error;
   fs::create_directories(folder_, error);
   if (error) return absl::UnavailableError(absl::StrCat("cannot create ", folder_, ": ", error.message()));
-  absl::MutexLock lock(&mutex_);
+  MonitorLock lock(mutex_);
   for (const auto& entry : fs::directory_iterator(folder_, error)) {
     if (!IsRecordFile(entry.path())) continue;
     HR_ASSIGN_OR_RETURN(Node node, Annotate(ReadNode(entry.path().string()), entry.path().string()));
@@ -138,28 +137,31 @@ absl::StatusOr<LocalProvider::Node> LocalProvider::ReadNode(const std::string& p
   node.started_at = node.start_due_at = Clock::now();
   node.kill_due_at = node.started_at + Chrono(options_.terminate_grace);
   if (node.running && node.record.terminated) Signal(node.record.process, SIGTERM);
-  const std::string elsewhere = ReportHere(node.record);
-  if (node.running && !elsewhere.empty() && options_.say) {
-    options_.say(absl::StrCat(node.record.node, " was started to report to ", elsewhere, ", this controller is at ",
+  const std::string reports_to = ReportsTo(node.record);
+  if (node.running && reports_to != options_.controller_address && options_.say) {
+    options_.say(absl::StrCat(node.record.node, " was started to report to ", reports_to, ", this controller is at ",
                               options_.controller_address, "; restart the node to have it back"));
   }
   HR_RETURN_IF_ERROR(WriteStateFile(path, FormatRecord(node.record)));
   return node;
 }
 
-std::string LocalProvider::ReportHere(LocalRecord& record) const {
-  for (std::string& argument : record.argv) {
-    if (!absl::StartsWith(argument, kController)) continue;
-    std::string address = argument.substr(sizeof kController - 1);
-    if (address == options_.controller_address) return "";
-    argument = kController + options_.controller_address;
-    return address;
+std::string LocalProvider::ReportsTo(const LocalRecord& record) const {
+  for (const std::string& argument : record.argv) {
+    if (absl::StartsWith(argument, kController)) return argument.substr(sizeof kController - 1);
   }
-  return "";
+  return options_.controller_address;
+}
+
+void LocalProvider::ReportHere(LocalRecord& record) const {
+  for (std::string& argument : record.argv) {
+    if (absl::StartsWith(argument, kController)) argument = kController + options_.controller_address;
+  }
 }
 
 absl::Status LocalProvider::EnsureInitial(int count) {
-  absl::MutexLock lock(&mutex_);
+  if (!watcher_.joinable()) watcher_ = std::thread([this] { Watch(); });
+  MonitorLock lock(mutex_);
   const std::string marker = RecordPath(kInitializedFile);
   if (!nodes_.empty() && fs::exists(marker)) return absl::OkStatus();
   while (static_cast<int>(nodes_.size()) < count) {
@@ -170,7 +172,7 @@ absl::Status LocalProvider::EnsureInitial(int count) {
 }
 
 absl::StatusOr<std::vector<Machine>> LocalProvider::List(absl::Duration) {
-  absl::MutexLock lock(&mutex_);
+  MonitorLock lock(mutex_);
   std::vector<Machine> machines;
   for (const auto& [number, node] : nodes_) {
     Machine::State state = node.running ? Machine::State::kRunning : Machine::State::kStarting;
@@ -186,7 +188,7 @@ absl::StatusOr<NodeId> LocalProvider::Launch(const LaunchRequest& request, absl:
   if (absl::StrContains(request.id, '\n') || absl::StrContains(request.id, ' ')) {
     return absl::InvalidArgumentError(absl::StrCat("launch id with a blank: ", request.id));
   }
-  absl::MutexLock lock(&mutex_);
+  MonitorLock lock(mutex_);
   for (const auto& [number, node] : nodes_) {
     if (node.record.launch_id == request.id) return node.record.node;
   }
@@ -272,7 +274,7 @@ std::vector<std::string> LocalProvider::Arguments(const LocalRecord& record) con
 
 absl::Status LocalProvider::Terminate(const NodeId& id, absl::Duration timeout) {
   const Clock::time_point deadline = Clock::now() + Chrono(std::min(timeout, absl::Hours(1)));
-  absl::MutexLock lock(&mutex_);
+  MonitorLock lock(mutex_);
   const auto find = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return std::find_if(nodes_.begin(), nodes_.end(),
                         [&id](const auto& entry) { return entry.second.record.node == id; });
@@ -293,18 +295,18 @@ absl::Status LocalProvider::Terminate(const NodeId& id, absl::Duration timeout) 
     if (left <= absl::ZeroDuration()) {
       return absl::DeadlineExceededError(absl::StrCat(id, " was asked to end and has not yet"));
     }
-    changed_.WaitWithTimeout(&mutex_, left);
+    mutex_.Wait(left);
   }
 }
 
 void LocalProvider::BeginEnd(Node& node) {
   node.kill_due_at = Clock::now() + Chrono(options_.terminate_grace);
   if (node.running) Signal(node.record.process, SIGTERM);
-  changed_.SignalAll();
+  mutex_.Notify();
 }
 
 void LocalProvider::Watch() {
-  absl::MutexLock lock(&mutex_);
+  MonitorLock lock(mutex_);
   while (!stopping_) {
     for (auto at = nodes_.begin(); at != nodes_.end();) {
       if (Supervise(at->second)) {
@@ -312,10 +314,10 @@ void LocalProvider::Watch() {
       } else {
         Forget(at->second);
         at = nodes_.erase(at);
-        changed_.SignalAll();
+        mutex_.Notify();
       }
     }
-    changed_.WaitWithTimeout(&mutex_, kWatchInterval);
+    mutex_.Wait(kWatchInterval);
   }
 }
 
@@ -342,6 +344,7 @@ bool LocalProvider::Supervise(Node& node) {
 absl::Status LocalProvider::Start(Node& node) {
   const std::string log = RecordPath(node.record.node) + ".log";
   RotateLog(log);
+  ReportHere(node.record);
   HR_ASSIGN_OR_RETURN(
       node.record.process,
       Spawn({.argv = node.record.argv, .environment = kMarker + node.record.incarnation, .log_path = log}));

@@ -13,9 +13,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 
+#include "controller/base/monitor.h"
 #include "controller/providers/local_record.h"
 #include "controller/providers/provider.h"
 #include "headroom/v1/policy.pb.h"
@@ -55,8 +55,9 @@ class LocalProvider final : public Provider {
   LocalProvider(const LocalProvider&) = delete;
   LocalProvider& operator=(const LocalProvider&) = delete;
 
-  // Makes the cluster that a controller finds: where the provider has never had nodes, or has none, starts `count`.
-  // A daemon calls it once at its start, in a dry run too; it is no decision.
+  // Makes the cluster that a controller finds: where the provider has never had nodes, or has none, starts `count`, and
+  // from now on nodes that have ended are started again. A daemon calls it once, when it can serve, in a dry run too;
+  // it is no decision.
   absl::Status EnsureInitial(int count);
 
   ProviderCapabilities capabilities() const override { return {.named_termination = true, .zones = true}; }
@@ -77,8 +78,9 @@ class LocalProvider final : public Provider {
   explicit LocalProvider(LocalProviderOptions options);
   absl::Status Adopt();
   absl::StatusOr<Node> ReadNode(const std::string& path) const;
-  // Returns the address where it reported until now, if that is another one.
-  std::string ReportHere(LocalRecord& record) const;
+  // Where the process of the record was told to report.
+  std::string ReportsTo(const LocalRecord& record) const;
+  void ReportHere(LocalRecord& record) const;
 
   absl::StatusOr<NodeId> LaunchLocked(const LaunchRequest& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<LocalRecord> NewRecord(const LaunchRequest& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -101,8 +103,7 @@ class LocalProvider final : public Provider {
   const std::string folder_;
   const std::string boot_id_;
 
-  absl::Mutex mutex_;
-  absl::CondVar changed_;
+  Monitor mutex_;
   std::mt19937_64 random_ ABSL_GUARDED_BY(mutex_){std::random_device{}()};  // names and ports, no decisions
   std::map<int, Node> nodes_ ABSL_GUARDED_BY(mutex_);                       // by number
   std::vector<std::pair<ActionId, NodeId>> ended_ ABSL_GUARDED_BY(mutex_);  // launches whose machine is gone

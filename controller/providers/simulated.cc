@@ -61,8 +61,9 @@ void SimulatedProvider::Start(Post post) {
 
 void SimulatedProvider::Stop() {
   {
-    absl::MutexLock lock(&mutex_);
+    MonitorLock lock(mutex_);
     stopping_ = true;
+    mutex_.Notify();
   }
   if (thread_.joinable()) thread_.join();
 }
@@ -74,13 +75,14 @@ void SimulatedProvider::Flow(const Post& post) {
     const absl::Duration real = std::min(absl::FromChrono(now - std::exchange(looked_at, now)), kStepMax);
     // A full mailbox refuses what reporters repeat anyway.
     for (Event& event : Advance(real)) post(std::move(event)).IgnoreError();
-    absl::MutexLock lock(&mutex_);
-    if (mutex_.AwaitWithTimeout(absl::Condition(&stopping_), kStep)) return;
+    MonitorLock lock(mutex_);
+    if (!stopping_) mutex_.Wait(kStep);
+    if (stopping_) return;
   }
 }
 
 std::vector<Event> SimulatedProvider::Advance(absl::Duration real) {
-  absl::MutexLock lock(&mutex_);
+  MonitorLock lock(mutex_);
   const absl::Time until = Now() + real * speed_;
   std::vector<Event> events = cluster_.TakeEvents();  // of what was sent to nodes since
   while (cluster_.AdvanceTo(until) < until) {
@@ -92,29 +94,29 @@ std::vector<Event> SimulatedProvider::Advance(absl::Duration real) {
 }
 
 absl::StatusOr<std::vector<Machine>> SimulatedProvider::List(absl::Duration) {
-  absl::MutexLock lock(&mutex_);
+  MonitorLock lock(mutex_);
   return cluster_.model().Machines();
 }
 
 absl::StatusOr<NodeId> SimulatedProvider::Launch(const LaunchRequest& request, absl::Duration) {
   if (request.id.empty()) return absl::InvalidArgumentError("a launch needs the id of its action");
-  absl::MutexLock lock(&mutex_);
+  MonitorLock lock(mutex_);
   return cluster_.Launch(request.id, request.zone);
 }
 
 absl::Status SimulatedProvider::Terminate(const NodeId& node, absl::Duration) {
-  absl::MutexLock lock(&mutex_);
+  MonitorLock lock(mutex_);
   cluster_.model().Terminate(node).IgnoreError();  // already gone is done
   return absl::OkStatus();
 }
 
 absl::Status SimulatedProvider::Send(const Action& action) {
-  absl::MutexLock lock(&mutex_);
+  MonitorLock lock(mutex_);
   return cluster_.Send(action);
 }
 
 sim::ClientStatistics SimulatedProvider::Clients() const {
-  absl::MutexLock lock(&mutex_);
+  MonitorLock lock(mutex_);
   return cluster_.model().total();
 }
 

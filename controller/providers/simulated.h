@@ -9,10 +9,10 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 
 #include "controller/base/clock.h"
+#include "controller/base/monitor.h"
 #include "controller/core/event.h"
 #include "controller/providers/provider.h"
 #include "controller/sim/simulated_cluster.h"
@@ -65,7 +65,7 @@ class SimulatedProvider final : public Provider, public NodeControl, public Cloc
 
   const double speed_;
   std::atomic<int64_t> now_nanos_;
-  mutable absl::Mutex mutex_;
+  mutable Monitor mutex_;
   sim::SimulatedCluster cluster_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;

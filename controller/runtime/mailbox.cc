@@ -1,10 +1,23 @@
 #include "controller/runtime/mailbox.h"
 
+#include <algorithm>
+#include <chrono>
 #include <utility>
 #include <variant>
 
 namespace headroom {
 namespace {
+
+// No time of day: it may be set back.
+using SteadyClock = std::chrono::steady_clock;
+
+SteadyClock::time_point After(absl::Duration wait) {
+  return SteadyClock::now() + absl::ToChronoNanoseconds(std::min(wait, absl::Hours(1)));
+}
+
+absl::Duration Until(SteadyClock::time_point at) {
+  return absl::FromChrono(at - SteadyClock::now());
+}
 
 // What its sender can send again.
 bool CanBeRefused(const Event& event) {
@@ -45,7 +58,7 @@ void KeepUrgency(const BalancerReport&, BalancerReport&) {}
 }  // namespace
 
 absl::Status Mailbox::Post(Event event) {
-  absl::MutexLock lock(&mutex_);
+  MonitorLock lock(mutex_);
   if (IsReport(event)) {
     TakeReport(std::move(event));
     return absl::OkStatus();
@@ -55,13 +68,18 @@ absl::Status Mailbox::Post(Event event) {
   }
   EndSlot(event);
   ++others_;
-  pressing_ = true;
+  Press();
   Append(std::move(event));
   return absl::OkStatus();
 }
 
 void Mailbox::Append(Event&& event) {
   events_.push_back(std::move(event));
+  if (events_.size() == 1) mutex_.Notify();
+}
+
+void Mailbox::Press() {
+  if (!std::exchange(pressing_, true)) mutex_.Notify();
 }
 
 void Mailbox::TakeReport(Event&& event) {
@@ -71,7 +89,7 @@ void Mailbox::TakeReport(Event&& event) {
     Append(std::move(event));
   };
   if (auto* node = std::get_if<NodeReported>(&event)) {
-    pressing_ = pressing_ || node->report.urgency != Urgency::kNone;
+    if (node->report.urgency != Urgency::kNone) Press();
     take(*node, nodes_[node->node]);
   } else if (auto* balancer = std::get_if<BalancerReported>(&event)) {
     take(*balancer, balancers_[balancer->balancer]);
@@ -98,7 +116,7 @@ void Mailbox::EndSlot(const Event& event) {
 
 std::vector<Event> Mailbox::Drain(std::vector<Event> emptied) {
   emptied.clear();
-  absl::MutexLock lock(&mutex_);
+  MonitorLock lock(mutex_);
   emptied.swap(events_);
   others_ = 0;
   pressing_ = false;
@@ -109,15 +127,19 @@ std::vector<Event> Mailbox::Drain(std::vector<Event> emptied) {
 }
 
 void Mailbox::Wait(absl::Duration longest) {
-  absl::MutexLock lock(&mutex_);
-  const auto something = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return Something(); };
-  if (!mutex_.AwaitWithTimeout(absl::Condition(&something), longest)) return;
-  mutex_.AwaitWithTimeout(absl::Condition(&pressing_), kGather);
+  MonitorLock lock(mutex_);
+  const SteadyClock::time_point longest_until = After(longest);
+  while (!pressing_ && events_.empty()) {
+    if (SteadyClock::now() >= longest_until) return;
+    mutex_.Wait(Until(longest_until));
+  }
+  const SteadyClock::time_point gathered = After(kGather);
+  while (!pressing_ && SteadyClock::now() < gathered) mutex_.Wait(Until(gathered));
 }
 
 void Mailbox::Wake() {
-  absl::MutexLock lock(&mutex_);
-  pressing_ = true;
+  MonitorLock lock(mutex_);
+  Press();
 }
 
 }  // namespace headroom

@@ -8,9 +8,9 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 
+#include "controller/base/monitor.h"
 #include "controller/core/event.h"
 
 namespace headroom {
@@ -53,12 +53,13 @@ class Mailbox {
   // Takes `event` over unless a waiting report makes it needless; replaces that where it can.
   void TakeReport(Event&& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EndSlot(const Event& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool Something() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return pressing_ || !events_.empty(); }
+  // The loop should not gather, but look at once.
+  void Press() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  absl::Mutex mutex_;
+  Monitor mutex_;
   std::vector<Event> events_ ABSL_GUARDED_BY(mutex_);
-  size_t others_ ABSL_GUARDED_BY(mutex_) = 0;      // events that are no reports
-  bool pressing_ ABSL_GUARDED_BY(mutex_) = false;  // the loop should not gather
+  size_t others_ ABSL_GUARDED_BY(mutex_) = 0;  // events that are no reports
+  bool pressing_ ABSL_GUARDED_BY(mutex_) = false;
   uint64_t batch_ ABSL_GUARDED_BY(mutex_) = 1;
   absl::flat_hash_map<std::string, Slot> nodes_ ABSL_GUARDED_BY(mutex_), balancers_ ABSL_GUARDED_BY(mutex_);
 };

@@ -8,8 +8,9 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+
+#include "controller/base/monitor.h"
 
 namespace headroom {
 
@@ -34,8 +35,7 @@ class WorkerPool {
   void Work();
 
   const size_t queue_max_;
-  absl::Mutex mutex_;
-  absl::CondVar changed_;
+  Monitor mutex_;
   std::multimap<Clock::time_point, std::function<void()>> queue_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::thread> threads_;

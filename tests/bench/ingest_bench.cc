@@ -22,6 +22,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include <grpcpp/grpcpp.h>
 #include <sys/resource.h>
@@ -292,6 +293,7 @@ int Report(int port, int nodes, double per_second, absl::Duration time) {
 }  // namespace headroom
 
 int main(int argc, char** argv) {
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);  // as headroomd
   const std::string what = argc > 1 ? argv[1] : "";
   if (what == "serve" && argc == 4) return headroom::Serve(argv[2], argv[3]);
   if (what == "report" && argc == 6) {

@@ -57,11 +57,16 @@ class LocalCluster {
     options.settings.set_program(path);
   }
   LocalProvider& Open() {
+    OpenOnly();
+    EXPECT_TRUE(provider_->EnsureInitial(0).ok());
+    return *provider_;
+  }
+  // As a controller that does not come to serve.
+  void OpenOnly() {
     provider_.reset();
     auto opened = LocalProvider::Open(options);
     EXPECT_TRUE(opened.ok()) << opened.status();
     provider_ = *std::move(opened);
-    return *provider_;
   }
   void Close() { provider_.reset(); }
 

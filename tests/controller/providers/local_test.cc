@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include <netinet/in.h>
@@ -14,6 +15,7 @@
 namespace headroom {
 namespace {
 
+using ::testing::_;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -89,6 +91,22 @@ TEST(LocalProvider, AdoptsItsNodesAfterARestartOfTheController) {
   EXPECT_FALSE(IsAlive(process));
 }
 
+TEST(LocalProvider, AControllerThatDoesNotComeToServeStartsNoNodes) {
+  LocalCluster cluster;
+  const NodeId node = LaunchNode(cluster.Open(), "a");
+  ASSERT_TRUE(Eventually([&] { return cluster.Starts().size() == 1; }));
+  cluster.Close();
+  Signal(cluster.Record(node).process, SIGKILL);
+  ASSERT_TRUE(Eventually([&] { return !IsAlive(cluster.Record(node).process); }));
+  cluster.OpenOnly();
+  for (int step = 0; step < 30; ++step) {
+    ASSERT_THAT(cluster.Starts(), SizeIs(1));
+    absl::SleepFor(absl::Milliseconds(10));
+  }
+  cluster.Open();
+  EXPECT_TRUE(Eventually([&] { return cluster.Starts().size() == 2; }));
+}
+
 TEST(LocalProvider, AnAdoptedNodeReportsToTheControllerOfNowFromItsNextStartOn) {
   LocalCluster cluster;
   const NodeId node = LaunchNode(cluster.Open(), "a");
@@ -99,6 +117,8 @@ TEST(LocalProvider, AnAdoptedNodeReportsToTheControllerOfNowFromItsNextStartOn) 
   cluster.options.say = [&said](absl::string_view text) { said.emplace_back(text); };
   cluster.Open();
   EXPECT_THAT(said, ElementsAre(HasSubstr("node-1 was started to report to 127.0.0.1:1")));
+  cluster.Open();
+  EXPECT_THAT(said, ElementsAre(_, HasSubstr("node-1 was started to report to 127.0.0.1:1"))) << "it still does";
   EXPECT_THAT(cluster.Starts(), SizeIs(1)) << "it runs on";
   Signal(cluster.Record(node).process, SIGKILL);
   ASSERT_TRUE(Eventually([&] { return cluster.Starts().size() == 2; }));
