@@ -73,8 +73,7 @@ absl::Status NoFirstLimit(const Place& place) {
       absl::StrCat("backend ", place.backend,
                    " is in mode http: there the slots that run out are HAProxy's limits of its servers, and "
                    "a server without one has none to raise. Say with --server-limit what each begins with: the "
-                   "connection limit of a "
-                   "node"));
+                   "connection limit of a node, divided by the number of balancers"));
 }
 
 int64_t QueueCount(const v1::BalancerLoad& load) {
@@ -136,7 +135,6 @@ Turn Agent::Round(absl::Time now) {
     }
   }
   if (turn.haproxy_changed) turn.urgency = v1::URGENCY_STATE;
-  if (desired) AddMissing(*desired, load);
   if (turn.urgency != v1::URGENCY_UNSPECIFIED || QueueCount(load) == 0) told_ = load;
   Publish(std::move(load), view->version);
   return turn;
@@ -151,25 +149,6 @@ Turn Agent::Lost(absl::Status status) {
   absl::MutexLock lock(&mutex_);
   in_sight_ = false;
   return turn;
-}
-
-// Right after its restart HAProxy shows few servers or none, until the list is put in again: a server that is only not
-// yet back keeps its place in the report, and its limit there.
-void Agent::AddMissing(const DesiredServers& desired, v1::BalancerLoad& load) const {
-  const auto shown = ByName(load);
-  std::vector<v1::BalancedServer> missing;
-  absl::MutexLock lock(&mutex_);
-  for (const v1::BalancedServer& server : load_.servers()) {
-    const auto wanted = desired.find(server.node_id());
-    const bool leaving = wanted == desired.end() || wanted->second.draining;
-    if (!leaving && shown.count(server.node_id()) == 0) missing.push_back(server);
-  }
-  for (v1::BalancedServer& server : missing) {
-    server.set_session_count(0);
-    server.set_queue_count(0);
-    server.set_up(false);
-    *load.add_servers() = std::move(server);
-  }
 }
 
 std::vector<std::string> Agent::NewStrangers(const BackendView& view) {

@@ -51,10 +51,10 @@ struct Obeyed {
 // Promise: nothing is changed at HAProxy before a live controller has said what it should be, nor while the controller
 // observes. When the controller is lost, its last list stays in force. While HAProxy does not answer there is no load
 // to report: silence is not mistaken for an empty or an idle balancer. When it is back, restarted and without the
-// servers added at run time, the list is put in again with the limits that were last asked for, and a server that is
-// not back yet stays in the load. Counters never run backwards: they begin with the agent, not with HAProxy, so that
-// the restart of either is no confusion (boot_id is the agent's). Threads: Round() from one thread; everything else
-// from any.
+// servers added at run time, the list is put in again with the limits that were last asked for; a server that is not
+// back yet is left out, never told as idle. Counters never run backwards: they begin with the agent, not with HAProxy,
+// so that the restart of either is no confusion (boot_id is the agent's). Threads: Round() from one thread; everything
+// else from any.
 class Agent {
  public:
   Agent(CommandLine& line, AgentOptions options);
@@ -75,7 +75,6 @@ class Agent {
   };
 
   Turn Lost(absl::Status status);
-  void AddMissing(const DesiredServers& desired, v1::BalancerLoad& load) const;
   std::optional<DesiredServers> DesiredNow() const;
   v1::BalancerLoad Describe(const BackendView& view);
   v1::Urgency UrgencyOf(const v1::BalancerLoad& load) const;

@@ -401,7 +401,7 @@ TEST_F(AgentE2e, ModeHttpARestartInMidSurgeTakesNoRaisedLimitBack) {
   EXPECT_EQ(Shown("n2").session_count_max, 200);
 }
 
-TEST_F(AgentE2e, ModeHttpEndsAtOnceWithoutAServerLimitAndSaysWhy) {
+TEST_F(AgentE2e, ModeHttpEndsWithoutAServerLimit) {
   Begin("haproxy-http.cfg");
   Child agent(
       {absl::StrCat(std::getenv("HEADROOM_BIN"), "/headroom-agent"), "--haproxy-socket", haproxy_->socket_path(),
