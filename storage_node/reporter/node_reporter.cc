@@ -81,8 +81,8 @@ void NodeReporter::Stop(v1::Goodbye::Reason reason) {
     watch_wake_.notify_all();
   }
   watch_.join();
+  stream_.Stop(reason);  // a disk that stalls the saver does not delay the goodbye
   saver_.join();
-  stream_.Stop(reason);
   Remember();
 }
 
@@ -346,11 +346,12 @@ void NodeReporter::Remember() {
   v1::Hello kept;
   {
     const std::lock_guard lock(mutex_);
-    if (!memory_.Note(keeper_.term_max_seen(), Learned())) return;
+    if (!memory_.Note(keeper_.term_max_seen(), Learned()) && !unsaved_) return;
     kept = memory_.hello();
   }
   const absl::Status saved = NodeMemory::Save(options_.state_file, kept);
-  if (!saved.ok()) Log({{"event", "state_file_problem"}, {"error", std::string(saved.message())}});
+  unsaved_ = !saved.ok();
+  if (unsaved_) Log({{"event", "state_file_problem"}, {"error", std::string(saved.message())}});
 }
 
 }  // namespace headroom

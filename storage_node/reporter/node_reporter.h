@@ -109,6 +109,7 @@ class NodeReporter {
   const absl::Time started_at_;
 
   std::mutex save_mutex_;  // held while the disk is written; taken before mutex_, never after it
+  bool unsaved_ = false;   // the last try failed; guarded by save_mutex_
   mutable std::mutex mutex_;
   Sampler sampler_ ABSL_GUARDED_BY(mutex_);
   NodeHistory history_ ABSL_GUARDED_BY(mutex_);

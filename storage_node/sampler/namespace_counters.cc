@@ -46,8 +46,8 @@ NamespaceCounters::~NamespaceCounters() {
 }
 
 bool NamespaceCounters::HasClaim() {
-  if (mode_ != SoleReporter::kAuto) return mode_ == SoleReporter::kYes;
-  if (claim_ < 0) claim_ = Claim(name_);
+  if (mode_ == SoleReporter::kYes) return true;
+  if (mode_ == SoleReporter::kAuto && claim_ < 0) claim_ = Claim(name_);
   if (claim_ >= 0) {
     Release(second_);
     return true;

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <sstream>
 #include <string>
 #include <thread>
@@ -14,6 +15,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <spawn.h>
@@ -63,7 +65,12 @@ class HeadroomNodeTest : public ::testing::Test {
     std::vector<char*> argv;
     for (std::string& word : words) argv.push_back(word.data());
     argv.push_back(nullptr);
-    ASSERT_EQ(posix_spawn(&process_, argv[0], nullptr, nullptr, argv.data(), environ), 0);
+    posix_spawn_file_actions_t files;
+    posix_spawn_file_actions_init(&files);
+    posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, log_file().c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+    posix_spawn_file_actions_adddup2(&files, STDOUT_FILENO, STDERR_FILENO);
+    ASSERT_EQ(posix_spawn(&process_, argv[0], &files, nullptr, argv.data(), environ), 0);
+    posix_spawn_file_actions_destroy(&files);
   }
   int EndNode() {
     if (process_ <= 0) return -1;  // zero would be this test's whole process group
@@ -87,10 +94,17 @@ class HeadroomNodeTest : public ::testing::Test {
     }
   }
   std::string state_file() const { return folder_ + "/node.state"; }
-  std::string StateText() const {
+  std::string log_file() const { return folder_ + "/node.log"; }
+  static std::string TextOf(const std::string& path) {
     std::stringstream text;
-    text << std::ifstream(state_file()).rdbuf();
+    text << std::ifstream(path).rdbuf();
     return text.str();
+  }
+  std::string StateText() const { return TextOf(state_file()); }
+  static bool Eventually(const std::function<bool()>& condition) {
+    const absl::Time deadline = absl::Now() + kPatience;
+    while (!condition() && absl::Now() < deadline) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    return condition();
   }
 
   std::string folder_, listen_ = "127.0.0.1:0";
@@ -163,8 +177,8 @@ TEST_F(HeadroomNodeTest, APortThatIsTakenDuringTheBootDelayIsSaidAndEndsIt) {
   socklen_t length = sizeof address;
   ASSERT_EQ(getsockname(other, reinterpret_cast<sockaddr*>(&address), &length), 0);
   listen_ = absl::StrCat("127.0.0.1:", ntohs(address.sin_port));
-  StartNode("127.0.0.1:1", {"--boot-delay=1s"});
-  std::this_thread::sleep_for(std::chrono::milliseconds(300));  // until it is bound
+  StartNode("127.0.0.1:1", {"--boot-delay=2s"});
+  ASSERT_TRUE(Eventually([&] { return absl::StrContains(TextOf(log_file()), "event=started"); })) << "it is bound then";
   ASSERT_EQ(listen(other, 1), 0);
   int status = 0;
   ASSERT_EQ(waitpid(process_, &status, 0), process_);
@@ -175,9 +189,7 @@ TEST_F(HeadroomNodeTest, APortThatIsTakenDuringTheBootDelayIsSaidAndEndsIt) {
 
 TEST_F(HeadroomNodeTest, ServesAndEndsWithoutAnyControllerToBeFound) {
   StartNode("127.0.0.1:1,127.0.0.1:2");
-  const absl::Time deadline = absl::Now() + kPatience;
-  while (StateText().empty() && absl::Now() < deadline) std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  EXPECT_TRUE(absl::StrContains(StateText(), "headroom-node/"));
+  EXPECT_TRUE(Eventually([&] { return absl::StrContains(StateText(), "headroom-node/"); }));
   EXPECT_EQ(EndNode(), 0);
 }
 

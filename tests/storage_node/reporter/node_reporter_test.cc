@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -299,6 +300,21 @@ TEST(NodeReporterTest, AnOlderTermIsRefusedOverARestart) {
   std::filesystem::remove_all(folder);
 }
 
+TEST(NodeReporterTest, ATermThatCouldNotBeSavedIsSavedWhenTheDiskIsWell) {
+  std::string folder = absl::StrCat(::testing::TempDir(), "/node_reporter_test.XXXXXX");
+  ASSERT_NE(mkdtemp(folder.data()), nullptr);
+  FakeController controller;
+  Node node(controller.address(), folder + "/away/state");
+  ASSERT_TRUE(controller.AwaitCount(2));
+  ASSERT_TRUE(controller.Say(Grant(9, 1, 64)));
+  ASSERT_TRUE(controller.Await(Applied(64)));
+  std::filesystem::create_directory(folder + "/away");
+  node.reporter().Stop(v1::Goodbye::REASON_STOPPING);
+  const NodeMemory memory(folder + "/away/state", {}, absl::UnixEpoch());
+  EXPECT_EQ(memory.hello().term_max_seen(), 9);
+  std::filesystem::remove_all(folder);
+}
+
 TEST(NodeReporterTest, ADiskThatStallsDelaysNothingButANewTerm) {
   std::string folder = absl::StrCat(::testing::TempDir(), "/node_reporter_test.XXXXXX");
   ASSERT_NE(mkdtemp(folder.data()), nullptr);
@@ -308,6 +324,8 @@ TEST(NodeReporterTest, ADiskThatStallsDelaysNothingButANewTerm) {
   // Writing to a pipe that nobody reads from takes as long as somebody wants.
   const std::string stalled = folder + "/state.new";
   ASSERT_EQ(mkfifo(stalled.c_str(), 0600), 0);
+  int reader = -1;
+  const absl::Cleanup let_go = [&] { reader = open(stalled.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC); };
   ASSERT_TRUE(controller.Say(Grant(9, 1, 64)));
   for (int i = 0; i < 10; ++i) {
     absl::SleepFor(absl::Milliseconds(20));
@@ -315,8 +333,8 @@ TEST(NodeReporterTest, ADiskThatStallsDelaysNothingButANewTerm) {
     node.reporter().StateChanged();
     ASSERT_TRUE(controller.AwaitCount(before + 1)) << "deaf while the disk stalls";
   }
-  EXPECT_EQ(node.gate().limits().connections, 4) << "not before its term is remembered";
-  const int reader = open(stalled.c_str(), O_RDONLY | O_CLOEXEC);
+  EXPECT_EQ(node.gate().limits().connections, 4) << "not before the disk was asked to remember its term";
+  reader = open(stalled.c_str(), O_RDONLY | O_CLOEXEC);
   EXPECT_TRUE(controller.Await(Applied(64)));
   close(reader);
   std::filesystem::remove_all(folder);

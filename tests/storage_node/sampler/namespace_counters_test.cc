@@ -43,6 +43,14 @@ TEST(NamespaceCountersTest, OverflowsAreToldOnlyWhileNobodyElseCouldHaveCausedTh
   EXPECT_FALSE(first.Read()->overflow_count.has_value());
 }
 
+TEST(NamespaceCountersTest, ANeighbourThatTellsNothingMayHaveCausedOverflowsToo) {
+  const std::string name = Name();
+  NamespaceCounters speaker(SoleReporter::kAuto, "", name), silent(SoleReporter::kNo, "", name);
+  ASSERT_TRUE(speaker.Read()->overflow_count.has_value());
+  EXPECT_FALSE(silent.Read().has_value());
+  EXPECT_FALSE(speaker.Read()->overflow_count.has_value());
+}
+
 TEST(NamespaceCountersTest, TheSecondThatMovesUpIsAlone) {
   const std::string name = Name();
   auto first = std::make_unique<NamespaceCounters>(SoleReporter::kAuto, "", name);
