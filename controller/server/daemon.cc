@@ -255,7 +255,6 @@ void Daemon::OnFinished(const Action& action, ActionFinished outcome) {
 }
 
 void Daemon::OnPolicy(const Config& config) {
-  metrics_.PolicyReloaded(true);
   registry_->SetReportInterval(config.policy.control.report_interval);
   if (dry_run_ != nullptr) dry_run_->set_lead_time(config.policy.nodes.lead_time / clock_speed_);
   const absl::Status posted = loop_->Post(PolicyChanged{config.policy});
@@ -264,8 +263,8 @@ void Daemon::OnPolicy(const Config& config) {
 
 void Daemon::ReloadPolicy() {
   const absl::StatusOr<PolicyKeeper::Change> change = policy_.Reload(options_.config_path);
+  metrics_.PolicyReloaded(change.ok());
   if (!change.ok()) {
-    metrics_.PolicyReloaded(false);
     for (const std::string& fault : policy_.faults()) {
       LogLine(LogLevel::kError, "policy_refused").Add("fault", fault).Add("text", "the old policy stays in force");
     }

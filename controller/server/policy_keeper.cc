@@ -107,7 +107,6 @@ absl::StatusOr<PolicyKeeper::Change> PolicyKeeper::Apply(absl::string_view yaml,
     absl::MutexLock lock(&mutex_);
     config_ = change.config;
     yaml_ = std::string(yaml);
-    faults_.clear();
   }
   on_change_(change.config);
   return change;
@@ -116,13 +115,14 @@ absl::StatusOr<PolicyKeeper::Change> PolicyKeeper::Apply(absl::string_view yaml,
 absl::StatusOr<PolicyKeeper::Change> PolicyKeeper::Reload(const std::string& path) {
   absl::StatusOr<std::string> yaml = ReadPolicyFile(path);
   absl::StatusOr<Change> change = yaml.ok() ? Apply(*yaml, path) : absl::StatusOr<Change>(yaml.status());
-  if (!change.ok()) NoteFaults(change.status());
+  NoteFaults(change.status());
   return change;
 }
 
 void PolicyKeeper::NoteFaults(const absl::Status& status) {
   absl::MutexLock lock(&mutex_);
-  faults_ = absl::StrSplit(status.message(), '\n', absl::SkipEmpty());
+  faults_.clear();
+  if (!status.ok()) faults_ = absl::StrSplit(status.message(), '\n', absl::SkipEmpty());
 }
 
 Config PolicyKeeper::config() const {
