@@ -256,7 +256,7 @@ class Cluster:
     def stop(self):
         for name, process in reversed(self.processes):
             self.end(process)
-        for pid in self.node_processes().values():
+        for _, pid in self.running_nodes():
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
@@ -274,9 +274,18 @@ class Cluster:
             process.wait()
 
     def node_processes(self):
-        """The pids of the nodes by their ids. Nodes outlive the controller by design; these serve this cluster's files."""
-        files = b"--data-dir=" + str(self.work / "files").encode()
+        """The pids of the nodes by their ids; it is an error if one runs twice."""
         found = {}
+        for node, pid in self.running_nodes():
+            if node in found:
+                raise DemoError(f"{node} runs twice: as process {found[node]} and {pid}")
+            found[node] = pid
+        return found
+
+    def running_nodes(self):
+        """(id, pid) of each node process. Nodes outlive the controller by design; these serve this cluster's files."""
+        files = b"--data-dir=" + str(self.work / "files").encode()
+        found = []
         for entry in pathlib.Path("/proc").iterdir():
             try:
                 words = (entry / "cmdline").read_bytes().split(b"\0") if entry.name.isdigit() else [b""]
@@ -285,7 +294,5 @@ class Cluster:
             if not words[0].endswith(b"headroom-node") or files not in words:
                 continue
             node = next(word for word in words if word.startswith(b"--node-id=")).decode().partition("=")[2]
-            if node in found:
-                raise DemoError(f"{node} runs twice: as process {found[node]} and {entry.name}")
-            found[node] = int(entry.name)
+            found.append((node, int(entry.name)))
         return found

@@ -21,6 +21,10 @@ TOO_BUSY = "the machine is too busy to measure on"
 EXCUSED_RATIO_MAX = 0.1  # a late generator fails some requests; beyond this it is not the generator
 
 
+class TooLate(Exception):
+    """No OSError, as TimeoutError is: nobody who shrugs at a lost connection may swallow it."""
+
+
 class ClusterCase(unittest.TestCase):
     BOUND_SECONDS = BOUND_SECONDS
 
@@ -33,7 +37,7 @@ class ClusterCase(unittest.TestCase):
         self.addCleanup(self.clean)
 
     def too_late(self, number, _frame):
-        raise TimeoutError(f"{signal.Signals(number).name}: the test is to end within {self.BOUND_SECONDS} s")
+        raise TooLate(f"{signal.Signals(number).name}: the test is to end within {self.BOUND_SECONDS} s")
 
     def clean(self):
         result = self._outcome.result
