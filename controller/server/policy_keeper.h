@@ -33,12 +33,12 @@ class PolicyKeeper {
   // INVALID_ARGUMENT: every fault, a line each. FAILED_PRECONDITION: it needs a restart.
   absl::StatusOr<Change> Check(absl::string_view yaml, absl::string_view name) const;
   absl::StatusOr<Change> Apply(absl::string_view yaml, absl::string_view name);
-  // Reads the file again; what is wrong with it is kept for `faults()` until a policy is taken.
+  // Reads the file again; what is wrong with it is kept for `faults()` until a good one is read.
   absl::StatusOr<Change> Reload(const std::string& path);
 
   Config config() const;
   std::string yaml() const;
-  // Of the last text that was not taken; empty: none.
+  // Of the file as it was last read; empty: none.
   std::vector<std::string> faults() const;
 
  private:
