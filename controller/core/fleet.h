@@ -159,8 +159,10 @@ struct Node {
     return all.empty() || std::find(all.begin(), all.end(), capability) != all.end();
   }
   bool IsLeaving() const { return state == NodeState::kDraining || state == NodeState::kDrained; }
-  // It leaves, and Headroom may take it back.
-  bool CanReturn() const { return IsLeaving() && !drained_by_operator && !shadow_gone; }
+  // It leaves, and Headroom may take it back: a process is there that hears of it.
+  bool CanReturn() const {
+    return IsLeaving() && (connected || hypothetical) && !drained_by_operator && !shadow_gone && !launch_failed;
+  }
 
   void Become(NodeState to, absl::Time at);
 

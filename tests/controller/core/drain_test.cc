@@ -130,6 +130,21 @@ TEST(Drain, ASilentDrainingNodeIsNotTakenForAnEmptyOne) {
   EXPECT_EQ(world.ActionsOf("terminate")[0].reason.code, ReasonCode::kTerminateDeadline);
 }
 
+TEST(Drain, ADrainedNodeWhoseProcessIsGoneIsNotTakenBackAsCapacity) {
+  World world = FiveNodes();
+  world.broken.insert("terminate");
+  world.core.Observe(world.now, ActionStarted{{"drain", 1, "node-5", {}, DrainNode{}}});
+  world.nodes["node-5"].draining = true;
+  world.nodes["node-5"].open = 0;
+  world.Run(absl::Seconds(5), Spread(world, 500));
+  ASSERT_EQ(NodeOf(world, "node-5").state, NodeState::kDrained);
+  world.core.Observe(world.now, NodeLeft{"node-5", world.nodes["node-5"].boot, NodeLeft::How::kLost});
+  world.nodes["node-5"].silent = true;
+  world.Run(absl::Minutes(1), Spread(world, 900));
+  EXPECT_TRUE(world.ActionsOf("cancel_drain").empty());
+  EXPECT_FALSE(world.ActionsOf("launch").empty());
+}
+
 TEST(Drain, ANodeThatAnOperatorKeepsDrainedDoesNotEndAllShrinking) {
   World world = FiveNodes();
   world.core.Observe(world.now, DrainRequested{"node-5", true, "a long repair", "op"});
