@@ -312,6 +312,17 @@ void Fleet::Advance(absl::Time now, const Policy& policy, absl::FunctionRef<void
   }
 }
 
+void Fleet::ForgiveSilence(absl::Duration absence) {
+  for (const auto& [id, node] : nodes_) {
+    node.last_report_at += absence;
+    if (node.state == NodeState::kRestarting) node.state_since += absence;
+    if (node.IsComing()) node.launched_at += absence;
+  }
+  for (auto& [id, flight] : in_flight_) {
+    if (std::holds_alternative<LaunchNode>(flight.action.body)) flight.since += absence;
+  }
+}
+
 // A launch fails once, however long its machine stays.
 void Fleet::AgeLaunch(Node& node, absl::Time now, const Policy& policy) {
   const bool stuck = node.IsComing() && !node.connected && node.launched_at != absl::InfinitePast() &&

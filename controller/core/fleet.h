@@ -325,6 +325,9 @@ class Fleet {
   // it learns in this one walk: at 10,000 nodes a tick costs what it fetches from memory.
   void Advance(absl::Time now, const Policy& policy, absl::FunctionRef<void(Node&)> see);
 
+  // There was no controller for so long: nobody could report, come back or come up in front of it.
+  void ForgiveSilence(absl::Duration absence);
+
   const Nodes& nodes() const { return nodes_; }
   Nodes& mutable_nodes() { return nodes_; }
   const Node* Find(const NodeId& id) const;

@@ -141,6 +141,33 @@ TEST_F(RecoveryTest, AnAbsenceOfTheControllerIsNobodysLoss) {
   for (const Action& action : decision.actions) EXPECT_FALSE(ChangesMachines(action)) << ActionKind(action);
 }
 
+TEST_F(RecoveryTest, AMachineThatBootsWhileThereIsNoControllerIsNotTerminated) {
+  policy_.nodes.min = policy_.nodes.max = 3;
+  Autoscaler before(policy_);
+  const auto launch = [&](const ActionId& id) { before.Observe(now_, ActionStarted{{id, 1, "", {}, LaunchNode{}}}); };
+  launch("booting");
+  ActionFinished done{"booting"};
+  done.node = "machine";
+  before.Observe(now_, done);
+  launch("asked");
+  ASSERT_TRUE(before.fleet().Find("machine")->listed);
+  {
+    const auto journal = Open();
+    journal->RecordSnapshot(now_, before);
+    ASSERT_TRUE(journal->Sync(absl::Minutes(1)).ok());
+  }
+  now_ += policy_.nodes.launch_timeout + absl::Minutes(1);
+  absl::StatusOr<Autoscaler> core = Recover(*Open(), policy_, now_);
+  ASSERT_TRUE(core.ok()) << core.status();
+  const Decision decision = core->Tick(now_ + absl::Seconds(1));
+  for (const Action& action : decision.actions) EXPECT_NE(ActionKind(action), "terminate");
+  EXPECT_FALSE(core->fleet().Find("machine")->launch_failed);
+  EXPECT_TRUE(core->fleet().in_flight().contains("asked"));
+  EXPECT_EQ(core->fleet().launch_failures().in_a_row, 0);
+  core->Tick(now_ + policy_.nodes.launch_timeout + absl::Seconds(2));
+  EXPECT_TRUE(core->fleet().Find("machine")->launch_failed) << "its time goes on now";
+}
+
 TEST_F(RecoveryTest, AMachineActionWithoutAnOutcomeIsInFlightAndNotRepeated) {
   policy_.nodes.min = policy_.nodes.max = 5;
   RunController(*Open(), 30);
