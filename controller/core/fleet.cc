@@ -16,10 +16,12 @@ bool IsBusy(const Node& node) {
   return node.LimitCount() > 0 && 2 * node.DemandCount() > node.LimitCount();
 }
 
-// A lost name that no provider lists: the server was renamed or taken away. What an operator said of it is kept longer.
+// A name that is lost, or was drained by others than Headroom, and that no provider lists: the server was renamed or
+// taken away. What an operator said of it is kept longer.
 bool IsGone(const Node& node, absl::Time now, const Policy& policy) {
   constexpr absl::Duration kNameKept = absl::Hours(24);
-  if (node.state != NodeState::kLost || node.listed || node.connected) return false;
+  const bool kept = node.IsLeaving() && (node.drained_by_operator || node.found_draining);
+  if ((node.state != NodeState::kLost && !kept) || node.listed || node.connected) return false;
   const absl::Duration silent = now - node.last_report_at;
   const bool bare = node.launch_id.empty() && !node.pinned && !node.drained_by_operator && node.fixed.count == 0;
   return silent > kNameKept || (node.said_stopping && bare && silent > policy.nodes.restart_grace);

@@ -153,6 +153,33 @@ TEST(Drain, ANodeThatAnOperatorKeepsDrainedDoesNotEndAllShrinking) {
   EXPECT_TRUE(world.nodes.contains("node-5"));
 }
 
+TEST(Drain, NodesThatWereDrainedByHandAndAreGoneDoNotEndAllShrinking) {
+  World world(LivePolicy());
+  world.broken.insert("list");  // no provider knows them
+  for (const char* id : {"a-1", "a-2", "a-3", "b-1", "b-2", "b-3"}) {
+    World::FakeNode node;
+    node.zone = id[0];
+    world.AddNode(id, node);
+  }
+  world.core.Observe(world.now, DrainRequested{"a-3", true, "taken away", "op"});
+  world.nodes["b-3"].draining = true;  // at the server itself
+  world.nodes["b-3"].open = 0;
+  world.Run(absl::Seconds(5), Spread(world, 520));
+  world.core.Observe(world.now, NodeLeft{"a-3", world.nodes["a-3"].boot, NodeLeft::How::kLost});
+  world.core.Observe(world.now, NodeLeft{"b-3", world.nodes["b-3"].boot, NodeLeft::How::kStopping});
+  world.nodes["a-3"].silent = world.nodes["b-3"].silent = true;
+  world.Run(absl::Minutes(1), Spread(world, 520));
+  ASSERT_EQ(NodeOf(world, "a-3").state, NodeState::kDrained);
+  ASSERT_EQ(NodeOf(world, "b-3").state, NodeState::kDrained) << "it may be back";
+  world.Run(absl::Minutes(2), Spread(world, 520));
+  EXPECT_EQ(world.core.fleet().Find("b-3"), nullptr);
+  EXPECT_NE(world.core.fleet().Find("a-3"), nullptr) << "what an operator said is kept longer";
+  world.now += absl::Hours(24);
+  world.Run(absl::Minutes(10), Spread(world, 100));
+  EXPECT_EQ(world.core.fleet().Find("a-3"), nullptr);
+  EXPECT_EQ(world.Last().effective_count, 3);
+}
+
 TEST(Drain, NoSecondZoneLosesNodesWhileTheProviderStillTerminatesOne) {
   Policy policy = LivePolicy();
   policy.nodes.remove_count_max = 2;
