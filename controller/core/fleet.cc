@@ -166,7 +166,7 @@ bool Fleet::TakeLoad(Node& node, const NodeCounters& counters, absl::Time at, co
     node.foreign_since = at;
 
   const NodeState before = node.state;
-  FollowServer(node, at);
+  FollowServer(node, at, policy);
   CountLatency(node);
   const bool near_limit =
       node.LimitCount() > 0 && demand > policy.limits.law.raise_at_ratio *
@@ -175,11 +175,14 @@ bool Fleet::TakeLoad(Node& node, const NodeCounters& counters, absl::Time at, co
 }
 
 // What the server says of its own life.
-void Fleet::FollowServer(Node& node, absl::Time at) {
+void Fleet::FollowServer(Node& node, absl::Time at, const Policy& policy) {
   const ServerState says = node.report.state;
   if (says == ServerState::kServing) {
     node.returning = false;
     if (std::exchange(node.found_draining, false) && node.IsLeaving()) node.Become(NodeState::kServing, at);
+    // It restarted and has clients anew. What a dry run drains serves on all the time.
+    const bool serves_again = node.state == NodeState::kDrained && node.report.open_count > 0;
+    if (serves_again && policy.mode == Mode::kLive) node.Become(NodeState::kDraining, at);
     BeginServing(node, at);
     return;
   }

@@ -25,7 +25,7 @@ namespace headroom {
 //   launching -> joining -> serving <-> restarting
 //                              |  ^---- cancel drain
 //                              v  |
-//                           draining -> drained -> terminating -> (gone)
+//                           draining <-> drained -> terminating -> (gone)
 //   serving -> lost: no report for lost_after; back to serving when it speaks again.
 //   A node that says that it drains, though nobody here asked it to, is draining: no capacity, but not terminated.
 enum class NodeState : uint8_t {
@@ -394,7 +394,7 @@ class Fleet {
   static NodeId PlaceholderOf(const ActionId& launch);
   Node& Adopt(const NodeId& id, const ActionId& launch_id, absl::Time at);
   void BeginServing(Node& node, absl::Time at);
-  void FollowServer(Node& node, absl::Time at);
+  void FollowServer(Node& node, absl::Time at, const Policy& policy);
   bool HasRoomFor(const NodeId& id, absl::Time at);
   bool TakeLoad(Node& node, const NodeCounters& counters, absl::Time at, const Policy& policy);
   absl::Time ListBeganAt(absl::Time at) const;

@@ -211,6 +211,30 @@ TEST(Drain, AHoldOnShrinkingKeepsADrainedNodeUntilItEnds) {
   EXPECT_FALSE(world.nodes.contains("node-5"));
 }
 
+TEST(Drain, ADrainedNodeThatServesAgainIsDrainedAgainBeforeItIsTerminated) {
+  World world = FiveNodes();
+  world.core.Observe(world.now, HoldChanged{HoldDirection::kDown, world.now + absl::Minutes(1), "", "op"});
+  world.core.Observe(world.now, ActionStarted{{"drain", 1, "node-5", {}, DrainNode{}}});
+  World::FakeNode& node = world.nodes["node-5"];
+  node.draining = true;
+  world.Run(absl::Seconds(5), Spread(world, 500));
+  ASSERT_EQ(NodeOf(world, "node-5").state, NodeState::kDrained);
+  node.draining = false;  // its process was restarted, and takes direct clients
+  node.boot = "boot-2";
+  world.Join("node-5");
+  world.drains_hang = true;
+  const auto direct_clients = [&] {
+    Spread(world, 500)();
+    node.open = 50;
+  };
+  world.Run(absl::Minutes(3), direct_clients);
+  ASSERT_TRUE(world.ActionsOf("terminate").empty());
+  EXPECT_TRUE(node.draining) << "told again";
+  ASSERT_EQ(NodeOf(world, "node-5").state, NodeState::kDraining);
+  world.Run(absl::Seconds(3), Spread(world, 500));
+  EXPECT_EQ(world.ActionsOf("terminate").size(), 1u);
+}
+
 TEST(Drain, AServerThatCannotDrainIsNoVictim) {
   World world(LivePolicy());
   for (const char* id : {"node-1", "node-2", "node-3", "node-4", "node-5"}) {
