@@ -11,6 +11,8 @@ namespace {
 
 constexpr absl::Duration kGoodputStretch = absl::Seconds(5);
 constexpr size_t kLeadTimesMax = 20;
+// A node whose drain was cancelled is told again every few seconds for so long; one that drains on is given up.
+constexpr absl::Duration kReturnMax = absl::Minutes(1);
 
 bool IsBusy(const Node& node) {
   return node.LimitCount() > 0 && 2 * node.DemandCount() > node.LimitCount();
@@ -178,7 +180,7 @@ bool Fleet::TakeLoad(Node& node, const NodeCounters& counters, absl::Time at, co
 void Fleet::FollowServer(Node& node, absl::Time at, const Policy& policy) {
   const ServerState says = node.report.state;
   if (says == ServerState::kServing) {
-    node.returning = false;
+    node.returning = node.stays_drained = false;
     if (std::exchange(node.found_draining, false) && node.IsLeaving()) node.Become(NodeState::kServing, at);
     // It restarted and has clients anew. What a dry run drains serves on all the time.
     const bool serves_again = node.state == NodeState::kDrained && node.report.open_count > 0;
@@ -189,6 +191,10 @@ void Fleet::FollowServer(Node& node, absl::Time at, const Policy& policy) {
   if (says == ServerState::kStopping && node.state == NodeState::kServing) node.Become(NodeState::kRestarting, at);
   const bool counts = node.CountsAsCapacity() || node.state == NodeState::kLost;
   if (says == ServerState::kDraining && counts) {
+    if (node.returning && node.state == NodeState::kServing && at - node.state_since > kReturnMax) {
+      node.returning = false;
+      node.stays_drained = true;
+    }
     // It missed our word that it shall serve, or somebody else has drained it.
     node.found_draining = !node.returning;
     node.Become(node.returning ? NodeState::kServing : NodeState::kDraining, at);
@@ -290,7 +296,7 @@ void Fleet::LeaveDryRun(absl::Time at, const Policy& policy) {
       const bool lost = at - node.last_report_at > policy.control.lost_after;
       node.Become(lost ? NodeState::kLost : NodeState::kServing, at);
     }
-    node.shadow_gone = node.take_back = node.returning = false;
+    node.shadow_gone = node.take_back = node.returning = node.stays_drained = false;
     node.granted_count = 0;
     node.limit = {};
     ++it;

@@ -111,6 +111,7 @@ struct Node {
   bool drained_by_operator = false;
   bool take_back = false;        // an operator wants it back from its drain
   bool returning = false;        // a drain was cancelled, and the node has not said since that it serves
+  bool stays_drained = false;    // it did not follow a cancelled drain, and has not said since that it serves
   bool found_draining = false;   // drained by somebody else than Headroom: it may come back, it is not terminated
   bool launch_failed = false;    // it did not serve within the launch timeout
   bool said_stopping = false;    // its last word was that it stops
@@ -159,9 +160,10 @@ struct Node {
     return all.empty() || std::find(all.begin(), all.end(), capability) != all.end();
   }
   bool IsLeaving() const { return state == NodeState::kDraining || state == NodeState::kDrained; }
-  // It leaves, and Headroom may take it back: a process is there that hears of it.
+  // It leaves, and Headroom may take it back: a process is there that hears of it, and follows as far as we know.
   bool CanReturn() const {
-    return IsLeaving() && (connected || hypothetical) && !drained_by_operator && !shadow_gone && !launch_failed;
+    const bool hears = hypothetical || (connected && !stays_drained && !launch_failed);
+    return IsLeaving() && hears && !drained_by_operator && !shadow_gone && (!found_draining || Can("drain"));
   }
 
   void Become(NodeState to, absl::Time at);
@@ -212,6 +214,7 @@ struct Node {
     visit("take_back", self.take_back);
     visit("returning", self.returning);
     visit("found_draining", self.found_draining);
+    visit("stays_drained", self.stays_drained);
     visit("told_at", self.told_at);
     visit("terminates_failed", self.terminates_failed);
     visit("drain_reason", self.drain_reason);

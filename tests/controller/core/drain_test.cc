@@ -88,6 +88,37 @@ TEST(Drain, ALostNodeThatComesBackDrainingIsNoCapacityAndComesBackForDemand) {
   EXPECT_EQ(NodeOf(world, "node-5").state, NodeState::kServing);
 }
 
+TEST(Drain, AServerThatCannotBeToldIsNotCalledBackFromItsOwnDrain) {
+  World world(LivePolicy());
+  for (const char* id : {"node-1", "node-2", "node-3", "node-4", "node-5"}) {
+    World::FakeNode node;
+    if (id == std::string("node-5")) node.capabilities = {"limit", "idle_timeout"};
+    world.AddNode(id, node);
+  }
+  world.nodes["node-5"].draining = true;
+  world.Run(absl::Seconds(5), Spread(world, 500));
+  ASSERT_EQ(NodeOf(world, "node-5").state, NodeState::kDrained);
+  world.Run(absl::Seconds(30), Spread(world, 900));
+  EXPECT_TRUE(world.ActionsOf("cancel_drain").empty());
+  EXPECT_FALSE(world.ActionsOf("launch").empty());
+}
+
+TEST(Drain, ANodeThatDoesNotFollowACancelledDrainIsNoCapacityForEver) {
+  World world = FiveNodes();
+  world.nodes["node-5"].draining = true;  // by hand, at the server itself
+  world.Run(absl::Seconds(5), Spread(world, 500));
+  world.cancels_miss = 1000;
+  world.Run(absl::Minutes(5), Spread(world, 900));
+  ASSERT_FALSE(world.ActionsOf("cancel_drain").empty());
+  EXPECT_LE(world.ActionsOf("cancel_drain").size(), 13u) << "every 5 s for a minute";
+  EXPECT_EQ(NodeOf(world, "node-5").state, NodeState::kDrained);
+  EXPECT_FALSE(world.ActionsOf("launch").empty());
+  EXPECT_TRUE(world.ActionsOf("terminate").empty()) << "nor is it ours to remove";
+  world.nodes["node-5"].draining = false;
+  world.Run(absl::Seconds(2), Spread(world, 900));
+  EXPECT_EQ(NodeOf(world, "node-5").state, NodeState::kServing);
+}
+
 TEST(Drain, FailedLaunchesDoNotKeepADrainingNodeFromComingBack) {
   Policy policy = LivePolicy();
   policy.nodes.max = 9;
