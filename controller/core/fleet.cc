@@ -344,7 +344,12 @@ void Fleet::AgeLaunch(Node& node, absl::Time now, const Policy& policy) {
 void Fleet::AgeNode(Node& node, absl::Time now, const Policy& policy) {
   if (node.hypothetical) return;
   const absl::Duration silent = now - node.last_report_at;
-  if (node.state == NodeState::kServing && silent > policy.control.lost_after) node.Become(NodeState::kLost, now);
+  // What the dry run would have removed carries load still, and can really die.
+  const bool carries = node.state == NodeState::kServing || node.shadow_gone;
+  if (carries && silent > policy.control.lost_after) {
+    node.shadow_gone = false;
+    node.Become(NodeState::kLost, now);
+  }
   if (node.state == NodeState::kRestarting && now - node.state_since > policy.nodes.restart_grace)
     node.Become(NodeState::kLost, now);
 }
