@@ -207,12 +207,26 @@ TEST_F(RecoveryTest, AGapInTheRecordKeepsItsFactsAndTakesNoTicks) {
     ASSERT_TRUE((*file)->Execute("UPDATE events SET body=x'00' WHERE id=(SELECT MAX(id) - 1 FROM events)").ok());
   }
   const auto journal = Open();
-  const absl::Time last_tick = journal->Recover()->snapshot->state.last_tick_at;
+  const absl::Time last_tick = journal->Recover()->snapshot->state.scale.filled_at;
+  ASSERT_NE(last_tick, absl::InfinitePast());
   absl::StatusOr<Autoscaler> core = Recover(*journal, policy_, now_);
   ASSERT_TRUE(core.ok()) << core.status();
-  EXPECT_EQ(core->Save().last_tick_at, last_tick);
+  EXPECT_EQ(core->Save().scale.filled_at, last_tick);
   ASSERT_EQ(core->Save().holds.size(), 1u);
   EXPECT_EQ(core->Save().holds[0].reason, "kept");
+}
+
+TEST_F(RecoveryTest, BehindAClockThatWasSetBackTheCoresTimeDoesNotGoBack) {
+  const auto journal = Open();
+  RunController(*journal, 5);
+  const absl::Time last = now_ + absl::Milliseconds(900);
+  journal->RecordEvent(last, HoldChanged{HoldDirection::kBoth, now_ + absl::Hours(1), "kept", "operator"});
+  ASSERT_TRUE(journal->Sync(absl::Minutes(1)).ok());
+  const absl::Time wall = now_ - absl::Hours(1);
+  absl::StatusOr<Autoscaler> core = Recover(*journal, policy_, wall);
+  ASSERT_TRUE(core.ok()) << core.status();
+  const LoopWorld world(*std::move(core), *journal, log_);
+  EXPECT_GE(world.loop.CoreTime(wall), last);
 }
 
 }  // namespace
