@@ -314,11 +314,15 @@ struct LaunchFailures : Retries {
 
 // Fleet: the world as far as we know it. Apply() is the only mutation by facts; it is total (every event is legal in
 // every state) and drops reports with an old (boot_id, sequence). The limit planner writes its memory into the nodes.
-// Thread-compatible; owned by the Autoscaler. Sizes are bounded: nodes by kNodesMax, actions by what the planner asks.
+// Thread-compatible; owned by the Autoscaler. Sizes are bounded: nodes by kNodesMax, balancers by
+// kBalancersMax, actions by what the planner asks.
 class Fleet {
  public:
   using Nodes = BoxedMap<NodeId, Node>;
   static constexpr size_t kNodesMax = 20'000;
+  // Beyond it, one that is not connected gives way to a newcomer: that heard longest ago. Where all are connected, the
+  // newcomer is not heard.
+  static constexpr size_t kBalancersMax = 64;
 
   // Returns whether the event is urgent: the next tick should come as soon as policy.control.urgent_tick allows.
   bool Apply(absl::Time at, const Event& event, const Policy& policy);
@@ -412,6 +416,7 @@ class Fleet {
   void UncountLatency(Node& node);
   void CountLatency(Node& node);
   Nodes::iterator Forget(Nodes::iterator node);
+  bool HasRoomForBalancer(const BalancerId& id, absl::Time at);
   void AgeBalancers(absl::Time now, const Policy& policy);
   BalancerView ViewOf(const NodeId& id, absl::Time now);
   void GatherBalancerViews(absl::Time now);
