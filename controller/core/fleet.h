@@ -181,7 +181,7 @@ struct Node {
   int64_t OpenCount() const { return behind.holds_slots ? behind.session_count : report.open_count; }
   int64_t LimitCount() const { return behind.holds_slots ? behind.limit_count : report.limits.connection_count_max; }
   int64_t ConfiguredCount() const { return behind.holds_slots ? behind.configured_count : hello.configured_count_max; }
-  // Clients outside: accept queue, overflows of the last second, balancers' queues.
+  // Clients outside: accept queue, drops per second of the listening socket, balancers' queues.
   int64_t WaitingCount() const;
   int64_t DemandCount() const { return OpenCount() + WaitingCount(); }
   // Will it serve once all work in flight lands?
