@@ -226,6 +226,7 @@ TEST(Drain, NoSecondZoneLosesNodesWhileTheProviderStillTerminatesOne) {
   world.nodes["a-1"].silent = true;
   world.Run(absl::Seconds(150), Spread(world, 100));
   ASSERT_EQ(NodeOf(world, "a-1").state, NodeState::kTerminating);
+  ASSERT_FALSE(world.ActionsOf("drain").empty());
   for (const Action& drain : world.ActionsOf("drain")) EXPECT_EQ(drain.node, "a-2");
 }
 
