@@ -20,7 +20,8 @@ struct AlarmInput {
   absl::Time now;
 };
 
-// What needs a person, as long as it does: at max, nodes lost, a signal long unknown, journal or provider failing.
+// What needs a person, as long as it does: at max, nodes lost, launches stuck, a signal long unknown, journal or
+// provider failing, nodes refused because the fleet is full.
 void RaiseAlarms(const AlarmInput& in, std::vector<Reason>& alarms);
 
 }  // namespace headroom

@@ -113,7 +113,7 @@ struct Decision {
   int serving_count = 0, effective_count = 0, desired_count = 0;
   std::vector<Demand> demands;
   std::vector<Verdict> verdicts;
-  std::vector<LimitDecision> limits;  // those that changed or are bound by a ceiling
+  std::vector<LimitDecision> limits;  // that changed, or that a ceiling, the budget or a veto binds
   Diagnosis diagnosis;
   std::vector<Action> actions;
   std::vector<Reason> alarms;

@@ -11,15 +11,19 @@ namespace {
 
 constexpr absl::Duration kGoodputStretch = absl::Seconds(5);
 constexpr size_t kLeadTimesMax = 20;
+// A node whose drain was cancelled is told again every few seconds for so long; one that drains on is given up.
+constexpr absl::Duration kReturnMax = absl::Minutes(1);
 
 bool IsBusy(const Node& node) {
   return node.LimitCount() > 0 && 2 * node.DemandCount() > node.LimitCount();
 }
 
-// A lost name that no provider lists: the server was renamed or taken away. What an operator said of it is kept longer.
+// A name that is lost, or was drained by others than Headroom, and that no provider lists: the server was renamed or
+// taken away. What an operator said of it is kept longer.
 bool IsGone(const Node& node, absl::Time now, const Policy& policy) {
   constexpr absl::Duration kNameKept = absl::Hours(24);
-  if (node.state != NodeState::kLost || node.listed || node.connected) return false;
+  const bool kept = node.IsLeaving() && (node.drained_by_operator || node.found_draining);
+  if ((node.state != NodeState::kLost && !kept) || node.listed || node.connected) return false;
   const absl::Duration silent = now - node.last_report_at;
   const bool bare = node.launch_id.empty() && !node.pinned && !node.drained_by_operator && node.fixed.count == 0;
   return silent > kNameKept || (node.said_stopping && bare && silent > policy.nodes.restart_grace);
@@ -164,7 +168,7 @@ bool Fleet::TakeLoad(Node& node, const NodeCounters& counters, absl::Time at, co
     node.foreign_since = at;
 
   const NodeState before = node.state;
-  FollowServer(node, at);
+  FollowServer(node, at, policy);
   CountLatency(node);
   const bool near_limit =
       node.LimitCount() > 0 && demand > policy.limits.law.raise_at_ratio *
@@ -173,17 +177,24 @@ bool Fleet::TakeLoad(Node& node, const NodeCounters& counters, absl::Time at, co
 }
 
 // What the server says of its own life.
-void Fleet::FollowServer(Node& node, absl::Time at) {
+void Fleet::FollowServer(Node& node, absl::Time at, const Policy& policy) {
   const ServerState says = node.report.state;
   if (says == ServerState::kServing) {
-    node.returning = false;
+    node.returning = node.stays_drained = false;
     if (std::exchange(node.found_draining, false) && node.IsLeaving()) node.Become(NodeState::kServing, at);
+    // It restarted and has clients anew. What a dry run drains serves on all the time.
+    const bool serves_again = node.state == NodeState::kDrained && node.report.open_count > 0;
+    if (serves_again && policy.mode == Mode::kLive) node.Become(NodeState::kDraining, at);
     BeginServing(node, at);
     return;
   }
   if (says == ServerState::kStopping && node.state == NodeState::kServing) node.Become(NodeState::kRestarting, at);
   const bool counts = node.CountsAsCapacity() || node.state == NodeState::kLost;
   if (says == ServerState::kDraining && counts) {
+    if (node.returning && node.state == NodeState::kServing && at - node.state_since > kReturnMax) {
+      node.returning = false;
+      node.stays_drained = true;
+    }
     // It missed our word that it shall serve, or somebody else has drained it.
     node.found_draining = !node.returning;
     node.Become(node.returning ? NodeState::kServing : NodeState::kDraining, at);
@@ -285,7 +296,7 @@ void Fleet::LeaveDryRun(absl::Time at, const Policy& policy) {
       const bool lost = at - node.last_report_at > policy.control.lost_after;
       node.Become(lost ? NodeState::kLost : NodeState::kServing, at);
     }
-    node.shadow_gone = node.take_back = node.returning = false;
+    node.shadow_gone = node.take_back = node.returning = node.stays_drained = false;
     node.granted_count = 0;
     node.limit = {};
     ++it;
@@ -312,6 +323,17 @@ void Fleet::Advance(absl::Time now, const Policy& policy, absl::FunctionRef<void
   }
 }
 
+void Fleet::ForgiveSilence(absl::Duration absence) {
+  for (const auto& [id, node] : nodes_) {
+    node.last_report_at += absence;
+    if (node.state == NodeState::kRestarting) node.state_since += absence;
+    if (node.IsComing()) node.launched_at += absence;
+  }
+  for (auto& [id, flight] : in_flight_) {
+    if (std::holds_alternative<LaunchNode>(flight.action.body)) flight.since += absence;
+  }
+}
+
 // A launch fails once, however long its machine stays.
 void Fleet::AgeLaunch(Node& node, absl::Time now, const Policy& policy) {
   const bool stuck = node.IsComing() && !node.connected && node.launched_at != absl::InfinitePast() &&
@@ -322,7 +344,12 @@ void Fleet::AgeLaunch(Node& node, absl::Time now, const Policy& policy) {
 void Fleet::AgeNode(Node& node, absl::Time now, const Policy& policy) {
   if (node.hypothetical) return;
   const absl::Duration silent = now - node.last_report_at;
-  if (node.state == NodeState::kServing && silent > policy.control.lost_after) node.Become(NodeState::kLost, now);
+  // What the dry run would have removed carries load still, and can really die.
+  const bool carries = node.state == NodeState::kServing || node.shadow_gone;
+  if (carries && silent > policy.control.lost_after) {
+    node.shadow_gone = false;
+    node.Become(NodeState::kLost, now);
+  }
   if (node.state == NodeState::kRestarting && now - node.state_since > policy.nodes.restart_grace)
     node.Become(NodeState::kLost, now);
 }

@@ -25,7 +25,7 @@ namespace headroom {
 //   launching -> joining -> serving <-> restarting
 //                              |  ^---- cancel drain
 //                              v  |
-//                           draining -> drained -> terminating -> (gone)
+//                           draining <-> drained -> terminating -> (gone)
 //   serving -> lost: no report for lost_after; back to serving when it speaks again.
 //   A node that says that it drains, though nobody here asked it to, is draining: no capacity, but not terminated.
 enum class NodeState : uint8_t {
@@ -111,6 +111,7 @@ struct Node {
   bool drained_by_operator = false;
   bool take_back = false;        // an operator wants it back from its drain
   bool returning = false;        // a drain was cancelled, and the node has not said since that it serves
+  bool stays_drained = false;    // it did not follow a cancelled drain, and has not said since that it serves
   bool found_draining = false;   // drained by somebody else than Headroom: it may come back, it is not terminated
   bool launch_failed = false;    // it did not serve within the launch timeout
   bool said_stopping = false;    // its last word was that it stops
@@ -159,8 +160,11 @@ struct Node {
     return all.empty() || std::find(all.begin(), all.end(), capability) != all.end();
   }
   bool IsLeaving() const { return state == NodeState::kDraining || state == NodeState::kDrained; }
-  // It leaves, and Headroom may take it back.
-  bool CanReturn() const { return IsLeaving() && !drained_by_operator && !shadow_gone; }
+  // It leaves, and Headroom may take it back: a process is there that hears of it, and follows as far as we know.
+  bool CanReturn() const {
+    const bool hears = hypothetical || (connected && !stays_drained && !launch_failed);
+    return IsLeaving() && hears && !drained_by_operator && !shadow_gone && (!found_draining || Can("drain"));
+  }
 
   void Become(NodeState to, absl::Time at);
 
@@ -177,7 +181,7 @@ struct Node {
   int64_t OpenCount() const { return behind.holds_slots ? behind.session_count : report.open_count; }
   int64_t LimitCount() const { return behind.holds_slots ? behind.limit_count : report.limits.connection_count_max; }
   int64_t ConfiguredCount() const { return behind.holds_slots ? behind.configured_count : hello.configured_count_max; }
-  // Clients outside: accept queue, overflows of the last second, balancers' queues.
+  // Clients outside: accept queue, drops per second of the listening socket, balancers' queues.
   int64_t WaitingCount() const;
   int64_t DemandCount() const { return OpenCount() + WaitingCount(); }
   // Will it serve once all work in flight lands?
@@ -210,6 +214,7 @@ struct Node {
     visit("take_back", self.take_back);
     visit("returning", self.returning);
     visit("found_draining", self.found_draining);
+    visit("stays_drained", self.stays_drained);
     visit("told_at", self.told_at);
     visit("terminates_failed", self.terminates_failed);
     visit("drain_reason", self.drain_reason);
@@ -309,11 +314,15 @@ struct LaunchFailures : Retries {
 
 // Fleet: the world as far as we know it. Apply() is the only mutation by facts; it is total (every event is legal in
 // every state) and drops reports with an old (boot_id, sequence). The limit planner writes its memory into the nodes.
-// Thread-compatible; owned by the Autoscaler. Sizes are bounded: nodes by kNodesMax, actions by what the planner asks.
+// Thread-compatible; owned by the Autoscaler. Sizes are bounded: nodes by kNodesMax, balancers by
+// kBalancersMax, actions by what the planner asks.
 class Fleet {
  public:
   using Nodes = BoxedMap<NodeId, Node>;
   static constexpr size_t kNodesMax = 20'000;
+  // Beyond it, one that is not connected gives way to a newcomer: that heard longest ago. Where all are connected, the
+  // newcomer is not heard.
+  static constexpr size_t kBalancersMax = 64;
 
   // Returns whether the event is urgent: the next tick should come as soon as policy.control.urgent_tick allows.
   bool Apply(absl::Time at, const Event& event, const Policy& policy);
@@ -322,6 +331,9 @@ class Fleet {
   // node that is still there is shown to `see`, once, in the order of ids. All that a tick wants to know of all nodes
   // it learns in this one walk: at 10,000 nodes a tick costs what it fetches from memory.
   void Advance(absl::Time now, const Policy& policy, absl::FunctionRef<void(Node&)> see);
+
+  // There was no controller for so long: nobody could report, come back or come up in front of it.
+  void ForgiveSilence(absl::Duration absence);
 
   const Nodes& nodes() const { return nodes_; }
   Nodes& mutable_nodes() { return nodes_; }
@@ -389,7 +401,7 @@ class Fleet {
   static NodeId PlaceholderOf(const ActionId& launch);
   Node& Adopt(const NodeId& id, const ActionId& launch_id, absl::Time at);
   void BeginServing(Node& node, absl::Time at);
-  void FollowServer(Node& node, absl::Time at);
+  void FollowServer(Node& node, absl::Time at, const Policy& policy);
   bool HasRoomFor(const NodeId& id, absl::Time at);
   bool TakeLoad(Node& node, const NodeCounters& counters, absl::Time at, const Policy& policy);
   absl::Time ListBeganAt(absl::Time at) const;
@@ -404,6 +416,7 @@ class Fleet {
   void UncountLatency(Node& node);
   void CountLatency(Node& node);
   Nodes::iterator Forget(Nodes::iterator node);
+  bool HasRoomForBalancer(const BalancerId& id, absl::Time at);
   void AgeBalancers(absl::Time now, const Policy& policy);
   BalancerView ViewOf(const NodeId& id, absl::Time now);
   void GatherBalancerViews(absl::Time now);

@@ -44,7 +44,22 @@ void Take(BalancerWord& word, const BalancedServer& server, SlotPlace place, abs
 
 }  // namespace
 
+// An agent may come under another name with each start.
+bool Fleet::HasRoomForBalancer(const BalancerId& id, absl::Time at) {
+  if (balancers_.size() < kBalancersMax || balancers_.contains(id)) return true;
+  auto oldest = balancers_.end();
+  for (auto it = balancers_.begin(); it != balancers_.end(); ++it) {
+    if (it->second.connected) continue;
+    if (oldest == balancers_.end() || it->second.last_report_at < oldest->second.last_report_at) oldest = it;
+  }
+  if (oldest == balancers_.end()) return false;
+  balancers_.erase(oldest);
+  GatherBalancerViews(at);
+  return true;
+}
+
 bool Fleet::On(absl::Time at, const BalancerReported& event, const Policy&) {
+  if (!HasRoomForBalancer(event.balancer, at)) return false;
   Balancer& balancer = balancers_[event.balancer];
   const bool replayed =
       balancer.report.boot_id == event.report.boot_id && event.report.sequence <= balancer.report.sequence;
@@ -66,6 +81,7 @@ bool Fleet::On(absl::Time at, const BalancerReported& event, const Policy&) {
 }
 
 bool Fleet::On(absl::Time at, const BalancerJoined& event, const Policy&) {
+  if (!HasRoomForBalancer(event.balancer, at)) return false;
   Balancer& balancer = balancers_[event.balancer];
   balancer.connected = true;
   balancer.last_report_at = at;

@@ -50,11 +50,12 @@ Bound UnknownSignal(const GuardInput& in, int) {
 }
 
 // Errors lower the load that is measured; so does whatever the diagnosis has named. Shrinking into either makes it
-// worse.
+// worse. A node that is gone and that nobody feels is told too, but does neither.
 Bound Trouble(const GuardInput& in, int) {
   constexpr double kErrorRatioMax = 0.01;
   const bool errors = in.summary.errors > kErrorRatioMax * std::max(in.summary.completed, 1.0);
-  const bool ill = in.diagnosis.cause != Cause::kNone;
+  const bool felt = in.state.diagnosis.trouble.onset != absl::InfiniteFuture();
+  const bool ill = felt && in.diagnosis.cause != Cause::kNone;
   if (!errors && !ill) return {};
   return AtLeast(in.summary.effective, MakeReason(ReasonCode::kGuardErrors, in.summary.errors, in.summary.completed));
 }

@@ -51,10 +51,8 @@ void Grow(const State& state, const Policy& policy, const NodePlan& plan, int mi
   for (const auto& [id, node] : state.fleet.nodes()) {
     if (node.CanReturn() && !IsCancelled(id, actions) && !TerminateInFlight(state, id)) leaving.push_back(&node);
   }
-  std::stable_sort(leaving.begin(), leaving.end(), [](const Node* a, const Node* b) {
-    if (a->connected != b->connected) return a->connected;  // the others would not hear of it
-    return a->OpenCount() > b->OpenCount();
-  });
+  std::stable_sort(leaving.begin(), leaving.end(),
+                   [](const Node* a, const Node* b) { return a->OpenCount() > b->OpenCount(); });
   for (const Node* node : leaving) {
     if (missing == 0) return;
     actions.push_back(

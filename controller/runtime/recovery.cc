@@ -44,14 +44,6 @@ void ObserveEndOfStreams(absl::Time at, Autoscaler& core) {
   for (const Event& end : ends) core.Observe(at, end);
 }
 
-// Nobody could report while there was no controller.
-void ForgiveSilence(absl::Duration absence, State& state) {
-  for (const auto& [id, node] : state.fleet.mutable_nodes()) {
-    node.last_report_at += absence;
-    if (node.state == NodeState::kRestarting) node.state_since += absence;
-  }
-}
-
 int64_t TermMaxSeen(const Recovered& recovered) {
   int64_t term = recovered.term_max;
   if (!recovered.snapshot) return term;
@@ -74,13 +66,16 @@ absl::StatusOr<Autoscaler> Recover(Journal& journal, Policy policy, absl::Time n
   }
   const absl::Time last = GiveAgain(recovered, core);
   now = std::max(now, last);
-  ObserveOpenIntents(recovered.open_intents, now, core);
-  ObserveEndOfStreams(now, core);
 
   State state = core.Save();
   state.sequence = std::max(state.sequence, recovered.sequence_max);
-  if (last != absl::InfinitePast()) ForgiveSilence(now - last, state);
+  // What the core was given last was at that time, ticks or not: the clock of now may be behind it.
+  state.last_tick_at = std::max(state.last_tick_at, last);
+  if (last != absl::InfinitePast()) state.fleet.ForgiveSilence(now - last);
   core = Autoscaler::Load(core.policy(), std::move(state));
+  // These are of now, so they come after what the absence has shifted.
+  ObserveOpenIntents(recovered.open_intents, now, core);
+  ObserveEndOfStreams(now, core);
   core.Observe(now, PolicyChanged{std::move(policy)});
   core.Observe(now, TermChanged{term});
   return core;

@@ -19,8 +19,9 @@ constexpr int64_t kTermSeenMax = int64_t{1} << 52;
 // the journal, written before it is used) and under `policy`, the one of now. Loads the newest snapshot and gives the
 // core again what was recorded after it; the decisions of those ticks were carried out then and are dropped. Where the
 // record has gaps only its facts are used. The controller's own absence is taken as nobody's silence: streams have
-// ended, but nodes are given the time that they had. Machine actions without an outcome stay in flight until the
-// provider's list, which the core asks for, or their timeout tells. Errors of the journal pass through.
+// ended, but nodes are given the time that they had, those that are being launched too. Machine actions without an
+// outcome stay in flight until the provider's list, which the core asks for, or their timeout tells. Errors of the
+// journal pass through.
 absl::StatusOr<Autoscaler> Recover(Journal& journal, Policy policy, absl::Time now);
 
 }  // namespace headroom

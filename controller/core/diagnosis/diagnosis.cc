@@ -56,10 +56,17 @@ void ForgetOldTimes(const Policy& policy, DiagnosisMemory& memory, absl::Time no
   memory.trouble.onset = now;
 }
 
-void TrackTrouble(const Symptoms& symptoms, const Evidence& evidence, DiagnosisMemory& memory, absl::Time now) {
+// In a large fleet a node is nearly always gone: as long as nobody feels it and the others tell enough, that is calm.
+bool IsTrouble(const Symptoms& symptoms, const DiagnosisInput& in) {
+  return symptoms.AreFelt() || (symptoms.down && in.summary.ReportsAreLost(in.policy.control));
+}
+
+void TrackTrouble(const Symptoms& symptoms, const Evidence& evidence, const DiagnosisInput& in,
+                  DiagnosisMemory& memory) {
+  const absl::Time now = in.now;
   // What comes after such a calm is another trouble, also where its first symptom ends the calm.
   if (now - memory.ill_at >= kCalmAfter) memory.trouble = {};
-  if (!symptoms.Any()) return;
+  if (!IsTrouble(symptoms, in)) return;
   memory.trouble.onset = std::min(memory.trouble.onset, now);
   memory.ill_at = now;
   if (!symptoms.IsMild()) memory.hurt_at = now;
@@ -136,7 +143,7 @@ Diagnosis Diagnose(const DiagnosisInput& in, Survey&& survey, DiagnosisMemory& m
   const auto& [fleet, summary, policy, now] = in;
   const Evidence evidence = std::move(survey).Finish({fleet, summary, memory.trouble});
   const Symptoms symptoms = FindSymptoms(evidence);
-  TrackTrouble(symptoms, evidence, memory, now);
+  TrackTrouble(symptoms, evidence, in, memory);
   const bool trouble = memory.trouble.onset != absl::InfiniteFuture();
   // Where nothing is known yet, slots that are well used but hurt nobody are what is usual.
   const bool calm = !trouble || (!evidence.usual.has_value() && symptoms.IsMild());
@@ -146,7 +153,8 @@ Diagnosis Diagnose(const DiagnosisInput& in, Survey&& survey, DiagnosisMemory& m
 
   if (!trouble) {
     memory.leader = Cause::kNone;
-    memory.last = Healthy(evidence, fleet, memory, now);
+    memory.last = symptoms.down ? Ill(Cause::kCannotTell, evidence, fleet, memory, ScoreCauses(evidence), now)
+                                : Healthy(evidence, fleet, memory, now);
   } else if (symptoms.Any()) {
     const CauseScores scores = ScoreCauses(evidence);
     const Cause cause = Choose(scores, memory, now);

@@ -36,10 +36,11 @@ struct DiagnosisMemory {
 
 // Names the cause of what is wrong now and rules out the others, each with its number; kNone when nothing is wrong,
 // kCannotTell when something is but no cause stands out. It compares the last seconds with the cluster's own calm past
-// (control.baseline_window), which is left alone while there is trouble. A cause is named once it has led for its
-// patience (1 to 5 s), stays named until another one has led for 3 s, and is dropped after 10 s of calm, or when it has
-// been ruled out for 3 s. Called once per tick, with a `now` that never goes back and a survey of memory.series to
-// which every node was added; deterministic.
+// (control.baseline_window), which is left alone while there is trouble. Nodes that are gone and that nobody feels, no
+// more of them than the quorum bears, are told (kCannotTell) and are no trouble (memory.trouble has no onset). A cause
+// is named once it has led for its patience (1 to 5 s), stays named until another one has led for 3 s, and is dropped
+// after 10 s of calm, or when it has been ruled out for 3 s. Called once per tick, with a `now` that never goes back
+// and a survey of memory.series to which every node was added; deterministic.
 struct DiagnosisInput {
   const Fleet& fleet;
   const FleetSummary& summary;

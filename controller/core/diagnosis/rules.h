@@ -51,7 +51,9 @@ struct Symptoms {
   bool network = false;
   bool silence = false;
   bool down = false;  // nodes are gone; the others may not feel it
-  bool Any() const { return slots || rejections || errors || latency || network || silence || down; }
+  bool Any() const { return AreFelt() || down; }
+  // By more than those nodes that are gone.
+  bool AreFelt() const { return slots || rejections || errors || latency || network || silence; }
   // Slots well used or fewer nodes, but nobody is hurt: a new normal, if it lasts.
   bool IsMild() const { return !(rejections || errors || latency || network || silence); }
 };

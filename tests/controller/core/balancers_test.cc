@@ -167,5 +167,27 @@ TEST(Balancers, OneOfTwoThatHoldsNoSlotsDoesNotHideTheOther) {
   EXPECT_TRUE(world.core.fleet().Find("node-1")->behind.holds_slots);
 }
 
+TEST(Balancers, OneWhoseNameChangesWithEachStartLeavesNoTrailWithoutEnd) {
+  World world = SixNodes();
+  std::string newest;
+  for (size_t i = 0; i < Fleet::kBalancersMax + 10; ++i) {
+    HttpBalancer balancer(world, newest = "front-" + std::to_string(1000 - i));
+    world.Run(absl::Seconds(1), balancer.Says(20, 0));
+    balancer.Leave();
+  }
+  EXPECT_EQ(world.core.fleet().balancers().size(), Fleet::kBalancersMax);
+  EXPECT_TRUE(world.core.fleet().balancers().contains(newest));
+  EXPECT_FALSE(world.core.fleet().balancers().contains("front-1000")) << "heard longest ago";
+}
+
+TEST(Balancers, ThoseThatAreConnectedDoNotGiveWayToOneMore) {
+  World world = SixNodes();
+  for (size_t i = 0; i < Fleet::kBalancersMax; ++i) HttpBalancer(world, "front-" + std::to_string(i));
+  HttpBalancer one_more(world, "one-more");
+  world.Run(absl::Seconds(1), one_more.Says(20, 0));
+  EXPECT_EQ(world.core.fleet().balancers().size(), Fleet::kBalancersMax);
+  EXPECT_FALSE(world.core.fleet().balancers().contains("one-more"));
+}
+
 }  // namespace
 }  // namespace headroom

@@ -88,6 +88,37 @@ TEST(Drain, ALostNodeThatComesBackDrainingIsNoCapacityAndComesBackForDemand) {
   EXPECT_EQ(NodeOf(world, "node-5").state, NodeState::kServing);
 }
 
+TEST(Drain, AServerThatCannotBeToldIsNotCalledBackFromItsOwnDrain) {
+  World world(LivePolicy());
+  for (const char* id : {"node-1", "node-2", "node-3", "node-4", "node-5"}) {
+    World::FakeNode node;
+    if (id == std::string("node-5")) node.capabilities = {"limit", "idle_timeout"};
+    world.AddNode(id, node);
+  }
+  world.nodes["node-5"].draining = true;
+  world.Run(absl::Seconds(5), Spread(world, 500));
+  ASSERT_EQ(NodeOf(world, "node-5").state, NodeState::kDrained);
+  world.Run(absl::Seconds(30), Spread(world, 900));
+  EXPECT_TRUE(world.ActionsOf("cancel_drain").empty());
+  EXPECT_FALSE(world.ActionsOf("launch").empty());
+}
+
+TEST(Drain, ANodeThatDoesNotFollowACancelledDrainIsNoCapacityForEver) {
+  World world = FiveNodes();
+  world.nodes["node-5"].draining = true;  // by hand, at the server itself
+  world.Run(absl::Seconds(5), Spread(world, 500));
+  world.cancels_miss = 1000;
+  world.Run(absl::Minutes(5), Spread(world, 900));
+  ASSERT_FALSE(world.ActionsOf("cancel_drain").empty());
+  EXPECT_LE(world.ActionsOf("cancel_drain").size(), 13u) << "every 5 s for a minute";
+  EXPECT_EQ(NodeOf(world, "node-5").state, NodeState::kDrained);
+  EXPECT_FALSE(world.ActionsOf("launch").empty());
+  EXPECT_TRUE(world.ActionsOf("terminate").empty()) << "nor is it ours to remove";
+  world.nodes["node-5"].draining = false;
+  world.Run(absl::Seconds(2), Spread(world, 900));
+  EXPECT_EQ(NodeOf(world, "node-5").state, NodeState::kServing);
+}
+
 TEST(Drain, FailedLaunchesDoNotKeepADrainingNodeFromComingBack) {
   Policy policy = LivePolicy();
   policy.nodes.max = 9;
@@ -130,12 +161,54 @@ TEST(Drain, ASilentDrainingNodeIsNotTakenForAnEmptyOne) {
   EXPECT_EQ(world.ActionsOf("terminate")[0].reason.code, ReasonCode::kTerminateDeadline);
 }
 
+TEST(Drain, ADrainedNodeWhoseProcessIsGoneIsNotTakenBackAsCapacity) {
+  World world = FiveNodes();
+  world.broken.insert("terminate");
+  world.core.Observe(world.now, ActionStarted{{"drain", 1, "node-5", {}, DrainNode{}}});
+  world.nodes["node-5"].draining = true;
+  world.nodes["node-5"].open = 0;
+  world.Run(absl::Seconds(5), Spread(world, 500));
+  ASSERT_EQ(NodeOf(world, "node-5").state, NodeState::kDrained);
+  world.core.Observe(world.now, NodeLeft{"node-5", world.nodes["node-5"].boot, NodeLeft::How::kLost});
+  world.nodes["node-5"].silent = true;
+  world.Run(absl::Minutes(1), Spread(world, 900));
+  EXPECT_TRUE(world.ActionsOf("cancel_drain").empty());
+  EXPECT_FALSE(world.ActionsOf("launch").empty());
+}
+
 TEST(Drain, ANodeThatAnOperatorKeepsDrainedDoesNotEndAllShrinking) {
   World world = FiveNodes();
   world.core.Observe(world.now, DrainRequested{"node-5", true, "a long repair", "op"});
   world.Run(absl::Minutes(20), Spread(world, 100));
   EXPECT_EQ(world.Last().effective_count, 3);
   EXPECT_TRUE(world.nodes.contains("node-5"));
+}
+
+TEST(Drain, NodesThatWereDrainedByHandAndAreGoneDoNotEndAllShrinking) {
+  World world(LivePolicy());
+  world.broken.insert("list");  // no provider knows them
+  for (const char* id : {"a-1", "a-2", "a-3", "b-1", "b-2", "b-3"}) {
+    World::FakeNode node;
+    node.zone = id[0];
+    world.AddNode(id, node);
+  }
+  world.core.Observe(world.now, DrainRequested{"a-3", true, "taken away", "op"});
+  world.nodes["b-3"].draining = true;  // at the server itself
+  world.nodes["b-3"].open = 0;
+  world.Run(absl::Seconds(5), Spread(world, 520));
+  world.core.Observe(world.now, NodeLeft{"a-3", world.nodes["a-3"].boot, NodeLeft::How::kLost});
+  world.core.Observe(world.now, NodeLeft{"b-3", world.nodes["b-3"].boot, NodeLeft::How::kStopping});
+  world.nodes["a-3"].silent = world.nodes["b-3"].silent = true;
+  world.Run(absl::Minutes(1), Spread(world, 520));
+  ASSERT_EQ(NodeOf(world, "a-3").state, NodeState::kDrained);
+  ASSERT_EQ(NodeOf(world, "b-3").state, NodeState::kDrained) << "it may be back";
+  world.Run(absl::Minutes(2), Spread(world, 520));
+  EXPECT_EQ(world.core.fleet().Find("b-3"), nullptr);
+  EXPECT_NE(world.core.fleet().Find("a-3"), nullptr) << "what an operator said is kept longer";
+  world.now += absl::Hours(24);
+  world.Run(absl::Minutes(10), Spread(world, 100));
+  EXPECT_EQ(world.core.fleet().Find("a-3"), nullptr);
+  EXPECT_EQ(world.Last().effective_count, 3);
 }
 
 TEST(Drain, NoSecondZoneLosesNodesWhileTheProviderStillTerminatesOne) {
@@ -153,6 +226,7 @@ TEST(Drain, NoSecondZoneLosesNodesWhileTheProviderStillTerminatesOne) {
   world.nodes["a-1"].silent = true;
   world.Run(absl::Seconds(150), Spread(world, 100));
   ASSERT_EQ(NodeOf(world, "a-1").state, NodeState::kTerminating);
+  ASSERT_FALSE(world.ActionsOf("drain").empty());
   for (const Action& drain : world.ActionsOf("drain")) EXPECT_EQ(drain.node, "a-2");
 }
 
@@ -167,6 +241,30 @@ TEST(Drain, AHoldOnShrinkingKeepsADrainedNodeUntilItEnds) {
   EXPECT_TRUE(world.nodes.contains("node-5"));
   world.Run(absl::Minutes(2), Spread(world, 500));
   EXPECT_FALSE(world.nodes.contains("node-5"));
+}
+
+TEST(Drain, ADrainedNodeThatServesAgainIsDrainedAgainBeforeItIsTerminated) {
+  World world = FiveNodes();
+  world.core.Observe(world.now, HoldChanged{HoldDirection::kDown, world.now + absl::Minutes(1), "", "op"});
+  world.core.Observe(world.now, ActionStarted{{"drain", 1, "node-5", {}, DrainNode{}}});
+  World::FakeNode& node = world.nodes["node-5"];
+  node.draining = true;
+  world.Run(absl::Seconds(5), Spread(world, 500));
+  ASSERT_EQ(NodeOf(world, "node-5").state, NodeState::kDrained);
+  node.draining = false;  // its process was restarted, and takes direct clients
+  node.boot = "boot-2";
+  world.Join("node-5");
+  world.drains_hang = true;
+  const auto direct_clients = [&] {
+    Spread(world, 500)();
+    node.open = 50;
+  };
+  world.Run(absl::Minutes(3), direct_clients);
+  ASSERT_TRUE(world.ActionsOf("terminate").empty());
+  EXPECT_TRUE(node.draining) << "told again";
+  ASSERT_EQ(NodeOf(world, "node-5").state, NodeState::kDraining);
+  world.Run(absl::Seconds(3), Spread(world, 500));
+  EXPECT_EQ(world.ActionsOf("terminate").size(), 1u);
 }
 
 TEST(Drain, AServerThatCannotDrainIsNoVictim) {

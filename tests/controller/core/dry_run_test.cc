@@ -81,6 +81,22 @@ TEST(DryRunFleet, ItRemovesMoreThanOneNode) {
   EXPECT_EQ(world.Last().effective_count, 3);
 }
 
+TEST(DryRunFleet, ANodeThatItRemovedAndThatReallyDiesIsLost) {
+  World world = DryWorld(300, 6);
+  world.Run(absl::Minutes(30), Spread(world, 300));
+  int dead = 0;
+  for (auto& [id, node] : world.nodes) {
+    node.silent = world.core.fleet().Find(id)->shadow_gone;
+    dead += node.silent ? 1 : 0;
+  }
+  ASSERT_EQ(dead, 3);
+  world.Run(absl::Minutes(1), Spread(world, 300));
+  for (const auto& [id, node] : world.nodes) {
+    EXPECT_EQ(world.core.fleet().Find(id)->state == NodeState::kLost, node.silent) << id;
+  }
+  EXPECT_TRUE(world.Last().demands.front().node_count.has_value()) << "the others tell all that there is";
+}
+
 INSTANTIATE_TEST_SUITE_P(Changes, DryRun, testing::Values(Change::kPolicy, Change::kRestart));
 
 }  // namespace

@@ -31,6 +31,23 @@ TEST(Launch, OneThatIsStuckAndCannotBeRemovedFailsOnceAndDoesNotEndAllGrowth) {
   EXPECT_EQ(world.nodes.size() + 1, 8u) << "grows to max, the stuck machine included";
 }
 
+TEST(Launch, AMachineThatNeverServedIsNotTakenBackAsCapacityWhenItsTerminateFailed) {
+  Policy policy = LivePolicy();
+  policy.nodes.launch_timeout = absl::Minutes(1);
+  World world = ThreeNodes(policy);
+  world.Run(absl::Seconds(5), Spread(world, 330));
+  world.launches_stick = 1;
+  world.broken.insert("terminate");
+  world.Run(absl::Minutes(2), Spread(world, 500));
+  ASSERT_EQ(world.core.fleet().Find("new-1")->state, NodeState::kDrained);
+  world.Run(absl::Minutes(2), Spread(world, 1400));
+  EXPECT_TRUE(world.ActionsOf("cancel_drain").empty());
+  world.broken.clear();
+  world.Run(absl::Minutes(1), Spread(world, 1400));
+  EXPECT_EQ(world.core.fleet().Find("new-1"), nullptr) << "it is still removed";
+  EXPECT_TRUE(world.stuck.empty());
+}
+
 TEST(Provider, OneThatIsDownIsAskedMoreAndMoreSeldom) {
   World world = ThreeNodes();
   world.broken.insert("list");

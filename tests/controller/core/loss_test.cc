@@ -70,5 +70,14 @@ TEST(Loss, BalancersKeepNodesThatAreLostToUsUntilTheirMachinesAreGone) {
   for (const ServerTarget& server : servers()) EXPECT_NE(server.node, "node-1");
 }
 
+TEST(Loss, OneLostNodeDoesNotKeepTheOthersFromShrinking) {
+  World world = TenNodes();
+  Silence(world, 1);
+  world.Run(absl::Minutes(10), Spread(world, 300));
+  ASSERT_EQ(world.core.fleet().Find("node-0")->state, NodeState::kLost);
+  EXPECT_FALSE(world.ActionsOf("drain").empty());
+  EXPECT_LT(world.Last().effective_count, 9);
+}
+
 }  // namespace
 }  // namespace headroom

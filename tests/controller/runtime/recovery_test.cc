@@ -141,6 +141,33 @@ TEST_F(RecoveryTest, AnAbsenceOfTheControllerIsNobodysLoss) {
   for (const Action& action : decision.actions) EXPECT_FALSE(ChangesMachines(action)) << ActionKind(action);
 }
 
+TEST_F(RecoveryTest, AMachineThatBootsWhileThereIsNoControllerIsNotTerminated) {
+  policy_.nodes.min = policy_.nodes.max = 3;
+  Autoscaler before(policy_);
+  const auto launch = [&](const ActionId& id) { before.Observe(now_, ActionStarted{{id, 1, "", {}, LaunchNode{}}}); };
+  launch("booting");
+  ActionFinished done{"booting"};
+  done.node = "machine";
+  before.Observe(now_, done);
+  launch("asked");
+  ASSERT_TRUE(before.fleet().Find("machine")->listed);
+  {
+    const auto journal = Open();
+    journal->RecordSnapshot(now_, before);
+    ASSERT_TRUE(journal->Sync(absl::Minutes(1)).ok());
+  }
+  now_ += policy_.nodes.launch_timeout + absl::Minutes(1);
+  absl::StatusOr<Autoscaler> core = Recover(*Open(), policy_, now_);
+  ASSERT_TRUE(core.ok()) << core.status();
+  const Decision decision = core->Tick(now_ + absl::Seconds(1));
+  for (const Action& action : decision.actions) EXPECT_NE(ActionKind(action), "terminate");
+  EXPECT_FALSE(core->fleet().Find("machine")->launch_failed);
+  EXPECT_TRUE(core->fleet().in_flight().contains("asked"));
+  EXPECT_EQ(core->fleet().launch_failures().in_a_row, 0);
+  core->Tick(now_ + policy_.nodes.launch_timeout + absl::Seconds(2));
+  EXPECT_TRUE(core->fleet().Find("machine")->launch_failed) << "its time goes on now";
+}
+
 TEST_F(RecoveryTest, AMachineActionWithoutAnOutcomeIsInFlightAndNotRepeated) {
   policy_.nodes.min = policy_.nodes.max = 5;
   RunController(*Open(), 30);
@@ -180,12 +207,26 @@ TEST_F(RecoveryTest, AGapInTheRecordKeepsItsFactsAndTakesNoTicks) {
     ASSERT_TRUE((*file)->Execute("UPDATE events SET body=x'00' WHERE id=(SELECT MAX(id) - 1 FROM events)").ok());
   }
   const auto journal = Open();
-  const absl::Time last_tick = journal->Recover()->snapshot->state.last_tick_at;
+  const absl::Time last_tick = journal->Recover()->snapshot->state.scale.filled_at;
+  ASSERT_NE(last_tick, absl::InfinitePast());
   absl::StatusOr<Autoscaler> core = Recover(*journal, policy_, now_);
   ASSERT_TRUE(core.ok()) << core.status();
-  EXPECT_EQ(core->Save().last_tick_at, last_tick);
+  EXPECT_EQ(core->Save().scale.filled_at, last_tick);
   ASSERT_EQ(core->Save().holds.size(), 1u);
   EXPECT_EQ(core->Save().holds[0].reason, "kept");
+}
+
+TEST_F(RecoveryTest, BehindAClockThatWasSetBackTheCoresTimeDoesNotGoBack) {
+  const auto journal = Open();
+  RunController(*journal, 5);
+  const absl::Time last = now_ + absl::Milliseconds(900);
+  journal->RecordEvent(last, HoldChanged{HoldDirection::kBoth, now_ + absl::Hours(1), "kept", "operator"});
+  ASSERT_TRUE(journal->Sync(absl::Minutes(1)).ok());
+  const absl::Time wall = now_ - absl::Hours(1);
+  absl::StatusOr<Autoscaler> core = Recover(*journal, policy_, wall);
+  ASSERT_TRUE(core.ok()) << core.status();
+  const LoopWorld world(*std::move(core), *journal, log_);
+  EXPECT_GE(world.loop.CoreTime(wall), last);
 }
 
 }  // namespace

@@ -212,6 +212,13 @@ TEST(Diagnosis, NodesThatAreDownAreSaidToBe) {
   }
 }
 
+TEST(Diagnosis, ANodeThatIsDownAndThatNobodyFeelsIsNoTrouble) {
+  GeneratedCluster cluster({.nodes = 10, .has_balancer = true, .balancer_sees_up = false}, 1);
+  const auto said = PlayDeaths(cluster, 1);
+  EXPECT_GT(said.count(Cause::kCannotTell), 0u) << "it is said";
+  EXPECT_EQ(cluster.memory().trouble.onset, absl::InfiniteFuture()) << "and the calm goes on being learned";
+}
+
 TEST(Diagnosis, ACauseThatIsOverIsNotNamedForWhatIsWrongNow) {
   GeneratedCluster cluster({.nodes = 5}, 1);
   PlayFor(cluster, 60, Everyday);
