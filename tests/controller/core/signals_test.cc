@@ -48,6 +48,21 @@ FleetSummary Calm(int nodes) {
   return summary;
 }
 
+TEST(LatencySignal, AFewLongDownloadsKeepNoQuietFleetFromShrinking) {
+  Fleet fleet;
+  FleetSummary summary = Calm(3);
+  summary.active = 3;
+  summary.sent_bytes = 5e6;
+  EXPECT_EQ(LatencyDemand({fleet, summary, WithLatency(), absl::UnixEpoch()}).node_count, 2);
+}
+
+TEST(LatencySignal, AFleetThatWorksAndAnswersNothingKeepsItsSize) {
+  Fleet fleet;
+  FleetSummary summary = Calm(3);
+  summary.active = 3;
+  EXPECT_EQ(LatencyDemand({fleet, summary, WithLatency(), absl::UnixEpoch()}).node_count, 3);
+}
+
 TEST(Quorum, AsManyLostNodesAsItAllowsAreNodesThatFailed) {
   FleetSummary summary = Calm(18);
   summary.lost = 2;
