@@ -33,6 +33,19 @@ int64_t LimitOf(const World& world, const NodeId& id) {
   return world.core.fleet().Find(id)->limit.limit_count;
 }
 
+TEST(LimitPlanner, AReconnectIsNoSecondBadReport) {
+  World world = SettledNodes();
+  Fill(world, 190, 0);
+  world.nodes["node-1"].latency = absl::Seconds(1);
+  world.Run(absl::Seconds(1));
+  const int64_t limit = LimitOf(world, "node-1");
+  ASSERT_EQ(world.core.fleet().Find("node-1")->limit.unhealthy_count, 1);
+  world.core.Observe(world.now += absl::Milliseconds(100), NodeLeft{"node-1", "boot-1", NodeLeft::How::kLost});
+  world.Join("node-1");
+  world.core.Tick(world.now += absl::Milliseconds(100));
+  EXPECT_EQ(LimitOf(world, "node-1"), limit);
+}
+
 TEST(LimitPlanner, OneBadReportIsOneStepHoweverManyTicksLookAtIt) {
   World world = SettledNodes();
   Fill(world, 190, 40);
