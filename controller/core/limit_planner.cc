@@ -40,6 +40,12 @@ LimitInputs InputsOf(const Node& node, const PeakBuckets& buckets, absl::Time no
   return in;
 }
 
+// What a node said of its health long ago says nothing of now.
+void ForgetHealth(LimitInputs& in) {
+  in.latency_p50 = std::nullopt;
+  in.memory_full_ratio = in.io_full_ratio = in.work_throughput_correlation = std::nullopt;
+}
+
 struct LimitStep {
   int64_t before;
   const LimitAnswer& answer;
@@ -196,10 +202,14 @@ LimitPlanner::Proposal LimitPlanner::Propose(Node& node) {
   if (node.limit.limit_count == 0)
     node.limit.limit_count = node.LimitCount();  // adopt what is in force, never a default
   const int64_t before = node.limit.limit_count;
-  const LimitInputs in = InputsOf(node, {active_bucket_, open_bucket_}, now_);
+  LimitInputs in = InputsOf(node, {active_bucket_, open_bucket_}, now_);
   const LimitMemory memory = node.limit;
   const bool news = node.news_at() > node.limit_stepped_at;
-  node.limit_stepped_at = node.news_at();
+  in.health_is_new = node.reported_at > node.limit_stepped_at;
+  if (news) {
+    node.limit_stepped_at = std::max(node.news_at(), node.reported_at);
+    if (now_ - node.reported_at > policy_.control.silent_after) ForgetHealth(in);
+  }
   const LimitPolicy& law = policy_.limits.law;
   LimitAnswer answer = news ? NextLimit(law, in, node.limit, now_) : KeepLimit(law, in, node.limit, now_);
   Reason reason = ReasonOf(node, in, law, {before, answer});

@@ -72,7 +72,7 @@ bool JudgeWatch(const LimitPolicy& policy, const LimitInputs& inputs, LimitMemor
     memory.watch_from_count = 0;
     return false;
   }
-  if (now - memory.watch_since < policy.watch_settle) return false;
+  if (!inputs.health_is_new || now - memory.watch_since < policy.watch_settle) return false;
   memory.watch_bad_count = RaiseWentBad(policy, inputs, memory) ? memory.watch_bad_count + 1 : 0;
   return memory.watch_bad_count >= 2;
 }
@@ -158,7 +158,7 @@ Step Decide(const LimitPolicy& policy, const LimitInputs& inputs, LimitMemory& m
   const double utilization = Utilization(inputs, limit);
   const bool calm = IsCalm(policy, inputs, memory, now);
   const std::optional<LimitCause> veto = HealthVeto(policy, inputs);
-  memory.unhealthy_count = veto.has_value() ? memory.unhealthy_count + 1 : 0;
+  if (inputs.health_is_new) memory.unhealthy_count = veto.has_value() ? memory.unhealthy_count + 1 : 0;
   if (JudgeWatch(policy, inputs, memory, now)) return RollBack(policy, inputs, memory, now);
 
   const CeilingAnswer ceiling = LowestCeiling(policy, inputs, memory, now);
@@ -167,8 +167,8 @@ Step Decide(const LimitPolicy& policy, const LimitInputs& inputs, LimitMemory& m
   const bool needs_room = projected > policy.raise_at_ratio * static_cast<double>(limit);
   if (veto.has_value()) {
     // A cut bites only where the limit is what lets the work in; an idle node keeps its tested size.
-    if (memory.unhealthy_count >= policy.unhealthy_steps && utilization > policy.decay_at_ratio)
-      return Cut(policy, inputs, limit);
+    const bool lasts = inputs.health_is_new && memory.unhealthy_count >= policy.unhealthy_steps;
+    if (lasts && utilization > policy.decay_at_ratio) return Cut(policy, inputs, limit);
     return {limit, needs_room ? *veto : LimitCause::kSteady};
   }
   if (needs_room && memory.watch_bad_count > 0) return {limit, LimitCause::kSteady};  // the last raise is on trial

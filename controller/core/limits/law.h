@@ -76,6 +76,9 @@ struct LimitInputs {
   absl::Duration configured_idle_timeout;  // zero: never
   // Ceilings; absent = unknown, does not bind.
   std::optional<int64_t> fd_count_max, memory_count_max, knee_count_max;
+  // Whether the node itself has spoken since the last step. Where a balancer holds the slots, its word makes a step
+  // too; what the node said before still vetoes, but is no evidence again.
+  bool health_is_new = true;
   // Health. Absent = unknown, does not veto.
   std::optional<absl::Duration> latency_p50, latency_baseline;
   std::optional<double> memory_full_ratio, io_full_ratio;
