@@ -40,6 +40,15 @@ LimitInputs InputsOf(const Node& node, const PeakBuckets& buckets, absl::Time no
   return in;
 }
 
+// What the idle timeout goes by.
+LimitInputs PressureOf(const Node& node) {
+  LimitInputs in;
+  in.open_count = node.OpenCount();
+  in.waiting_count = node.WaitingCount();
+  in.configured_idle_timeout = node.hello.configured_idle_timeout;
+  return in;
+}
+
 // What a node said of its health long ago says nothing of now.
 void ForgetHealth(LimitInputs& in) {
   in.latency_p50 = std::nullopt;
@@ -214,12 +223,12 @@ LimitPlanner::Proposal LimitPlanner::Propose(Node& node) {
   LimitAnswer answer = news ? NextLimit(law, in, node.limit, now_) : KeepLimit(law, in, node.limit, now_);
   Reason reason = ReasonOf(node, in, law, {before, answer});
   if (node.fixed.count > 0 && node.fixed.until > now_) {
-    answer.limit_count = node.fixed.count;
+    answer = Overruled(law, in, answer, node.fixed.count);
     reason = MakeReason(ReasonCode::kLimitFixed, node.id, node.fixed.count);
   } else if ((answer.limit_count > before && HeldUp(state_, now_)) ||
              (answer.limit_count < before && !MayLower(state_, now_))) {
     node.limit = memory;
-    answer.limit_count = before;
+    answer = Overruled(law, in, answer, before);
     reason = {};
   }
   node.limit.limit_count = answer.limit_count;
@@ -251,12 +260,12 @@ void LimitPlanner::ApplyBudget() {
     free -= grown;
     // What works is never cut off, whatever others hold: a node keeps its floor as far as it has it.
     const int64_t kept = std::min(claims[i].floor_count, held);
-    proposal.answer.limit_count = std::max(kept, std::min(shares.counts[i], held + grown));
-    if (proposal.answer.limit_count == wanted) continue;
+    const int64_t share = std::max(kept, std::min(shares.counts[i], held + grown));
+    if (share == wanted) continue;
+    proposal.answer = Overruled(policy_.limits.law, PressureOf(*proposal.node), proposal.answer, share);
     proposal.answer.bound_by = Ceiling::kBudget;
-    proposal.node->limit.limit_count = proposal.answer.limit_count;
-    proposal.reason =
-        MakeReason(ReasonCode::kLimitBudget, proposal.node->id, wanted, proposal.answer.limit_count, budget);
+    proposal.node->limit.limit_count = share;
+    proposal.reason = MakeReason(ReasonCode::kLimitBudget, proposal.node->id, wanted, share, budget);
   }
 }
 

@@ -182,14 +182,18 @@ Step Decide(const LimitPolicy& policy, const LimitInputs& inputs, LimitMemory& m
   return {limit, LimitCause::kSteady};
 }
 
+// Pressure is judged against the room that the limit gives: a raise that suffices needs no haste with idle ones.
+void SetLimit(const LimitPolicy& policy, const LimitInputs& inputs, int64_t limit, LimitAnswer& answer) {
+  answer.limit_count = limit;
+  answer.utilization_ratio = Utilization(inputs, limit);
+  answer.idle_timeout = IdleTimeout(policy, inputs, answer.utilization_ratio);
+}
+
 LimitAnswer Answer(const LimitPolicy& policy, const LimitInputs& inputs, const LimitMemory& memory, const Step& step,
                    absl::Time now) {
   const CeilingAnswer ceiling = LowestCeiling(policy, inputs, memory, now);
   LimitAnswer answer;
-  answer.limit_count = step.limit;
-  answer.utilization_ratio = Utilization(inputs, step.limit);
-  // Pressure is judged against the room that this very step gives: a raise that suffices needs no haste with idle ones.
-  answer.idle_timeout = IdleTimeout(policy, inputs, answer.utilization_ratio);
+  SetLimit(policy, inputs, step.limit, answer);
   answer.projected_count = ProjectedDemand(policy, inputs);
   answer.cause = step.cause;
   answer.ceiling_count = ceiling.count;
@@ -233,6 +237,11 @@ LimitAnswer NextLimit(const LimitPolicy& policy, const LimitInputs& inputs, Limi
   if (step.limit != before) Remember(memory, step.limit, now);
   memory.cause = step.cause;
   return Answer(policy, inputs, memory, step, now);
+}
+
+LimitAnswer Overruled(const LimitPolicy& policy, const LimitInputs& inputs, LimitAnswer answer, int64_t limit_count) {
+  SetLimit(policy, inputs, limit_count, answer);
+  return answer;
 }
 
 LimitAnswer KeepLimit(const LimitPolicy& policy, const LimitInputs& inputs, const LimitMemory& memory, absl::Time now) {

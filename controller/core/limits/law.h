@@ -156,6 +156,10 @@ inline constexpr double kPlateauCorrelation = -0.4;
 // reserve; a raise is never delayed by anything but a ceiling or a veto; deterministic.
 LimitAnswer NextLimit(const LimitPolicy& policy, const LimitInputs& inputs, LimitMemory& memory, absl::Time now);
 
+// An answer of the law that somebody overrules: the idle timeout goes by the pressure on the limit that counts, lest it
+// change with every report.
+LimitAnswer Overruled(const LimitPolicy& policy, const LimitInputs& inputs, LimitAnswer answer, int64_t limit_count);
+
 // The answer where there is no news: the limit stays, and so does what bound or vetoed it.
 LimitAnswer KeepLimit(const LimitPolicy& policy, const LimitInputs& inputs, const LimitMemory& memory, absl::Time now);
 

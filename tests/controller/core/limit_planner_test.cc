@@ -33,6 +33,53 @@ int64_t LimitOf(const World& world, const NodeId& id) {
   return world.core.fleet().Find(id)->limit.limit_count;
 }
 
+// Grants of the next seconds that change something, with ticks between the reports.
+int CountChanges(World& world, int seconds) {
+  int changes = 0;
+  const auto count = [&changes](const Decision& decision) {
+    for (const Action& action : decision.actions) {
+      const auto* grant = std::get_if<GrantLimits>(&action.body);
+      if (grant != nullptr && !grant->renewal) ++changes;
+    }
+  };
+  for (int i = 0; i < seconds; ++i) {
+    const size_t before = world.decisions.size();
+    world.Run(absl::Seconds(1));
+    for (size_t k = before; k < world.decisions.size(); ++k) count(world.decisions[k]);
+    count(world.core.Tick(world.now += absl::Milliseconds(50)));
+  }
+  return changes;
+}
+
+TEST(LimitPlanner, TheIdleTimeoutStandsStillUnderAFixedLimit) {
+  World world = SettledNodes();
+  for (const auto& [id, node] : world.nodes)
+    world.core.Observe(world.now, NodeLimitFixed{id, 200, absl::InfiniteFuture(), "test", "me"});
+  Fill(world, 200, 0);
+  world.Run(absl::Seconds(3));
+  EXPECT_EQ(CountChanges(world, 5), 0);
+  EXPECT_EQ(world.core.fleet().Find("node-1")->granted_idle_timeout, absl::Seconds(5));
+}
+
+TEST(LimitPlanner, TheIdleTimeoutStandsStillUnderAHoldUp) {
+  World world = SettledNodes();
+  world.core.Observe(world.now, HoldChanged{HoldDirection::kUp, absl::InfiniteFuture(), "test", "me"});
+  Fill(world, 200, 0);
+  world.Run(absl::Seconds(3));
+  EXPECT_EQ(CountChanges(world, 5), 0);
+  EXPECT_EQ(world.core.fleet().Find("node-1")->granted_idle_timeout, absl::Seconds(5));
+}
+
+TEST(LimitPlanner, TheIdleTimeoutStandsStillUnderABudget) {
+  Policy policy = ThreeFixedNodes();
+  policy.limits.budget_count = 600;
+  World world = SettledNodes(policy);
+  Fill(world, 200, 0);
+  world.Run(absl::Seconds(3));
+  EXPECT_EQ(CountChanges(world, 5), 0);
+  EXPECT_EQ(world.core.fleet().Find("node-1")->granted_idle_timeout, absl::Seconds(5));
+}
+
 TEST(LimitPlanner, AReconnectIsNoSecondBadReport) {
   World world = SettledNodes();
   Fill(world, 190, 0);

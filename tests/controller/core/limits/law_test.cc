@@ -43,6 +43,18 @@ TEST(Law, WhatANodeSaidOnceIsEvidenceOnceAndForbidsRaisesAllTheTime) {
   EXPECT_EQ(NextLimit(LimitPolicy{}, in, memory, kStart + absl::Seconds(10)).limit_count, 180);
 }
 
+TEST(Law, AnAnswerThatIsOverruledHasTheIdleTimeoutOfTheLimitThatCounts) {
+  LimitMemory memory = At(200);
+  LimitInputs in = Calm();
+  in.open_count = 200;
+  const LimitAnswer raised = NextLimit(LimitPolicy{}, in, memory, kStart);
+  ASSERT_EQ(raised.idle_timeout, absl::Seconds(30));
+  const LimitAnswer held = Overruled(LimitPolicy{}, in, raised, 200);
+  EXPECT_EQ(held.limit_count, 200);
+  EXPECT_EQ(held.idle_timeout, absl::Seconds(5));
+  EXPECT_DOUBLE_EQ(held.utilization_ratio, 1);
+}
+
 struct Case {
   std::string name;
   std::function<void(LimitInputs&)> change;
