@@ -150,7 +150,7 @@ void LearnClamp(Node& node) {
                        in_force.connection_count_max < node.granted_count;
   if (!clamped) return;
   node.hello.fd_count_max = in_force.connection_count_max;
-  node.limit.limit_count = in_force.connection_count_max;
+  node.limit.limit_count = node.limit.wanted_count = in_force.connection_count_max;
 }
 
 bool Steerable(const Node& node) {
@@ -231,7 +231,7 @@ LimitPlanner::Proposal LimitPlanner::Propose(Node& node) {
     answer = Overruled(law, in, answer, before);
     reason = {};
   }
-  node.limit.limit_count = answer.limit_count;
+  node.limit.limit_count = node.limit.wanted_count = answer.limit_count;
   return {&node, before, answer, std::move(reason)};
 }
 

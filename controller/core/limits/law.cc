@@ -235,6 +235,7 @@ LimitAnswer NextLimit(const LimitPolicy& policy, const LimitInputs& inputs, Limi
   const Step step = Decide(policy, inputs, memory, now);
   if (step.limit > before && step.cause == LimitCause::kDemand) BeginWatch(inputs, memory, now);
   if (step.limit != before) Remember(memory, step.limit, now);
+  memory.wanted_count = step.limit;
   memory.cause = step.cause;
   return Answer(policy, inputs, memory, step, now);
 }
@@ -246,7 +247,9 @@ LimitAnswer Overruled(const LimitPolicy& policy, const LimitInputs& inputs, Limi
 
 LimitAnswer KeepLimit(const LimitPolicy& policy, const LimitInputs& inputs, const LimitMemory& memory, absl::Time now) {
   const bool lasts = memory.cause >= LimitCause::kCeiling && memory.cause <= LimitCause::kVetoPlateau;
-  return Answer(policy, inputs, memory, {memory.limit_count, lasts ? memory.cause : LimitCause::kSteady}, now);
+  const int64_t wanted = std::max(memory.wanted_count, memory.limit_count);
+  const LimitCause otherwise = wanted > memory.limit_count ? LimitCause::kDemand : LimitCause::kSteady;
+  return Answer(policy, inputs, memory, {wanted, lasts ? memory.cause : otherwise}, now);
 }
 
 absl::string_view CeilingName(Ceiling ceiling) {

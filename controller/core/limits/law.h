@@ -90,7 +90,8 @@ struct LimitInputs {
 
 // What the law remembers of a node between steps. Saved with the controller's state.
 struct LimitMemory {
-  int64_t limit_count = 0;  // what the law wants in force; 0 = not begun: the first step adopts the node's
+  int64_t limit_count = 0;   // what the law wants in force; 0 = not begun: the first step adopts the node's
+  int64_t wanted_count = 0;  // at the last step; more than the limit where a shared budget gave less. 0: the same
   absl::Time changed_at = absl::InfinitePast();
   absl::Time calm_since = absl::InfinitePast();  // demand below decay_at since; InfinitePast: not calm
   int unhealthy_count = 0;
@@ -109,6 +110,7 @@ struct LimitMemory {
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {
     visit("limit", self.limit_count);
+    visit("wanted", self.wanted_count);
     visit("changed_at", self.changed_at);
     visit("calm_since", self.calm_since);
     visit("unhealthy", self.unhealthy_count);
@@ -160,7 +162,7 @@ LimitAnswer NextLimit(const LimitPolicy& policy, const LimitInputs& inputs, Limi
 // change with every report.
 LimitAnswer Overruled(const LimitPolicy& policy, const LimitInputs& inputs, LimitAnswer answer, int64_t limit_count);
 
-// The answer where there is no news: the limit stays, and so does what bound or vetoed it.
+// The answer where there is no news: what was wanted is wanted still, and what bound or vetoed it stays.
 LimitAnswer KeepLimit(const LimitPolicy& policy, const LimitInputs& inputs, const LimitMemory& memory, absl::Time now);
 
 }  // namespace headroom

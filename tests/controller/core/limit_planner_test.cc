@@ -80,6 +80,46 @@ TEST(LimitPlanner, TheIdleTimeoutStandsStillUnderABudget) {
   EXPECT_EQ(world.core.fleet().Find("node-1")->granted_idle_timeout, absl::Seconds(5));
 }
 
+TEST(LimitPlanner, ABudgetThatBindsStaysSaidBetweenReports) {
+  Policy policy = ThreeFixedNodes();
+  policy.limits.budget_count = 600;
+  World world = SettledNodes(policy);
+  Fill(world, 200, 50);
+  world.Run(absl::Seconds(3));
+  const Decision between = world.core.Tick(world.now += absl::Milliseconds(50));
+  ASSERT_EQ(between.limits.size(), 3u);
+  for (const LimitDecision& limit : between.limits) {
+    EXPECT_EQ(limit.bound_by, Ceiling::kBudget);
+    EXPECT_EQ(limit.reason.code, ReasonCode::kLimitBudget);
+  }
+}
+
+TEST(LimitPlanner, EqualDemandsShareABudgetEquallyWhoeverTellsFirst) {
+  Policy policy = LivePolicy();
+  policy.nodes.min = policy.nodes.max = 2;
+  policy.limits.budget_count = 500;
+  World world(policy);
+  for (const char* id : {"node-1", "node-2"}) world.AddNode(id);
+  world.Run(absl::Seconds(20));
+  bool first = true;
+  for (int second = 0; second < 30; ++second) {
+    Fill(world, 400, 100);
+    world.nodes["node-1"].silent = first;
+    world.nodes["node-2"].silent = !first;
+    first = !first;
+    world.Run(absl::Seconds(1));
+    EXPECT_LE(world.nodes["node-1"].limit + world.nodes["node-2"].limit, 500);
+    if (second < 10) continue;
+    EXPECT_EQ(world.nodes["node-1"].limit, 250) << "after " << second << " s";
+    EXPECT_EQ(world.nodes["node-2"].limit, 250) << "after " << second << " s";
+  }
+  for (const Action& action : world.ActionsOf("grant_limits")) {
+    const auto& grant = std::get<GrantLimits>(action.body);
+    if (grant.connection_count_max == 200 || grant.renewal) continue;  // the first one changes nothing
+    EXPECT_NE(action.reason.code, ReasonCode::kLimitRenewed);
+  }
+}
+
 TEST(LimitPlanner, AReconnectIsNoSecondBadReport) {
   World world = SettledNodes();
   Fill(world, 190, 0);
