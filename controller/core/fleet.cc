@@ -139,7 +139,7 @@ bool Fleet::On(absl::Time at, const NodeReported& event, const Policy& policy) {
   }
   node.report = report;
   node.connected = true;
-  node.last_report_at = at;
+  node.last_report_at = node.reported_at = at;
   if (report.ceiling_fd_count.has_value()) node.hello.fd_count_max = report.ceiling_fd_count;
   if (report.ceiling_memory_count.has_value()) node.hello.memory_count_max = report.ceiling_memory_count;
   return TakeLoad(node, report.counters, at, policy) || report.urgency != Urgency::kNone;

@@ -121,6 +121,7 @@ struct Node {
   absl::Time state_since = absl::InfinitePast();
   absl::Time told_at = absl::InfinitePast();         // when it was last told to drain or to serve
   absl::Time last_report_at = absl::InfinitePast();  // receive time, never the node's clock
+  absl::Time reported_at = absl::InfinitePast();     // when its load came; a reconnect tells none
   uint64_t variant = 0;                              // VariantOf() its hello
   int64_t largest_client_count = 0;                  // open connections of the largest of report.top_clients
   absl::Duration latency_p50, latency_p99;           // over the stretch of `rates`; zero: no request
@@ -130,7 +131,7 @@ struct Node {
   BalancerView behind;   // what balancers say of it
   // Limits.
   LimitMemory limit;
-  absl::Time limit_stepped_at = absl::InfinitePast();  // news_at() of the law's last step
+  absl::Time limit_stepped_at = absl::InfinitePast();  // the newest word, of node or balancer, at its last step
   uint64_t grant_id = 0;                               // of the last grant
   absl::Time granted_at = absl::InfinitePast();
   int64_t granted_count = 0;  // what was last granted; 0: nothing yet
@@ -176,7 +177,7 @@ struct Node {
   }
 
   // When the load was last told, by whoever holds the slots.
-  absl::Time news_at() const { return behind.holds_slots ? behind.told_at : last_report_at; }
+  absl::Time news_at() const { return behind.holds_slots ? behind.told_at : reported_at; }
   // Slots are where they run out: at the node, or in a balancer that reuses connections.
   int64_t OpenCount() const { return behind.holds_slots ? behind.session_count : report.open_count; }
   int64_t LimitCount() const { return behind.holds_slots ? behind.limit_count : report.limits.connection_count_max; }
@@ -232,6 +233,7 @@ struct Node {
     visit("latency_p99", self.latency_p99);
     visit("goodput", self.goodput);
     visit("last_report_at", self.last_report_at);
+    visit("reported_at", self.reported_at);
     visit("hello", self.hello);
     visit("report", self.report);
     visit("counters", self.counters);

@@ -202,7 +202,7 @@ std::optional<absl::Duration> Fleet::learned_lead_time() const {
   if (lead_times_.size() < 2) return std::nullopt;
   std::vector<absl::Duration> sorted = lead_times_;
   std::sort(sorted.begin(), sorted.end());
-  return sorted[(sorted.size() - 1) * 95 / 100];
+  return sorted[(sorted.size() * 95 + 99) / 100 - 1];
 }
 
 }  // namespace headroom

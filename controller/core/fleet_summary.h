@@ -39,9 +39,10 @@ struct FleetSummary {
 
   // Nodes that Headroom is removing now.
   int Leaving() const { return draining + drained + terminating - kept; }
-  // So many at once are no failures of nodes but of what reports them. One may always fail.
+  // So many at once are no failures of nodes but of what reports them. One may always fail. Asked of those that are
+  // there, as Known() asks: 1 - 0.9 is no tenth, so a count of those that are missing is off at the quorum itself.
   bool ReportsAreLost(const ControlPolicy& control) const {
-    return lost > 1 && static_cast<double>(lost) > (1 - control.quorum_ratio) * (serving + lost);
+    return lost > 1 && static_cast<double>(serving) < control.quorum_ratio * (serving + lost);
   }
   bool Known(const ControlPolicy& control) const {
     return carrying > 0 && static_cast<double>(fresh) >= control.quorum_ratio * static_cast<double>(carrying);

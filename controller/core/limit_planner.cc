@@ -40,6 +40,21 @@ LimitInputs InputsOf(const Node& node, const PeakBuckets& buckets, absl::Time no
   return in;
 }
 
+// What the idle timeout goes by.
+LimitInputs PressureOf(const Node& node) {
+  LimitInputs in;
+  in.open_count = node.OpenCount();
+  in.waiting_count = node.WaitingCount();
+  in.configured_idle_timeout = node.hello.configured_idle_timeout;
+  return in;
+}
+
+// What a node said of its health long ago says nothing of now.
+void ForgetHealth(LimitInputs& in) {
+  in.latency_p50 = std::nullopt;
+  in.memory_full_ratio = in.io_full_ratio = in.work_throughput_correlation = std::nullopt;
+}
+
 struct LimitStep {
   int64_t before;
   const LimitAnswer& answer;
@@ -135,7 +150,7 @@ void LearnClamp(Node& node) {
                        in_force.connection_count_max < node.granted_count;
   if (!clamped) return;
   node.hello.fd_count_max = in_force.connection_count_max;
-  node.limit.limit_count = in_force.connection_count_max;
+  node.limit.limit_count = node.limit.wanted_count = in_force.connection_count_max;
 }
 
 bool Steerable(const Node& node) {
@@ -196,23 +211,27 @@ LimitPlanner::Proposal LimitPlanner::Propose(Node& node) {
   if (node.limit.limit_count == 0)
     node.limit.limit_count = node.LimitCount();  // adopt what is in force, never a default
   const int64_t before = node.limit.limit_count;
-  const LimitInputs in = InputsOf(node, {active_bucket_, open_bucket_}, now_);
+  LimitInputs in = InputsOf(node, {active_bucket_, open_bucket_}, now_);
   const LimitMemory memory = node.limit;
   const bool news = node.news_at() > node.limit_stepped_at;
-  node.limit_stepped_at = node.news_at();
+  in.health_is_new = node.reported_at > node.limit_stepped_at;
+  if (news) {
+    node.limit_stepped_at = std::max(node.news_at(), node.reported_at);
+    if (now_ - node.reported_at > policy_.control.silent_after) ForgetHealth(in);
+  }
   const LimitPolicy& law = policy_.limits.law;
   LimitAnswer answer = news ? NextLimit(law, in, node.limit, now_) : KeepLimit(law, in, node.limit, now_);
   Reason reason = ReasonOf(node, in, law, {before, answer});
   if (node.fixed.count > 0 && node.fixed.until > now_) {
-    answer.limit_count = node.fixed.count;
+    answer = Overruled(law, in, answer, node.fixed.count);
     reason = MakeReason(ReasonCode::kLimitFixed, node.id, node.fixed.count);
   } else if ((answer.limit_count > before && HeldUp(state_, now_)) ||
              (answer.limit_count < before && !MayLower(state_, now_))) {
     node.limit = memory;
-    answer.limit_count = before;
+    answer = Overruled(law, in, answer, before);
     reason = {};
   }
-  node.limit.limit_count = answer.limit_count;
+  node.limit.limit_count = node.limit.wanted_count = answer.limit_count;
   return {&node, before, answer, std::move(reason)};
 }
 
@@ -241,12 +260,12 @@ void LimitPlanner::ApplyBudget() {
     free -= grown;
     // What works is never cut off, whatever others hold: a node keeps its floor as far as it has it.
     const int64_t kept = std::min(claims[i].floor_count, held);
-    proposal.answer.limit_count = std::max(kept, std::min(shares.counts[i], held + grown));
-    if (proposal.answer.limit_count == wanted) continue;
+    const int64_t share = std::max(kept, std::min(shares.counts[i], held + grown));
+    if (share == wanted) continue;
+    proposal.answer = Overruled(policy_.limits.law, PressureOf(*proposal.node), proposal.answer, share);
     proposal.answer.bound_by = Ceiling::kBudget;
-    proposal.node->limit.limit_count = proposal.answer.limit_count;
-    proposal.reason =
-        MakeReason(ReasonCode::kLimitBudget, proposal.node->id, wanted, proposal.answer.limit_count, budget);
+    proposal.node->limit.limit_count = share;
+    proposal.reason = MakeReason(ReasonCode::kLimitBudget, proposal.node->id, wanted, share, budget);
   }
 }
 

@@ -131,10 +131,14 @@ std::optional<size_t> ClusterSeries::SeeVariant(const Node& node, absl::Time now
     return static_cast<size_t>(&variant - variants_.data());
   }
   const NodeHello& hello = node.hello;
+  const bool is_full = variants_.size() >= kVariantsMax;
+  if (is_full) crowded_at_ = now;
+  // Of those that push each other out nobody knows which is new; one slot that comes free changes nothing.
+  const bool crowded = now - crowded_at_ <= kVariantGone;
   const bool first_look = now - began_at_ < kFirstLook;
-  const absl::Time otherwise = first_look ? absl::InfinitePast() : now;
+  const absl::Time otherwise = first_look || crowded ? absl::InfinitePast() : now;
   const absl::Time since = std::min(ToldSince(hello).value_or(otherwise), now);
-  if (variants_.size() < kVariantsMax) {
+  if (!is_full) {
     variants_.push_back({hello.server_version, hello.config_hash, since, now, node.variant});
     return variants_.size() - 1;
   }

@@ -114,7 +114,7 @@ class ClusterSeries {
   static constexpr size_t kStep = 10;           // calm seconds in a step
   static constexpr size_t kCalmSteps = 180;     // half an hour
   static constexpr size_t kCalmSecondsMin = 8;  // less is too little history to speak of what is usual
-  static constexpr size_t kVariantsMax = 16;    // beyond them the oldest gives way
+  static constexpr size_t kVariantsMax = 16;    // beyond them the oldest gives way, and only told times count
   static constexpr size_t kBalancersMax = 64;   // further ones are not counted
 
   absl::Time sampled_at() const { return recent_.empty() ? absl::InfinitePast() : recent_.back().at; }
@@ -154,6 +154,7 @@ class ClusterSeries {
     visit("usual_count", self.usual_count_);
     visit("began_at", self.began_at_);
     visit("variants", self.variants_);
+    visit("crowded_at", self.crowded_at_);
     visit("connects", self.connects_);
   }
 
@@ -168,6 +169,7 @@ class ClusterSeries {
   int64_t usual_count_ = 0;  // calm seconds that it was found from
   absl::Time began_at_ = absl::InfiniteFuture();
   std::vector<ServerVariant> variants_;
+  absl::Time crowded_at_ = absl::InfinitePast();  // when a variant last pushed another one out
   std::map<BalancerId, ConnectCount> connects_;
 };
 

@@ -72,7 +72,7 @@ bool JudgeWatch(const LimitPolicy& policy, const LimitInputs& inputs, LimitMemor
     memory.watch_from_count = 0;
     return false;
   }
-  if (now - memory.watch_since < policy.watch_settle) return false;
+  if (!inputs.health_is_new || now - memory.watch_since < policy.watch_settle) return false;
   memory.watch_bad_count = RaiseWentBad(policy, inputs, memory) ? memory.watch_bad_count + 1 : 0;
   return memory.watch_bad_count >= 2;
 }
@@ -158,7 +158,7 @@ Step Decide(const LimitPolicy& policy, const LimitInputs& inputs, LimitMemory& m
   const double utilization = Utilization(inputs, limit);
   const bool calm = IsCalm(policy, inputs, memory, now);
   const std::optional<LimitCause> veto = HealthVeto(policy, inputs);
-  memory.unhealthy_count = veto.has_value() ? memory.unhealthy_count + 1 : 0;
+  if (inputs.health_is_new) memory.unhealthy_count = veto.has_value() ? memory.unhealthy_count + 1 : 0;
   if (JudgeWatch(policy, inputs, memory, now)) return RollBack(policy, inputs, memory, now);
 
   const CeilingAnswer ceiling = LowestCeiling(policy, inputs, memory, now);
@@ -167,8 +167,8 @@ Step Decide(const LimitPolicy& policy, const LimitInputs& inputs, LimitMemory& m
   const bool needs_room = projected > policy.raise_at_ratio * static_cast<double>(limit);
   if (veto.has_value()) {
     // A cut bites only where the limit is what lets the work in; an idle node keeps its tested size.
-    if (memory.unhealthy_count >= policy.unhealthy_steps && utilization > policy.decay_at_ratio)
-      return Cut(policy, inputs, limit);
+    const bool lasts = inputs.health_is_new && memory.unhealthy_count >= policy.unhealthy_steps;
+    if (lasts && utilization > policy.decay_at_ratio) return Cut(policy, inputs, limit);
     return {limit, needs_room ? *veto : LimitCause::kSteady};
   }
   if (needs_room && memory.watch_bad_count > 0) return {limit, LimitCause::kSteady};  // the last raise is on trial
@@ -182,14 +182,18 @@ Step Decide(const LimitPolicy& policy, const LimitInputs& inputs, LimitMemory& m
   return {limit, LimitCause::kSteady};
 }
 
+// Pressure is judged against the room that the limit gives: a raise that suffices needs no haste with idle ones.
+void SetLimit(const LimitPolicy& policy, const LimitInputs& inputs, int64_t limit, LimitAnswer& answer) {
+  answer.limit_count = limit;
+  answer.utilization_ratio = Utilization(inputs, limit);
+  answer.idle_timeout = IdleTimeout(policy, inputs, answer.utilization_ratio);
+}
+
 LimitAnswer Answer(const LimitPolicy& policy, const LimitInputs& inputs, const LimitMemory& memory, const Step& step,
                    absl::Time now) {
   const CeilingAnswer ceiling = LowestCeiling(policy, inputs, memory, now);
   LimitAnswer answer;
-  answer.limit_count = step.limit;
-  answer.utilization_ratio = Utilization(inputs, step.limit);
-  // Pressure is judged against the room that this very step gives: a raise that suffices needs no haste with idle ones.
-  answer.idle_timeout = IdleTimeout(policy, inputs, answer.utilization_ratio);
+  SetLimit(policy, inputs, step.limit, answer);
   answer.projected_count = ProjectedDemand(policy, inputs);
   answer.cause = step.cause;
   answer.ceiling_count = ceiling.count;
@@ -231,13 +235,21 @@ LimitAnswer NextLimit(const LimitPolicy& policy, const LimitInputs& inputs, Limi
   const Step step = Decide(policy, inputs, memory, now);
   if (step.limit > before && step.cause == LimitCause::kDemand) BeginWatch(inputs, memory, now);
   if (step.limit != before) Remember(memory, step.limit, now);
+  memory.wanted_count = step.limit;
   memory.cause = step.cause;
   return Answer(policy, inputs, memory, step, now);
 }
 
+LimitAnswer Overruled(const LimitPolicy& policy, const LimitInputs& inputs, LimitAnswer answer, int64_t limit_count) {
+  SetLimit(policy, inputs, limit_count, answer);
+  return answer;
+}
+
 LimitAnswer KeepLimit(const LimitPolicy& policy, const LimitInputs& inputs, const LimitMemory& memory, absl::Time now) {
   const bool lasts = memory.cause >= LimitCause::kCeiling && memory.cause <= LimitCause::kVetoPlateau;
-  return Answer(policy, inputs, memory, {memory.limit_count, lasts ? memory.cause : LimitCause::kSteady}, now);
+  const int64_t wanted = std::max(memory.wanted_count, memory.limit_count);
+  const LimitCause otherwise = wanted > memory.limit_count ? LimitCause::kDemand : LimitCause::kSteady;
+  return Answer(policy, inputs, memory, {wanted, lasts ? memory.cause : otherwise}, now);
 }
 
 absl::string_view CeilingName(Ceiling ceiling) {

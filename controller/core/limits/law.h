@@ -76,6 +76,9 @@ struct LimitInputs {
   absl::Duration configured_idle_timeout;  // zero: never
   // Ceilings; absent = unknown, does not bind.
   std::optional<int64_t> fd_count_max, memory_count_max, knee_count_max;
+  // Whether the node itself has spoken since the last step. Where a balancer holds the slots, its word makes a step
+  // too; what the node said before still vetoes, but is no evidence again.
+  bool health_is_new = true;
   // Health. Absent = unknown, does not veto.
   std::optional<absl::Duration> latency_p50, latency_baseline;
   std::optional<double> memory_full_ratio, io_full_ratio;
@@ -87,7 +90,8 @@ struct LimitInputs {
 
 // What the law remembers of a node between steps. Saved with the controller's state.
 struct LimitMemory {
-  int64_t limit_count = 0;  // what the law wants in force; 0 = not begun: the first step adopts the node's
+  int64_t limit_count = 0;   // what the law wants in force; 0 = not begun: the first step adopts the node's
+  int64_t wanted_count = 0;  // at the last step; more than the limit where a shared budget gave less. 0: the same
   absl::Time changed_at = absl::InfinitePast();
   absl::Time calm_since = absl::InfinitePast();  // demand below decay_at since; InfinitePast: not calm
   int unhealthy_count = 0;
@@ -106,6 +110,7 @@ struct LimitMemory {
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {
     visit("limit", self.limit_count);
+    visit("wanted", self.wanted_count);
     visit("changed_at", self.changed_at);
     visit("calm_since", self.calm_since);
     visit("unhealthy", self.unhealthy_count);
@@ -153,7 +158,11 @@ inline constexpr double kPlateauCorrelation = -0.4;
 // reserve; a raise is never delayed by anything but a ceiling or a veto; deterministic.
 LimitAnswer NextLimit(const LimitPolicy& policy, const LimitInputs& inputs, LimitMemory& memory, absl::Time now);
 
-// The answer where there is no news: the limit stays, and so does what bound or vetoed it.
+// An answer of the law that somebody overrules: the idle timeout goes by the pressure on the limit that counts, lest it
+// change with every report.
+LimitAnswer Overruled(const LimitPolicy& policy, const LimitInputs& inputs, LimitAnswer answer, int64_t limit_count);
+
+// The answer where there is no news: what was wanted is wanted still, and what bound or vetoed it stays.
 LimitAnswer KeepLimit(const LimitPolicy& policy, const LimitInputs& inputs, const LimitMemory& memory, absl::Time now);
 
 }  // namespace headroom

@@ -5,7 +5,8 @@ namespace {
 
 // The slots are where nobody tells of: what is used of them is not known.
 bool BalancersAreSilent(const SignalInput& in) {
-  return in.summary.stale > (1 - in.policy.control.quorum_ratio) * in.summary.carrying;
+  const FleetSummary& summary = in.summary;
+  return summary.carrying - summary.stale < in.policy.control.quorum_ratio * summary.carrying;
 }
 
 }  // namespace

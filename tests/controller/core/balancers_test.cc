@@ -189,5 +189,49 @@ TEST(Balancers, ThoseThatAreConnectedDoNotGiveWayToOneMore) {
   EXPECT_FALSE(world.core.fleet().balancers().contains("one-more"));
 }
 
+// Sessions that are near no limit, but keep a cut from being needless.
+constexpr int64_t kBusySessions = 45;
+
+TEST(Balancers, TheLastWordOfANodeThatHangsCutsNothing) {
+  World world = ThreeNodes();
+  HttpBalancer balancer(world);
+  world.Run(absl::Seconds(20), balancer.Says(20, 0));
+  world.nodes["node-1"].latency = absl::Seconds(1);
+  world.Run(absl::Seconds(1), balancer.Says(kBusySessions, 0));
+  ASSERT_EQ(world.core.fleet().Find("node-1")->limit.unhealthy_count, 1);
+  world.nodes["node-1"].silent = true;
+  world.Run(absl::Seconds(25), balancer.Says(kBusySessions, 0));
+  EXPECT_EQ(world.core.fleet().Find("node-1")->limit.limit_count, 60);
+}
+
+TEST(Balancers, OneBadReportOfANodeIsOneHoweverManyBalancersTellOfIt) {
+  World world = ThreeNodes();
+  HttpBalancer balancer(world);
+  world.Run(absl::Seconds(20), balancer.Says(20, 0));
+  world.nodes["node-1"].latency = absl::Seconds(1);
+  world.Run(absl::Seconds(1), balancer.Says(kBusySessions, 0));
+  for (int i = 0; i < 3; ++i) {
+    world.now += absl::Milliseconds(200);
+    balancer.Says(kBusySessions, 0)();
+    world.core.Tick(world.now);
+  }
+  EXPECT_EQ(world.core.fleet().Find("node-1")->limit.limit_count, 60);
+  world.Run(absl::Seconds(1), balancer.Says(kBusySessions, 0));
+  EXPECT_LT(world.core.fleet().Find("node-1")->limit.limit_count, 60) << "two reports are two";
+}
+
+TEST(Balancers, ANodeThatSpeaksNoMoreForbidsItsBalancerNothing) {
+  World world = ThreeNodes();
+  HttpBalancer balancer(world);
+  world.Run(absl::Seconds(20), balancer.Says(20, 0));
+  world.nodes["node-1"].latency = absl::Seconds(1);
+  world.Run(absl::Seconds(1), balancer.Says(20, 0));
+  world.nodes["node-1"].silent = true;
+  world.Run(absl::Seconds(4), balancer.Says(60, 20));
+  EXPECT_EQ(world.core.fleet().Find("node-1")->limit.limit_count, 60) << "what it said is still of now";
+  world.Run(absl::Seconds(5), balancer.Says(60, 20));
+  EXPECT_GT(world.core.fleet().Find("node-1")->limit.limit_count, 60);
+}
+
 }  // namespace
 }  // namespace headroom

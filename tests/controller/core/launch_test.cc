@@ -108,5 +108,18 @@ TEST(Launch, ANodeThatJoinedWithoutTheNameOfItsLaunchIsNotCountedTwice) {
   EXPECT_EQ(world.core.fleet().Find("node-4")->launch_id, "the-launch");
 }
 
+TEST(Launch, OfTwoTheSlowerOneIsTheLeadTime) {
+  World world(LivePolicy());
+  for (const auto& [id, took] : {std::pair{"fast", absl::Seconds(60)}, {"slow", absl::Seconds(300)}}) {
+    const ActionId launch = absl::StrCat("launch-of-", id);
+    world.core.Observe(world.now, ActionStarted{{launch, 1, "", {}, LaunchNode{}}});
+    world.core.Observe(world.now, Launched(launch, id));
+    world.now += took;
+    world.AddNode(id);
+    world.Report(id);
+  }
+  EXPECT_EQ(world.core.fleet().learned_lead_time(), absl::Seconds(300));
+}
+
 }  // namespace
 }  // namespace headroom

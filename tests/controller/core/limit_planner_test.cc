@@ -33,6 +33,106 @@ int64_t LimitOf(const World& world, const NodeId& id) {
   return world.core.fleet().Find(id)->limit.limit_count;
 }
 
+// Grants of the next seconds that change something, with ticks between the reports.
+int CountChanges(World& world, int seconds) {
+  int changes = 0;
+  const auto count = [&changes](const Decision& decision) {
+    for (const Action& action : decision.actions) {
+      const auto* grant = std::get_if<GrantLimits>(&action.body);
+      if (grant != nullptr && !grant->renewal) ++changes;
+    }
+  };
+  for (int i = 0; i < seconds; ++i) {
+    const size_t before = world.decisions.size();
+    world.Run(absl::Seconds(1));
+    for (size_t k = before; k < world.decisions.size(); ++k) count(world.decisions[k]);
+    count(world.core.Tick(world.now += absl::Milliseconds(50)));
+  }
+  return changes;
+}
+
+TEST(LimitPlanner, TheIdleTimeoutStandsStillUnderAFixedLimit) {
+  World world = SettledNodes();
+  for (const auto& [id, node] : world.nodes)
+    world.core.Observe(world.now, NodeLimitFixed{id, 200, absl::InfiniteFuture(), "test", "me"});
+  Fill(world, 200, 0);
+  world.Run(absl::Seconds(3));
+  EXPECT_EQ(CountChanges(world, 5), 0);
+  EXPECT_EQ(world.core.fleet().Find("node-1")->granted_idle_timeout, absl::Seconds(5));
+}
+
+TEST(LimitPlanner, TheIdleTimeoutStandsStillUnderAHoldUp) {
+  World world = SettledNodes();
+  world.core.Observe(world.now, HoldChanged{HoldDirection::kUp, absl::InfiniteFuture(), "test", "me"});
+  Fill(world, 200, 0);
+  world.Run(absl::Seconds(3));
+  EXPECT_EQ(CountChanges(world, 5), 0);
+  EXPECT_EQ(world.core.fleet().Find("node-1")->granted_idle_timeout, absl::Seconds(5));
+}
+
+TEST(LimitPlanner, TheIdleTimeoutStandsStillUnderABudget) {
+  Policy policy = ThreeFixedNodes();
+  policy.limits.budget_count = 600;
+  World world = SettledNodes(policy);
+  Fill(world, 200, 0);
+  world.Run(absl::Seconds(3));
+  EXPECT_EQ(CountChanges(world, 5), 0);
+  EXPECT_EQ(world.core.fleet().Find("node-1")->granted_idle_timeout, absl::Seconds(5));
+}
+
+TEST(LimitPlanner, ABudgetThatBindsStaysSaidBetweenReports) {
+  Policy policy = ThreeFixedNodes();
+  policy.limits.budget_count = 600;
+  World world = SettledNodes(policy);
+  Fill(world, 200, 50);
+  world.Run(absl::Seconds(3));
+  const Decision between = world.core.Tick(world.now += absl::Milliseconds(50));
+  ASSERT_EQ(between.limits.size(), 3u);
+  for (const LimitDecision& limit : between.limits) {
+    EXPECT_EQ(limit.bound_by, Ceiling::kBudget);
+    EXPECT_EQ(limit.reason.code, ReasonCode::kLimitBudget);
+  }
+}
+
+TEST(LimitPlanner, EqualDemandsShareABudgetEquallyWhoeverTellsFirst) {
+  Policy policy = LivePolicy();
+  policy.nodes.min = policy.nodes.max = 2;
+  policy.limits.budget_count = 500;
+  World world(policy);
+  for (const char* id : {"node-1", "node-2"}) world.AddNode(id);
+  world.Run(absl::Seconds(20));
+  bool first = true;
+  for (int second = 0; second < 30; ++second) {
+    Fill(world, 400, 100);
+    world.nodes["node-1"].silent = first;
+    world.nodes["node-2"].silent = !first;
+    first = !first;
+    world.Run(absl::Seconds(1));
+    EXPECT_LE(world.nodes["node-1"].limit + world.nodes["node-2"].limit, 500);
+    if (second < 10) continue;
+    EXPECT_EQ(world.nodes["node-1"].limit, 250) << "after " << second << " s";
+    EXPECT_EQ(world.nodes["node-2"].limit, 250) << "after " << second << " s";
+  }
+  for (const Action& action : world.ActionsOf("grant_limits")) {
+    const auto& grant = std::get<GrantLimits>(action.body);
+    if (grant.connection_count_max == 200 || grant.renewal) continue;  // the first one changes nothing
+    EXPECT_NE(action.reason.code, ReasonCode::kLimitRenewed);
+  }
+}
+
+TEST(LimitPlanner, AReconnectIsNoSecondBadReport) {
+  World world = SettledNodes();
+  Fill(world, 190, 0);
+  world.nodes["node-1"].latency = absl::Seconds(1);
+  world.Run(absl::Seconds(1));
+  const int64_t limit = LimitOf(world, "node-1");
+  ASSERT_EQ(world.core.fleet().Find("node-1")->limit.unhealthy_count, 1);
+  world.core.Observe(world.now += absl::Milliseconds(100), NodeLeft{"node-1", "boot-1", NodeLeft::How::kLost});
+  world.Join("node-1");
+  world.core.Tick(world.now += absl::Milliseconds(100));
+  EXPECT_EQ(LimitOf(world, "node-1"), limit);
+}
+
 TEST(LimitPlanner, OneBadReportIsOneStepHoweverManyTicksLookAtIt) {
   World world = SettledNodes();
   Fill(world, 190, 40);

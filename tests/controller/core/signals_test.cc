@@ -42,5 +42,45 @@ TEST(LatencySignal, AnswersWithoutLatenciesAreNotTakenForFastOnes) {
   EXPECT_EQ(LatencyDemand({fleet, summary, WithLatency(), absl::UnixEpoch()}).node_count, std::nullopt);
 }
 
+FleetSummary Calm(int nodes) {
+  FleetSummary summary;
+  summary.serving = summary.carrying = summary.fresh = summary.effective = nodes;
+  return summary;
+}
+
+TEST(LatencySignal, AFewLongDownloadsKeepNoQuietFleetFromShrinking) {
+  Fleet fleet;
+  FleetSummary summary = Calm(3);
+  summary.active = 3;
+  summary.sent_bytes = 5e6;
+  EXPECT_EQ(LatencyDemand({fleet, summary, WithLatency(), absl::UnixEpoch()}).node_count, 2);
+}
+
+TEST(LatencySignal, AFleetThatWorksAndAnswersNothingKeepsItsSize) {
+  Fleet fleet;
+  FleetSummary summary = Calm(3);
+  summary.active = 3;
+  EXPECT_EQ(LatencyDemand({fleet, summary, WithLatency(), absl::UnixEpoch()}).node_count, 3);
+}
+
+TEST(Quorum, AsManyLostNodesAsItAllowsAreNodesThatFailed) {
+  FleetSummary summary = Calm(18);
+  summary.lost = 2;
+  EXPECT_FALSE(summary.ReportsAreLost(ControlPolicy()));
+  summary.serving = 17;
+  summary.lost = 3;
+  EXPECT_TRUE(summary.ReportsAreLost(ControlPolicy()));
+}
+
+TEST(Quorum, AsManyStaleNodesAsItAllowsLeaveConnectionsKnown) {
+  Fleet fleet;
+  FleetSummary summary = Calm(10);
+  summary.configured_median = 200;
+  summary.stale = 1;
+  EXPECT_TRUE(ConnectionDemand({fleet, summary, LivePolicy(), absl::UnixEpoch()}).node_count.has_value());
+  summary.stale = 2;
+  EXPECT_FALSE(ConnectionDemand({fleet, summary, LivePolicy(), absl::UnixEpoch()}).node_count.has_value());
+}
+
 }  // namespace
 }  // namespace headroom

@@ -104,7 +104,6 @@ TEST(ClusterSeries, VariantsAreBounded) {
   ClusterSeries series;
   AddCalm(series, 0, 120, 100);
   for (int i = 0; i < 100; ++i) series.SeeVariant(Running(std::to_string(i)), kStart + absl::Seconds(120 + i));
-  EXPECT_EQ(series.newest_variant()->version, "99");
   int fields = 0;
   ClusterSeries::Fields(series, [&](const char* name, auto& value) {
     if constexpr (std::is_same_v<std::decay_t<decltype(value)>, std::vector<ServerVariant>>) {
@@ -113,6 +112,40 @@ TEST(ClusterSeries, VariantsAreBounded) {
     }
   });
   EXPECT_EQ(fields, 1);
+}
+
+// A configuration of its own on each node, and nobody tells since when.
+void SeeAll(ClusterSeries& series, int from, int to, int second) {
+  const absl::Time now = kStart + absl::Seconds(second);
+  series.ForgetVariants(now);
+  for (int i = from; i < to; ++i) series.SeeVariant(Running(std::to_string(i)), now);
+}
+
+TEST(ClusterSeries, MoreVariantsThanItHoldsAreNoChangeThatNeverEnds) {
+  ClusterSeries series;
+  SeeAll(series, 0, 40, 0);
+  AddCalm(series, 0, 120, 100);
+  for (int second = 1; second < 300; ++second) SeeAll(series, 0, 40, second);
+  EXPECT_EQ(series.newest_variant()->since, absl::InfinitePast());
+}
+
+TEST(ClusterSeries, OfMoreVariantsThanItHoldsOneThatLeavesMakesNoneNew) {
+  ClusterSeries series;
+  SeeAll(series, 0, 40, 0);
+  AddCalm(series, 0, 300, 100);
+  for (int second = 1; second < 300; ++second) SeeAll(series, second < 150 ? 0 : 1, 40, second);
+  EXPECT_EQ(series.newest_variant()->since, absl::InfinitePast());
+}
+
+TEST(ClusterSeries, AToldTimeIsBelievedHoweverManyVariantsThereAre) {
+  ClusterSeries series;
+  SeeAll(series, 0, 40, 0);
+  AddCalm(series, 0, 120, 100);
+  for (int second = 1; second <= 120; ++second) SeeAll(series, 0, 40, second);
+  Node told = Running("told");
+  told.hello.config_time = kStart + absl::Seconds(110);
+  series.SeeVariant(told, kStart + absl::Seconds(120));
+  EXPECT_EQ(series.newest_variant()->version, "told");
 }
 
 Balancer Counted(const std::string& boot, int second, int64_t failed) {

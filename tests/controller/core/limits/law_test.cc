@@ -27,6 +27,34 @@ LimitMemory At(int64_t limit) {
   return memory;
 }
 
+TEST(Law, WhatANodeSaidOnceIsEvidenceOnceAndForbidsRaisesAllTheTime) {
+  LimitMemory memory = At(200);
+  LimitInputs in = Calm();
+  in.open_count = 190;
+  in.latency_p50 = absl::Seconds(1);
+  EXPECT_EQ(NextLimit(LimitPolicy{}, in, memory, kStart).cause, LimitCause::kVetoLatency);
+  in.health_is_new = false;
+  for (int i = 1; i < 10; ++i) {
+    const LimitAnswer answer = NextLimit(LimitPolicy{}, in, memory, kStart + absl::Seconds(i));
+    EXPECT_EQ(answer.limit_count, 200);
+    EXPECT_EQ(answer.cause, LimitCause::kVetoLatency);
+  }
+  in.health_is_new = true;
+  EXPECT_EQ(NextLimit(LimitPolicy{}, in, memory, kStart + absl::Seconds(10)).limit_count, 180);
+}
+
+TEST(Law, AnAnswerThatIsOverruledHasTheIdleTimeoutOfTheLimitThatCounts) {
+  LimitMemory memory = At(200);
+  LimitInputs in = Calm();
+  in.open_count = 200;
+  const LimitAnswer raised = NextLimit(LimitPolicy{}, in, memory, kStart);
+  ASSERT_EQ(raised.idle_timeout, absl::Seconds(30));
+  const LimitAnswer held = Overruled(LimitPolicy{}, in, raised, 200);
+  EXPECT_EQ(held.limit_count, 200);
+  EXPECT_EQ(held.idle_timeout, absl::Seconds(5));
+  EXPECT_DOUBLE_EQ(held.utilization_ratio, 1);
+}
+
 struct Case {
   std::string name;
   std::function<void(LimitInputs&)> change;
