@@ -79,7 +79,8 @@ struct BalancerView {
   bool holds_slots = false;  // SlotPlace::kBalancer: limit, sessions and queue are the slots
   bool is_stale = false;     // said by balancers that are silent, have left, or list the node no more
   int64_t session_count = 0, queue_count = 0;
-  int64_t limit_count = 0;       // sum over balancers; 0: none
+  int64_t limit_count = 0;   // sum over balancers; 0: none
+  int64_t silent_count = 0;  // and over those that are silent, where others are heard: they may enforce theirs still
   int64_t configured_count = 0;  // sum of the limits that they came with: theirs, not ours
   absl::Time told_at = absl::InfinitePast();
   template <class Self, class Visitor>
@@ -89,6 +90,7 @@ struct BalancerView {
     visit("sessions", self.session_count);
     visit("queue", self.queue_count);
     visit("limit", self.limit_count);
+    visit("silent", self.silent_count);
     visit("configured", self.configured_count);
     visit("told_at", self.told_at);
   }

@@ -131,7 +131,10 @@ BalancerView Fleet::ViewOf(const NodeId& id, absl::Time now) {
     }
   }
   // What a silent one came with is still what the node was given: one of two that fails halves no node.
-  if (heard && fresh.holds_slots) fresh.configured_count += stale.configured_count;
+  if (heard && fresh.holds_slots) {
+    fresh.configured_count += stale.configured_count;
+    fresh.silent_count = stale.limit_count;
+  }
   if (heard) return fresh;
   stale.is_stale = stale.holds_slots;
   stale.queue_count = 0;  // a queue is gone in seconds

@@ -184,6 +184,7 @@ LimitPlanner::~LimitPlanner() = default;
 
 void LimitPlanner::Add(Node& node) {
   if (!policy_.limits.enabled) return;
+  reserved_count_ += node.behind.silent_count;  // the agent is gone; its proxy may let as many through as before
   if (!Steerable(node)) {
     // Whatever became of it, what it was granted it may still use.
     if (!node.hypothetical) reserved_count_ += Committed(node);

@@ -167,6 +167,25 @@ TEST(Balancers, OneOfTwoThatHoldsNoSlotsDoesNotHideTheOther) {
   EXPECT_TRUE(world.core.fleet().Find("node-1")->behind.holds_slots);
 }
 
+TEST(Balancers, WhatASilentOneMayStillLetThroughIsPartOfTheBudget) {
+  Policy policy = LivePolicy();
+  policy.nodes.max = 6;
+  policy.limits.budget_count = 1200;
+  World world = SixNodes(policy);
+  HttpBalancer first(world), second(world, "second");
+  const auto says = first.Says(20, 0), says_too = second.Says(20, 0);
+  world.Run(absl::Seconds(5), [&] {
+    says();
+    says_too();
+  });
+  second.Leave();  // its agent; the 60 for each node stay where they are
+  world.Run(absl::Seconds(30), first.Says(100, 100));
+  int64_t granted = 0;
+  for (const auto& [id, node] : world.core.fleet().nodes()) granted += node.granted_count;
+  EXPECT_GT(granted, 720);
+  EXPECT_LE(granted + 6 * 60, 1200);
+}
+
 TEST(Balancers, OneWhoseNameChangesWithEachStartLeavesNoTrailWithoutEnd) {
   World world = SixNodes();
   std::string newest;
