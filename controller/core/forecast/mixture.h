@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+namespace headroom::forecast {
+
+// Mixture: weights of several predictors, learned from how each would have done instead of the mix: polynomially
+// weighted averages with a learning rate for each (ML-Poly: Gaillard, Stoltz, van Erven, "A second-order bound with
+// excess losses", COLT 2014), forgetting the old. There is nothing to tune, and a bad predictor costs little. Copyable;
+// thread-compatible.
+class Mixture {
+ public:
+  // `first`: the weights while nothing has been learned; they sum to 1.
+  Mixture(std::vector<double> first, double memory_samples);
+
+  const std::vector<double>& weights() const { return weights_; }
+  double Mix(const std::vector<double>& predictions) const;
+  // `slope`: of the loss at the mix, for a mix one unit higher. `scale`: what a usual prediction is.
+  void Learn(const std::vector<double>& predictions, double mix, double slope, double scale);
+
+ private:
+  std::vector<double> first_, weights_, regrets_, squares_;
+  double keep_;
+};
+
+}  // namespace headroom::forecast
