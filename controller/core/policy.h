@@ -109,6 +109,15 @@ struct LatencySignalPolicy {
     visit("objective", self.objective);
   }
 };
+struct ForecastSignalPolicy {
+  bool enabled = true;
+  double quantile_ratio = 0.9;
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("enabled", self.enabled);
+    visit("quantile", self.quantile_ratio);
+  }
+};
 
 struct ControlPolicy {
   absl::Duration tick = absl::Seconds(1);
@@ -145,6 +154,7 @@ struct Policy {
   ConnectionSignalPolicy connections;
   ThroughputSignalPolicy throughput;
   LatencySignalPolicy latency;
+  ForecastSignalPolicy forecast;
   ControlPolicy control;
   std::string source;  // the text it came from
 
@@ -157,6 +167,7 @@ struct Policy {
     visit("connections", self.connections);
     visit("throughput", self.throughput);
     visit("latency", self.latency);
+    visit("forecast", self.forecast);
     visit("control", self.control);
     visit("source", self.source);
   }

@@ -89,6 +89,11 @@ constexpr Row kRows[] = {
     {ReasonCode::kSignalLatency, "signal_latency",
      "Latency: p99 of {p99} against an objective of {objective} calls for {nodes} nodes: one more, one fewer or the "
      "same."},
+    {ReasonCode::kSignalForecast, "signal_forecast",
+     "Forecast: a demand of {demand} is to be expected in {ahead}, more than {upper} only with a chance of {chance%}, "
+     "which needs {nodes} nodes."},
+    {ReasonCode::kSignalForecastLearns, "signal_forecast_learns",
+     "Forecast: of {slots} full slots of demand that were seen nothing can be told yet; it asks for nothing."},
     {ReasonCode::kSignalUnknown, "signal_unknown",
      "{signal}: cannot tell, only {fresh} of {serving} serving nodes have reported lately."},
     {ReasonCode::kSignalNoNodes, "signal_no_nodes", "{signal}: cannot tell, no node serves."},

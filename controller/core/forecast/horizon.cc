@@ -77,10 +77,22 @@ Horizon::Horizon(const Slots& slots, int64_t ahead)
       pending_(static_cast<size_t>(ahead)),
       errors_by_phase_(static_cast<size_t>(slots.per_day), std::numeric_limits<double>::quiet_NaN()) {
   for (const Recipe& recipe : kRecipes) {
-    learners_.push_back({LinearPredictor(MemorySlots(recipe, slots), kLastValue), recipe.form, recipe.robust});
+    learners_.push_back({LinearPredictor(MemorySlots(recipe, slots), kLastValue)});
   }
   for (size_t i = 0; i < kSpreads; ++i) residuals_.emplace_back(static_cast<double>(slots.per_week()));
   for (size_t i = 0; i < kSpreads; ++i) residuals_.emplace_back(kShortErrorsSlots);
+}
+
+bool Horizon::IsWhole() const {
+  const bool pending = std::all_of(pending_.begin(), pending_.end(), [](const Pending& one) {
+    return one.slot < 0 || (one.predictions.size() == kRecipes.size() + kRules && one.spreads.size() == kSpreads &&
+                            (!one.upper.has_value() || one.uppers.size() == 2 * kSpreads));
+  });
+  return ahead_ > 0 && pending && pending_.size() == static_cast<size_t>(ahead_) &&
+         learners_.size() == kRecipes.size() && residuals_.size() == 2 * kSpreads &&
+         std::all_of(learners_.begin(), learners_.end(), [](const Learner& one) { return one.predictor.IsWhole(); }) &&
+         mixture_.IsWhole(kRecipes.size() + kRules) && quantile_mixture_.IsWhole(2 * kSpreads) &&
+         errors_by_phase_.size() == static_cast<size_t>(slots_.per_day);
 }
 
 void Horizon::Observe(const SlotHistory& history, int64_t season, double level) {
@@ -108,9 +120,9 @@ void Horizon::Smooth(double value) {
 std::vector<double> Horizon::Predictions(const Outlook& look, double level) const {
   std::vector<double> predictions;
   const double highest = *std::max_element(look.features.begin(), look.features.end());
-  for (const Learner& learner : learners_) {
-    const auto form = static_cast<Form>(learner.form);
-    const double said = level * Out(form, learner.predictor.Predict(FormOf(look.features, form, level)));
+  for (size_t i = 0; i < kRecipes.size(); ++i) {
+    const Form form = kRecipes[i].form;
+    const double said = level * Out(form, learners_[i].predictor.Predict(FormOf(look.features, form, level)));
     predictions.push_back(std::clamp(said, 0.0, kAboveAllMax * highest));
   }
   const double usual_now = look.profile_now.value_or(look.last);
@@ -160,14 +172,15 @@ void Horizon::Learn(const Pending& pending, double value) {
 }
 
 void Horizon::LearnPredictors(const Pending& pending, double value) {
-  for (Learner& learner : learners_) {
-    const auto form = static_cast<Form>(learner.form);
+  for (size_t i = 0; i < kRecipes.size(); ++i) {
+    Learner& learner = learners_[i];
+    const Form form = kRecipes[i].form;
     const Features features = FormOf(pending.features, form, pending.level);
     const double target = In(form, value / pending.level);
     const double error = std::abs(target - learner.predictor.Predict(features));
     const double weight = std::clamp(learner.error / (error + 1e-9), kRobustWeightMin, kRobustWeightMax);
     learner.error = std::max(1e-4, learner.error + 0.01 * (std::min(error, 5 * learner.error) - learner.error));
-    learner.predictor.Learn(features, target, learner.robust ? weight : 1);
+    learner.predictor.Learn(features, target, kRecipes[i].robust ? weight : 1);
   }
   const double slope = pending.expected > value ? 1 : pending.expected < value ? -1 : 0;
   mixture_.Learn(pending.predictions, pending.expected, slope, pending.level);
