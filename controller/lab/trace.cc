@@ -290,14 +290,19 @@ absl::StatusOr<Trace> ReadTrace(absl::string_view source) {
   return Annotate(ReadFrom(split), split.path);
 }
 
-absl::Status WriteTrace(const Trace& trace, const std::string& path) {
-  const gzFile file = gzopen(path.c_str(), absl::EndsWith(path, ".gz") ? "wb" : "wbT");
-  if (file == nullptr) return absl::PermissionDeniedError(absl::StrCat(path, ": cannot be written"));
+std::string TraceCsv(const Trace& trace) {
   std::string rows = absl::StrCat(kTimeColumn, ",", trace.column, "\n");
   for (const TraceSample& sample : trace.samples) {
     const std::string value = std::isnan(sample.value) ? "" : absl::StrFormat("%.6g", sample.value);
     absl::StrAppend(&rows, sample.unix_seconds, ",", value, "\n");
   }
+  return rows;
+}
+
+absl::Status WriteTrace(const Trace& trace, const std::string& path) {
+  const gzFile file = gzopen(path.c_str(), absl::EndsWith(path, ".gz") ? "wb" : "wbT");
+  if (file == nullptr) return absl::PermissionDeniedError(absl::StrCat(path, ": cannot be written"));
+  const std::string rows = TraceCsv(trace);
   const bool written = gzfwrite(rows.data(), rows.size(), 1, file) == 1;
   const bool closed = gzclose(file) == Z_OK;
   if (!written || !closed) return absl::DataLossError(absl::StrCat(path, ": could not be written whole"));

@@ -41,7 +41,9 @@ struct Trace {
 // Reads FILE or FILE:COLUMN; without a column the first one after the time.
 absl::StatusOr<Trace> ReadTrace(absl::string_view source);
 
-// Writes it as CSV, gzipped where the name ends in .gz.
+// The trace as a file's text.
+std::string TraceCsv(const Trace& trace);
+// Writes it, gzipped where the name ends in .gz.
 absl::Status WriteTrace(const Trace& trace, const std::string& path);
 
 struct TraceFolder {
