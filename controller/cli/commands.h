@@ -23,6 +23,7 @@ void AddExplain(CLI::App& app, Session& session);
 void AddHold(CLI::App& app, Session& session);
 void AddOverride(CLI::App& app, Session& session);
 void AddPolicy(CLI::App& app, Session& session);
+void AddLab(CLI::App& app, Session& session);  // capacity planning; needs no server
 
 // --for: how long a command holds; the server bounds it.
 void AddFor(CLI::App& command, std::string& duration);
