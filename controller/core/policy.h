@@ -111,11 +111,13 @@ struct LatencySignalPolicy {
 };
 struct ForecastSignalPolicy {
   bool enabled = true;
-  double quantile_ratio = 0.9;
+  double quantile_ratio = 0.99;
+  double keep_ratio = 0.9;
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {
     visit("enabled", self.enabled);
     visit("quantile", self.quantile_ratio);
+    visit("keep", self.keep_ratio);
   }
 };
 

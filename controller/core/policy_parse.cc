@@ -191,7 +191,8 @@ void CheckLimits(const FleetLimitPolicy& limits, Faults& faults) {
 void CheckSignals(const Policy& policy, const v1::Signals& message, Faults& faults) {
   faults.Within("signals.connections.per_node", policy.connections.per_node_count, int64_t{0}, kConnectionsMax);
   faults.Within("signals.connections.target", policy.connections.target_ratio, 0.05, 1.0);
-  faults.Within("signals.forecast.quantile", policy.forecast.quantile_ratio, 0.5, 0.99);
+  faults.Within("signals.forecast.quantile", policy.forecast.quantile_ratio, 0.5, 0.995);
+  faults.Within("signals.forecast.keep", policy.forecast.keep_ratio, 0.5, 0.995);
   faults.Within("signals.throughput.target", policy.throughput.target_ratio, 0.05, 1.0);
   if (message.has_throughput()) {
     const int64_t bytes = policy.throughput.bytes_per_second_per_node;

@@ -109,6 +109,8 @@ constexpr Row kRows[] = {
     {ReasonCode::kGuardStabilization, "guard_stabilization",
      "No shrinking below {nodes} nodes, which were wanted within the last {window}."},
     {ReasonCode::kGuardCooldown, "guard_cooldown", "No shrinking for another {remaining} after the last change."},
+    {ReasonCode::kGuardForecast, "guard_forecast",
+     "A demand of {demand} may come in {ahead}: {nodes} nodes are kept for it."},
     {ReasonCode::kGuardProjection, "guard_projection",
      "No shrinking to {nodes} nodes: they would be filled to {position%}, and with a tenth of slack that is above the "
      "target of "

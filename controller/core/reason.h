@@ -46,6 +46,7 @@ enum class ReasonCode : uint16_t {
   kGuardErrors,         // errors per second, requests per second
   kGuardStabilization,  // nodes, window
   kGuardCooldown,       // remaining
+  kGuardForecast,       // demand, ahead, nodes
   kGuardProjection,     // nodes, position after, target
   kGuardStep,           // nodes, lead time
   kGuardRemoveStep,     // nodes at once

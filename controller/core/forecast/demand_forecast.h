@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "absl/time/time.h"
 
@@ -25,6 +26,8 @@ class DemandForecast {
   // The p-quantile of the demand `lead` after the last tick; beyond twelve slots, of the twelfth. Nothing: too little
   // is known yet.
   std::optional<Answer> Ahead(absl::Duration lead, double p) const;
+  // The highest p-quantile of all moments from now until `until` after the last tick.
+  std::optional<Answer> Until(absl::Duration until, double p) const;
 
   // Full slots of demand that have been seen.
   int64_t known_count() const { return forecaster_.has_value() ? forecaster_->known_count() : 0; }
@@ -36,6 +39,7 @@ class DemandForecast {
     visit("demand", self.demand_);
     visit("sum", self.sum_);
     visit("known", self.known_);
+    visit("samples", self.samples_);
   }
 
  private:
@@ -43,12 +47,17 @@ class DemandForecast {
   // Counts the demand of before as lasting until `now`, and ends the slots that lie between.
   void Hold(absl::Time now);
   void Count(absl::Duration held);
+  void Sample();
+  int64_t SlotsAhead(absl::Duration lead) const;
+  // The highest of the horizons [first, last].
+  std::optional<Answer> Highest(size_t first, size_t last, double p) const;
 
   std::optional<Forecaster> forecaster_;
   absl::Time at_ = absl::InfinitePast();
   std::optional<double> demand_;  // since at_
   double sum_ = 0;                // of this slot: demand x seconds
   absl::Duration known_;          // of this slot
+  std::vector<double> samples_;   // of this slot, spread over it
 };
 
 }  // namespace headroom::forecast

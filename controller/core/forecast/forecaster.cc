@@ -25,7 +25,7 @@ Forecaster::Forecaster(const ForecasterOptions& options)
   }
 }
 
-void Forecaster::Observe(int64_t slot, double value) {
+void Forecaster::Observe(int64_t slot, double value, const std::vector<double>& samples) {
   HR_CHECK(slot > history_.newest() && value >= 0);
   history_.Add(slot, value);
   ++known_count_;
@@ -35,7 +35,8 @@ void Forecaster::Observe(int64_t slot, double value) {
   const int64_t asked = slot / std::max<int64_t>(1, slots_.per_day / kSeasonsPerDay);
   if (asked != season_asked_) season_ = FindSeason(history_, slots_.per_day);
   season_asked_ = asked;
-  for (Horizon& horizon : horizons_) horizon.Observe(history_, season_, std::max(level_, kLevelMin));
+  const Horizon::Now now{history_, season_, std::max(level_, kLevelMin), samples};
+  for (Horizon& horizon : horizons_) horizon.Observe(now);
 }
 
 bool Forecaster::IsWhole() const {

@@ -35,8 +35,9 @@ class Forecaster {
   Forecaster() = default;  // to be read into
   explicit Forecaster(const ForecasterOptions& options);
 
-  // The mean over a slot, at least 0. Slots ascend; one that is left out is unknown, which is not zero.
-  void Observe(int64_t slot, double value);
+  // The mean over a slot, at least 0. Slots ascend; one that is left out is unknown, which is not zero. `samples` are
+  // values of moments within the slot: with them quantiles are those of a moment, else of the mean over a slot.
+  void Observe(int64_t slot, double value, const std::vector<double>& samples = {});
 
   struct Forecast {
     double expected = 0;  // as likely to be exceeded as not

@@ -24,8 +24,14 @@ class Horizon {
   Horizon() = default;  // to be read into
   Horizon(const Slots& slots, int64_t ahead);
 
-  // `value`: of the newest slot. Learns from what was forecast for it, then forecasts from it.
-  void Observe(const SlotHistory& history, int64_t season, double level);
+  struct Now {
+    const SlotHistory& history;
+    int64_t season;                      // 0: none
+    double level;                        // what is usual, over 0
+    const std::vector<double>& samples;  // of the newest slot; may be empty
+  };
+  // Learns from what was forecast for the newest slot, then forecasts from it.
+  void Observe(const Now& now);
 
   int64_t ahead() const { return ahead_; }
   double expected() const { return now_.expected; }
@@ -87,9 +93,9 @@ class Horizon {
     }
   };
 
-  void Learn(const Pending& pending, double value);
+  void Learn(const Pending& pending, double value, const std::vector<double>& samples);
   void LearnPredictors(const Pending& pending, double value);
-  void LearnErrors(const Pending& pending, double value);
+  void LearnErrors(const Pending& pending, double value, const std::vector<double>& samples);
   void Smooth(double value);
   std::vector<double> Predictions(const Outlook& look, double level) const;
   std::vector<double> Spreads(const Pending& pending, int64_t target) const;
