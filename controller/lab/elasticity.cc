@@ -16,7 +16,7 @@ int Sign(double difference) {
 
 Elasticity MeasureElasticity(const Demand& demand, const Outcome& outcome) {
   const Course& course = *demand.course;
-  HR_CHECK(outcome.supply.size() == static_cast<size_t>(course.steps));
+  HR_CHECK(outcome.supply.size() == course.steps);
   Elasticity sum;
   double last_needed = 0, last_supply = 0;
   for (int step = 0; step < course.steps; ++step) {

@@ -20,7 +20,7 @@ class Level {
         law_(law),
         steps_(course_.steps),
         slice_(steps_),
-        slice_before_(steps_ + 1, 0),
+        slice_before_(steps_ + 1),
         off_(steps_ + 1),
         left_(steps_ + 1),
         joined_(steps_ + 1) {}
@@ -116,8 +116,8 @@ class Level {
   const Course& course_;
   const NodeLaw law_;
   const int steps_;
-  std::vector<double> slice_, slice_before_, off_;
-  std::vector<uint8_t> left_, joined_;
+  Series<double> slice_, slice_before_, off_;
+  Series<uint8_t> left_, joined_;
   int last_launch_ = -1;
 };
 
@@ -133,7 +133,7 @@ double BaseCost(const Demand& demand) {
 }  // namespace
 
 Plan FindOptimum(const Demand& demand, const NodeLaw& law) {
-  Plan plan{.nodes = std::vector<uint8_t>(demand.steps(), kNodesMin), .cost_steps = BaseCost(demand)};
+  Plan plan{.nodes = Series<uint8_t>(demand.steps(), kNodesMin), .cost_steps = BaseCost(demand)};
   const double peak = *std::max_element(demand.offered.begin(), demand.offered.end());
   const int initial = InitialNodes(demand);
   const int levels = std::clamp(static_cast<int>(std::ceil(peak)), initial, kNodesMax);
