@@ -41,6 +41,20 @@ Elasticity MeasureElasticity(const Demand& demand, const Outcome& outcome) {
   return sum;
 }
 
+Elasticity MeanElasticity(const std::vector<Elasticity>& runs) {
+  Elasticity mean;
+  for (const Elasticity& run : runs) {
+    const double share = 1.0 / static_cast<double>(runs.size());
+    mean.accuracy_under_percent += share * run.accuracy_under_percent;
+    mean.accuracy_over_percent += share * run.accuracy_over_percent;
+    mean.timeshare_under_percent += share * run.timeshare_under_percent;
+    mean.timeshare_over_percent += share * run.timeshare_over_percent;
+    mean.instability_percent += share * run.instability_percent;
+    mean.jitter_per_hour += share * run.jitter_per_hour;
+  }
+  return mean;
+}
+
 std::optional<double> ElasticSpeedup(const Elasticity& run, const Elasticity& reference) {
   const double better = reference.accuracy_under_percent * reference.accuracy_over_percent *
                         reference.timeshare_under_percent * reference.timeshare_over_percent;
