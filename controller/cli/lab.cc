@@ -27,12 +27,10 @@ struct CompareArguments {
 };
 
 // The traces of a folder, or the one that is named.
-absl::StatusOr<std::vector<std::string>> SourcesOf(const std::string& source, std::vector<std::string>& skipped) {
+absl::StatusOr<lab::TraceFolder> SourcesOf(const std::string& source) {
   std::error_code ignored;
-  if (!std::filesystem::is_directory(source, ignored)) return std::vector<std::string>{source};
-  HR_ASSIGN_OR_RETURN(lab::TraceFolder folder, lab::FindTraces(source));
-  for (std::string& text : folder.skipped) skipped.push_back(std::move(text));
-  return std::move(folder.files);
+  if (std::filesystem::is_directory(source, ignored)) return lab::FindTraces(source);
+  return lab::TraceFolder{.files = {source}};
 }
 
 std::string Duration(absl::Duration duration) {
@@ -164,13 +162,14 @@ lab::Comparison CompareAll(Session& session, const std::vector<std::string>& sou
 }
 
 absl::Status RunCompare(Session& session, const CompareArguments& arguments) {
-  std::vector<std::string> sources, skipped;
+  lab::TraceFolder all;
   for (const std::string& source : arguments.sources) {
-    HR_ASSIGN_OR_RETURN(const std::vector<std::string> found, SourcesOf(source, skipped));
-    sources.insert(sources.end(), found.begin(), found.end());
+    HR_ASSIGN_OR_RETURN(const lab::TraceFolder found, SourcesOf(source));
+    all.files.insert(all.files.end(), found.files.begin(), found.files.end());
+    all.skipped.insert(all.skipped.end(), found.skipped.begin(), found.skipped.end());
   }
-  lab::Comparison comparison = CompareAll(session, sources, arguments.threads);
-  comparison.skipped.insert(comparison.skipped.begin(), skipped.begin(), skipped.end());
+  lab::Comparison comparison = CompareAll(session, all.files, arguments.threads);
+  comparison.skipped.insert(comparison.skipped.begin(), all.skipped.begin(), all.skipped.end());
   for (const std::string& text : comparison.skipped) session.err() << "skipped " << text << '\n';
   if (comparison.traces.empty()) return absl::NotFoundError("there is no trace that can be scored");
   if (!arguments.json.empty()) HR_RETURN_IF_ERROR(WriteText(arguments.json, lab::ToJson(comparison)));

@@ -21,23 +21,16 @@ struct Score {
   Elasticity elasticity;
 };
 
-void Average(const std::vector<Outcome>& outcomes, Outcome& mean) {
+Outcome MeanOf(const std::vector<Outcome>& outcomes) {
   const double share = 1.0 / static_cast<double>(outcomes.size());
+  Outcome mean;
   for (const Outcome& outcome : outcomes) {
     mean.node_hours += share * outcome.node_hours;
     mean.unserved_hours += share * outcome.unserved_hours;
     mean.offered_hours += share * outcome.offered_hours;
     mean.actions += share * outcome.actions;
   }
-}
-
-void Add(const Elasticity& one, double share, Elasticity& mean) {
-  mean.accuracy_under_percent += share * one.accuracy_under_percent;
-  mean.accuracy_over_percent += share * one.accuracy_over_percent;
-  mean.timeshare_under_percent += share * one.timeshare_under_percent;
-  mean.timeshare_over_percent += share * one.timeshare_over_percent;
-  mean.instability_percent += share * one.instability_percent;
-  mean.jitter_per_hour += share * one.jitter_per_hour;
+  return mean;
 }
 
 // The means of whole five minutes; NaN where nothing is known.
@@ -69,21 +62,19 @@ double DayAutocorrelation(const Course& course) {
 using MakeRival = std::function<std::unique_ptr<Rival>(size_t seed)>;
 
 Score ScoreOf(const std::vector<Demand>& seeds, const MakeRival& make, const RunOptions& options) {
-  Score score;
   std::vector<Outcome> outcomes;
+  std::vector<Elasticity> elasticities;
   for (size_t seed = 0; seed < seeds.size(); ++seed) {
     outcomes.push_back(Simulate(seeds[seed], *make(seed), options));
     if (options.record == Record::kTotals) continue;
-    const double share = 1.0 / static_cast<double>(seeds.size());
-    Add(MeasureElasticity(seeds[seed], outcomes.back()), share, score.elasticity);
+    elasticities.push_back(MeasureElasticity(seeds[seed], outcomes.back()));
     outcomes.back().supply = {};
   }
-  Average(outcomes, score.outcome);
-  return score;
+  return {.outcome = MeanOf(outcomes), .elasticity = MeanElasticity(elasticities)};
 }
 
-// Does the jobs on all threads, the calling one included, which alone reports.
-void InParallel(const std::vector<std::function<void()>>& jobs, const CompareOptions& options, Progress& progress) {
+// Does the jobs on all threads, the calling one included, which alone reports. Returns how far that is.
+Progress InParallel(const std::vector<std::function<void()>>& jobs, const CompareOptions& options, Progress progress) {
   std::atomic<size_t> next = 0;
   std::atomic<int> done = progress.runs_done;
   const auto work = [&](const std::function<void(int)>& report) {
@@ -101,6 +92,7 @@ void InParallel(const std::vector<std::function<void()>>& jobs, const CompareOpt
   for (std::thread& thread : threads) thread.join();
   progress.runs_done = done;
   options.progress(progress);
+  return progress;
 }
 
 // One contender under one sight, with what was tried and what it came to.
@@ -132,11 +124,9 @@ class TraceComparison {
   }
 
   TraceResult Go() {
-    Progress progress;
-    std::vector<std::function<void()>> search = SearchJobs(), score = ScoreJobs();
-    progress.runs = static_cast<int>(search.size() + score.size());
-    InParallel(search, options_, progress);
-    InParallel(score, options_, progress);
+    const std::vector<std::function<void()>> search = SearchJobs(), score = ScoreJobs();
+    const int runs = static_cast<int>(search.size() + score.size());
+    InParallel(score, options_, InParallel(search, options_, {.runs = runs}));
     TraceResult result{.name = course_->name, .notes = course_->notes};
     Describe(result);
     result.offered = Table(Sight::kOffered);

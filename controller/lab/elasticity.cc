@@ -16,7 +16,7 @@ int Sign(double difference) {
 
 Elasticity MeasureElasticity(const Demand& demand, const Outcome& outcome) {
   const Course& course = *demand.course;
-  HR_CHECK(outcome.supply.size() == static_cast<size_t>(course.steps));
+  HR_CHECK(outcome.supply.size() == course.steps);
   Elasticity sum;
   double last_needed = 0, last_supply = 0;
   for (int step = 0; step < course.steps; ++step) {
@@ -39,6 +39,20 @@ Elasticity MeasureElasticity(const Demand& demand, const Outcome& outcome) {
   }
   sum.jitter_per_hour /= scored * kHoursPerStep;
   return sum;
+}
+
+Elasticity MeanElasticity(const std::vector<Elasticity>& runs) {
+  Elasticity mean;
+  for (const Elasticity& run : runs) {
+    const double share = 1.0 / static_cast<double>(runs.size());
+    mean.accuracy_under_percent += share * run.accuracy_under_percent;
+    mean.accuracy_over_percent += share * run.accuracy_over_percent;
+    mean.timeshare_under_percent += share * run.timeshare_under_percent;
+    mean.timeshare_over_percent += share * run.timeshare_over_percent;
+    mean.instability_percent += share * run.instability_percent;
+    mean.jitter_per_hour += share * run.jitter_per_hour;
+  }
+  return mean;
 }
 
 std::optional<double> ElasticSpeedup(const Elasticity& run, const Elasticity& reference) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <vector>
 
 #include "controller/lab/simulation.h"
 #include "controller/lab/task.h"
@@ -20,6 +21,9 @@ struct Elasticity {
 
 // `outcome` was recorded with its supply.
 Elasticity MeasureElasticity(const Demand& demand, const Outcome& outcome);
+
+// Of several runs; of none: zeros.
+Elasticity MeanElasticity(const std::vector<Elasticity>& runs);
 
 // The geometric mean of the ratios of the first four of `reference` over those of `run`; above 1: better than the
 // reference. Nothing where one of them is zero.

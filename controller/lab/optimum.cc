@@ -9,6 +9,9 @@
 namespace headroom::lab {
 namespace {
 
+// Whether a level's node is there, and free to leave, at the beginning.
+enum class AtStart { kPresent, kAbsent };
+
 constexpr double kNever = std::numeric_limits<double>::infinity();
 
 // Level: the on/off program of one node level. Its arrays are used again from level to level.
@@ -20,15 +23,15 @@ class Level {
         law_(law),
         steps_(course_.steps),
         slice_(steps_),
-        slice_before_(steps_ + 1, 0),
+        slice_before_(steps_ + 1),
         off_(steps_ + 1),
         left_(steps_ + 1),
         joined_(steps_ + 1) {}
 
-  // Adds the level's best times to the plan. `present`: the node is there, and free to leave, at the beginning.
-  void Solve(int level, bool present, Plan& plan) {
+  // Adds the level's best times to the plan.
+  void Solve(int level, AtStart at_start, Plan& plan) {
     Cut(level);
-    plan.cost_steps += Forward(present);
+    plan.cost_steps += Forward(at_start);
     Backward(plan);
   }
 
@@ -58,8 +61,8 @@ class Level {
   // off_[t], on: the least cost of the steps before t, being off, or on with the minimum paid, at t. Whoever is on may
   // leave for nothing, so off_ is never above on. left_[t]: off at t by leaving at t. joined_[t]: on at t by a launch
   // whose minimum ends at t.
-  double Forward(bool present) {
-    double on = present ? 0 : kNever;
+  double Forward(AtStart at_start) {
+    double on = at_start == AtStart::kPresent ? 0 : kNever;
     off_[0] = 0, left_[0] = 0, joined_[0] = 0;
     for (int step = 1; step <= steps_; ++step) {
       on += course_.scored_before[step] - course_.scored_before[step - 1];
@@ -116,8 +119,8 @@ class Level {
   const Course& course_;
   const NodeLaw law_;
   const int steps_;
-  std::vector<double> slice_, slice_before_, off_;
-  std::vector<uint8_t> left_, joined_;
+  Series<double> slice_, slice_before_, off_;
+  Series<uint8_t> left_, joined_;
   int last_launch_ = -1;
 };
 
@@ -133,12 +136,13 @@ double BaseCost(const Demand& demand) {
 }  // namespace
 
 Plan FindOptimum(const Demand& demand, const NodeLaw& law) {
-  Plan plan{.nodes = std::vector<uint8_t>(demand.steps(), kNodesMin), .cost_steps = BaseCost(demand)};
+  Plan plan{.nodes = Series<uint8_t>(demand.steps(), kNodesMin), .cost_steps = BaseCost(demand)};
   const double peak = *std::max_element(demand.offered.begin(), demand.offered.end());
   const int initial = InitialNodes(demand);
   const int levels = std::clamp(static_cast<int>(std::ceil(peak)), initial, kNodesMax);
   Level level(demand, law);
-  for (int k = kNodesMin + 1; k <= levels; ++k) level.Solve(k, k <= initial, plan);
+  for (int k = kNodesMin + 1; k <= levels; ++k)
+    level.Solve(k, k <= initial ? AtStart::kPresent : AtStart::kAbsent, plan);
   return plan;
 }
 

@@ -1,9 +1,9 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
 #include "controller/lab/rival.h"
+#include "controller/lab/series.h"
 #include "controller/lab/task.h"
 
 // The clairvoyant optimum: the node counts of least cost for one who knows the future, under the same boot, ramp and
@@ -19,8 +19,8 @@
 namespace headroom::lab {
 
 struct Plan {
-  std::vector<uint8_t> nodes;  // wanted, a step each; at least kNodesMin
-  double cost_steps = 0;       // paid node-steps + 100 x unserved node-steps, level by level
+  Series<uint8_t> nodes;  // wanted, a step each; at least kNodesMin
+  double cost_steps = 0;  // paid node-steps + 100 x unserved node-steps, level by level
 };
 
 Plan FindOptimum(const Demand& demand, const NodeLaw& law = {});

@@ -15,25 +15,25 @@ class Crew {
  public:
   Crew(const Course& course, int count) : scored_(course.scored_before.data()), steps_(course.steps) {
     launches_.reserve(kNodesMax);
-    launches_.assign(count, kLongAgo);
-    mature_ = count;
+    launches_.assign(static_cast<size_t>(count), kLongAgo);
+    mature_ = launches_.size();
   }
 
   int count() const { return static_cast<int>(launches_.size()); }
-  bool steady() const { return mature_ == count(); }
+  bool steady() const { return mature_ == launches_.size(); }
   int64_t paid_steps() const { return paid_steps_; }
 
   int Ready(int step) const {
-    int ready = mature_;
-    while (ready < count() && step - launches_[ready] >= kLaw.boot_steps) ++ready;
-    return ready;
+    size_t ready = mature_;
+    while (ready < launches_.size() && step - launches_[ready] >= kLaw.boot_steps) ++ready;
+    return static_cast<int>(ready);
   }
 
   // Advances the nodes' ages.
   double Capacity(int step) {
-    while (mature_ < count() && step - launches_[mature_] >= kLaw.mature_steps()) ++mature_;
-    double capacity = mature_;
-    for (int i = mature_; i < count() && step - launches_[i] >= kLaw.boot_steps; ++i) {
+    while (mature_ < launches_.size() && step - launches_[mature_] >= kLaw.mature_steps()) ++mature_;
+    auto capacity = static_cast<double>(mature_);
+    for (size_t i = mature_; i < launches_.size() && step - launches_[i] >= kLaw.boot_steps; ++i) {
       capacity += kLaw.Capacity(step - launches_[i]);
     }
     return capacity;
@@ -42,7 +42,7 @@ class Crew {
   void Resize(int step, int wanted, Victims victims) {
     Pay(step);
     while (count() > wanted) Remove(step, victims);
-    launches_.resize(wanted, step);
+    launches_.resize(static_cast<size_t>(wanted), step);
   }
 
   void Pay(int step) {
@@ -57,13 +57,13 @@ class Crew {
     if (paid_until > step) paid_steps_ += scored_[std::min(paid_until, steps_)] - scored_[step];
     launches_.erase(victim);
     if (victims == Victims::kOldest && mature_ > 0) --mature_;
-    mature_ = std::min(mature_, count());
+    mature_ = std::min(mature_, launches_.size());
   }
 
   const int32_t* scored_;
   const int steps_;
   std::vector<int> launches_;
-  int mature_ = 0;  // so many at the front serve fully
+  size_t mature_ = 0;  // so many at the front serve fully
   int paid_until_ = 0;
   int64_t paid_steps_ = 0;
 };
@@ -125,8 +125,8 @@ class Run {
   const Course& course_;
   Rival& rival_;
   Crew crew_;
-  std::vector<double> seen_;  // as Demand::sum_before, of what a capped metric shows
-  std::vector<float> supply_;
+  Series<double> seen_;  // as Demand::sum_before, of what a capped metric shows
+  Series<float> supply_;
   Meter meter_;
   double unserved_ = 0;
   int64_t actions_ = 0;

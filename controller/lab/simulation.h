@@ -1,8 +1,7 @@
 #pragma once
 
-#include <vector>
-
 #include "controller/lab/rival.h"
+#include "controller/lab/series.h"
 #include "controller/lab/task.h"
 
 namespace headroom::lab {
@@ -14,7 +13,7 @@ struct Outcome {
   double offered_hours = 0;   // node-hours of demand
   double actions = 0;         // ticks on which the desired count changed
   // What could serve, a step each; only where it was asked for.
-  std::vector<float> supply;
+  Series<float> supply;
 
   double cost() const { return node_hours + kShortagePrice * unserved_hours; }
   double unserved_ratio() const { return offered_hours > 0 ? unserved_hours / offered_hours : 0; }

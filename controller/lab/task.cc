@@ -42,26 +42,26 @@ std::vector<Held> Hold(const Trace& trace) {
 }
 
 // The mean of what holds within each step of the grid; NaN: nothing does.
-std::vector<double> OnGrid(const std::vector<Held>& held) {
+Series<double> OnGrid(const std::vector<Held>& held) {
   const int64_t start = held.front().begin;
-  const auto steps = static_cast<size_t>((held.back().end - start + kStepSeconds - 1) / kStepSeconds);
-  std::vector<double> sum(steps, 0);
-  std::vector<uint8_t> seconds(steps, 0);
+  const int steps = static_cast<int>((held.back().end - start + kStepSeconds - 1) / kStepSeconds);
+  Series<double> sum(steps);
+  Series<uint8_t> seconds(steps);
   for (const Held& value : held) {
     for (int64_t at = value.begin - start; at < value.end - start;) {
-      const int64_t slot = at / kStepSeconds;
-      const int64_t until = std::min(value.end - start, (slot + 1) * kStepSeconds);
+      const int slot = static_cast<int>(at / kStepSeconds);
+      const int64_t until = std::min(value.end - start, (int64_t{slot} + 1) * kStepSeconds);
       sum[slot] += value.value * static_cast<double>(until - at);
       seconds[slot] = static_cast<uint8_t>(seconds[slot] + (until - at));
       at = until;
     }
   }
-  for (size_t i = 0; i < steps; ++i) sum[i] /= seconds[i];  // 0 / 0 is NaN, as wanted
+  for (int i = 0; i < steps; ++i) sum[i] /= seconds[i];  // 0 / 0 is NaN, as wanted
   return sum;
 }
 
 // Zero: there is no demand to scale.
-double ScaleOf(const std::vector<double>& values) {
+double ScaleOf(const Series<double>& values) {
   double sum = 0, peak = 0;
   int64_t known = 0;
   for (const double value : values) {
@@ -87,12 +87,12 @@ absl::Status CheckFit(const Trace& trace) {
   return absl::OkStatus();
 }
 
-void Fill(const std::vector<double>& values, Course& course) {
-  course.steps = static_cast<int>(values.size());
-  course.first_scored = static_cast<int>(values.size() * kHistoryPercent / 100);
-  course.held.resize(values.size());
-  course.known_before.assign(values.size() + 1, 0);
-  course.scored_before.assign(values.size() + 1, 0);
+void Fill(const Series<double>& values, Course& course) {
+  course.steps = values.size();
+  course.first_scored = static_cast<int>(int64_t{course.steps} * kHistoryPercent / 100);
+  course.held = Series<float>(course.steps);
+  course.known_before = Series<int32_t>(course.steps + 1);
+  course.scored_before = Series<int32_t>(course.steps + 1);
   for (int i = 0; i < course.steps; ++i) {
     const bool known = !std::isnan(values[i]);
     course.held[i] = known ? static_cast<float>(values[i] * course.nodes_per_unit) : 0;
@@ -117,7 +117,7 @@ double Innovation(sim::Random& random) {
 
 absl::StatusOr<std::shared_ptr<const Course>> MakeCourse(const Trace& trace) {
   HR_RETURN_IF_ERROR(CheckFit(trace));
-  const std::vector<double> values = OnGrid(Hold(trace));
+  const Series<double> values = OnGrid(Hold(trace));
   auto course = std::make_shared<Course>();
   course->name = trace.name;
   course->notes = trace.notes;
@@ -129,9 +129,9 @@ absl::StatusOr<std::shared_ptr<const Course>> MakeCourse(const Trace& trace) {
   return course;
 }
 
-std::vector<double> UnitNoise(uint64_t seed, int steps) {
+Series<double> UnitNoise(uint64_t seed, int steps) {
   sim::Random random(seed);
-  std::vector<double> noise(steps);
+  Series<double> noise(steps);
   double last = Innovation(random);
   for (double& value : noise) {
     value = last;
@@ -148,9 +148,9 @@ double Demand::scored_hours() const {
 
 Demand MakeDemand(std::shared_ptr<const Course> course, uint64_t seed) {
   Demand demand;
-  const std::vector<double> noise = UnitNoise(seed, course->steps);
-  demand.offered.resize(course->steps);
-  demand.sum_before.assign(course->steps + 1, 0);
+  const Series<double> noise = UnitNoise(seed, course->steps);
+  demand.offered = Series<double>(course->steps);
+  demand.sum_before = Series<double>(course->steps + 1);
   for (int i = 0; i < course->steps; ++i) {
     demand.offered[i] = double{course->held[i]} * std::max(0.0, 1 + kNoiseRatio * noise[i]);
     demand.sum_before[i + 1] = demand.sum_before[i] + demand.offered[i];

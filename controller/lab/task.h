@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 
+#include "controller/lab/series.h"
 #include "controller/lab/trace.h"
 
 // The standard task: what every policy is measured on. One unit of demand is what one node serves safely; a step is 5
@@ -53,10 +54,10 @@ struct Course {
   int64_t start_unix_seconds = 0;
   int steps = 0;
   int first_scored = 0;
-  double nodes_per_unit = 0;           // the scale
-  std::vector<float> held;             // demand in nodes; 0 where it is missing
-  std::vector<int32_t> known_before;   // steps + 1 entries: steps with a datum before this one
-  std::vector<int32_t> scored_before;  // steps + 1 entries: steps that count before this one
+  double nodes_per_unit = 0;      // the scale
+  Series<float> held;             // demand in nodes; 0 where it is missing
+  Series<int32_t> known_before;   // steps + 1 entries: steps with a datum before this one
+  Series<int32_t> scored_before;  // steps + 1 entries: steps that count before this one
 
   bool known(int step) const { return known_before[step + 1] > known_before[step]; }
   int scored_steps() const { return scored_before.back(); }
@@ -68,15 +69,15 @@ absl::StatusOr<std::shared_ptr<const Course>> MakeCourse(const Trace& trace);
 // AR(1) noise with standard deviation 1 and a correlation time of 60 s, one value a step. Each innovation is the sum of
 // the twelve 16-bit parts of three outputs of std::mt19937_64 (Irwin-Hall: near normal, no libm), so a seed is the same
 // noise on every machine.
-std::vector<double> UnitNoise(uint64_t seed, int steps);
+Series<double> UnitNoise(uint64_t seed, int steps);
 
 inline constexpr double kNoiseRatio = 0.05;
 
 // Demand: a course under the noise of one seed. Immutable once made.
 struct Demand {
   std::shared_ptr<const Course> course;
-  std::vector<double> offered;     // in nodes, a step each; 0 where it is missing
-  std::vector<double> sum_before;  // steps + 1 entries: what was offered before this step
+  Series<double> offered;     // in nodes, a step each; 0 where it is missing
+  Series<double> sum_before;  // steps + 1 entries: what was offered before this step
 
   int steps() const { return course->steps; }
   double scored_hours() const;  // node-hours offered where it counts

@@ -20,28 +20,25 @@ constexpr int kTargetPercentMin = 30, kTargetPercentMax = 95, kTargetPercentStep
 constexpr int kHoldLongSteps = StepsOf(600);
 
 template <typename T>
-Contender Tuned(std::string name, int hold_steps_default) {
-  return {.name = std::move(name),
+Contender Tuned(const std::string& name, int hold_steps_default) {
+  return {.name = name,
           .hold_steps_default = hold_steps_default,
           .make = [](const Setting& setting) { return std::make_unique<T>(setting); },
           .settings = TargetsAndHolds};
 }
 
 template <typename Make>
-Contender Made(std::string name, int hold_steps_default, Make make) {
-  return {.name = std::move(name),
-          .hold_steps_default = hold_steps_default,
-          .make = std::move(make),
-          .settings = TargetsAndHolds};
+Contender Made(const std::string& name, int hold_steps_default, Make make) {
+  return {.name = name, .hold_steps_default = hold_steps_default, .make = std::move(make), .settings = TargetsAndHolds};
 }
 
-Contender Hpas(std::string name, HpaKind kind) {
-  return Made(std::move(name), kHpaHoldSteps,
+Contender Hpas(const std::string& name, HpaKind kind) {
+  return Made(name, kHpaHoldSteps,
               [kind](const Setting& setting) { return std::make_unique<Hpa>(kind, setting, Hpa::kPipeline); });
 }
 
-Contender Forecasts(std::string name, Forecast forecast, Standing standing) {
-  Contender contender = Made(std::move(name), ForecastCount::kHoldSteps, [forecast](const Setting& setting) {
+Contender Forecasts(const std::string& name, Forecast forecast, Standing standing) {
+  Contender contender = Made(name, ForecastCount::kHoldSteps, [forecast](const Setting& setting) {
     return std::make_unique<ForecastCount>(forecast, setting);
   });
   contender.standing = standing;

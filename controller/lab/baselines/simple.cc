@@ -1,7 +1,6 @@
 #include "controller/lab/baselines/simple.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 namespace headroom::lab {
@@ -10,18 +9,18 @@ namespace {
 constexpr int kLeadSteps = NodeLaw().boot_steps + NodeLaw().ramp_steps;
 
 // unserved[n]: node-steps of scored demand above n nodes.
-std::array<double, kNodesMax + 1> UnservedAbove(const Demand& demand) {
+Series<double> UnservedAbove(const Demand& demand) {
   // above[n]: steps that need more than n whole nodes; part[n]: what of the next node those that end there need.
-  std::array<double, kNodesMax + 2> above{}, part{};
+  Series<double> above(kNodesMax + 1), part(kNodesMax + 1);
   double beyond = 0;
   for (int step = demand.course->first_scored; step < demand.steps(); ++step) {
     const double offered = demand.offered[step];
-    const auto whole = static_cast<size_t>(std::min<double>(offered, kNodesMax));
+    const int whole = static_cast<int>(std::min<double>(offered, kNodesMax));
     if (offered > kNodesMax) beyond += offered - kNodesMax;
     above[whole] += 1;
-    part[whole] += offered > kNodesMax ? 0 : offered - static_cast<double>(whole);
+    part[whole] += offered > kNodesMax ? 0 : offered - whole;
   }
-  std::array<double, kNodesMax + 1> unserved{};
+  Series<double> unserved(kNodesMax + 1);
   unserved[kNodesMax] = beyond;
   double steps_above = above[kNodesMax];
   for (int n = kNodesMax - 1; n >= 0; --n) {
@@ -34,7 +33,7 @@ std::array<double, kNodesMax + 1> UnservedAbove(const Demand& demand) {
 }  // namespace
 
 int BestStaticNodes(const Demand& demand) {
-  const auto unserved = UnservedAbove(demand);
+  const Series<double> unserved = UnservedAbove(demand);
   const double scored = demand.course->scored_steps();
   int best = kNodesMin;
   for (int n = kNodesMin; n <= kNodesMax; ++n) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 
 #include "gtest/gtest.h"
@@ -122,6 +123,29 @@ TEST(OptimumTest, ThePlanComesToItsCostOrLessWhenItIsRun) {
     EXPECT_GE(run, 0.9 * RampFreeBound(demand));
     EXPECT_LE(RampFreeBound(demand), plan.cost_steps + 1e-6);
   }
+}
+
+// Real traces: HEADROOM_TRACES names their folder.
+TEST(OptimumTest, OnRealTracesTheRampIsAllThatIsLeftOut) {
+  const char* folder = std::getenv("HEADROOM_TRACES");
+  if (folder == nullptr) GTEST_SKIP() << "HEADROOM_TRACES names no folder of traces";
+  const auto traces = FindTraces(folder);
+  ASSERT_TRUE(traces.ok()) << traces.status();
+  int scored = 0;
+  for (const std::string& file : traces->files) {
+    const auto trace = ReadTrace(file);
+    ASSERT_TRUE(trace.ok()) << trace.status();
+    const auto course = MakeCourse(*trace);
+    if (!course.ok()) continue;
+    ++scored;
+    const Demand demand = MakeDemand(*course, 1);
+    const Plan plan = FindOptimum(demand);
+    Schedule schedule(plan);
+    const double run = Simulate(demand, schedule, {}).cost() / kHoursPerStep, bound = RampFreeBound(demand);
+    EXPECT_LE(run, plan.cost_steps * (1 + 1e-9)) << file;
+    EXPECT_LE(run, 1.05 * bound) << file;
+  }
+  EXPECT_GT(scored, 0);
 }
 
 TEST(OptimumTest, ItLaunchesBeforeTheDemandComesAndStaysWhileThatIsCheaper) {

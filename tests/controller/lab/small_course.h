@@ -15,13 +15,12 @@ inline Demand DemandOf(const std::vector<double>& offered) {
   course->name = "small";
   course->steps = static_cast<int>(offered.size());
   course->nodes_per_unit = 1;
-  course->held.assign(offered.begin(), offered.end());
-  Demand demand{.offered = offered};
-  course->known_before.push_back(0), course->scored_before.push_back(0), demand.sum_before.push_back(0);
-  for (const double value : offered) {
-    course->known_before.push_back(course->known_before.back() + 1);
-    course->scored_before.push_back(course->scored_before.back() + 1);
-    demand.sum_before.push_back(demand.sum_before.back() + value);
+  course->held = Series<float>(std::vector<float>(offered.begin(), offered.end()));
+  course->known_before = course->scored_before = Series<int32_t>(course->steps + 1);
+  Demand demand{.offered = Series<double>(offered), .sum_before = Series<double>(course->steps + 1)};
+  for (int i = 0; i < course->steps; ++i) {
+    course->known_before[i + 1] = course->scored_before[i + 1] = i + 1;
+    demand.sum_before[i + 1] = demand.sum_before[i] + demand.offered[i];
   }
   demand.course = std::move(course);
   return demand;
@@ -29,7 +28,7 @@ inline Demand DemandOf(const std::vector<double>& offered) {
 
 // `steps` times the same.
 inline std::vector<double> Flat(double value, int steps) {
-  return std::vector<double>(steps, value);
+  return std::vector<double>(static_cast<size_t>(steps), value);
 }
 
 inline std::vector<double> operator+(std::vector<double> a, const std::vector<double>& b) {

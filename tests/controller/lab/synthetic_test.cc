@@ -20,7 +20,8 @@ Trace Make(const std::string& shape, uint64_t seed = 1) {
 // The mean of the rows of one hour, counted from the start.
 double HourMean(const Trace& trace, int hour) {
   double sum = 0;
-  for (int i = 0; i < 60; ++i) sum += trace.samples[static_cast<size_t>(hour * 60 + i)].value / 60;
+  const auto first = static_cast<size_t>(hour) * 60;
+  for (size_t i = first; i < first + 60; ++i) sum += trace.samples[i].value / 60;
   return sum;
 }
 

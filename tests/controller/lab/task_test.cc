@@ -54,9 +54,9 @@ TEST(TaskTest, AStepFinerThanTheGridIsAveraged) {
 
 TEST(TaskTest, AShortGapIsHeldOverAndALongOneIsMissingAndUnscored) {
   Trace trace = EveryMinute(std::vector<double>(100, 1));
-  for (int i = 50; i < 100; ++i) trace.samples[i].unix_seconds += 600;  // a gap of 10 minutes
+  for (size_t i = 50; i < 100; ++i) trace.samples[i].unix_seconds += 600;  // a gap of 10 minutes
   EXPECT_EQ(CourseOf(trace)->known_before.back(), 110 * 12);
-  for (int i = 50; i < 100; ++i) trace.samples[i].unix_seconds += 5;
+  for (size_t i = 50; i < 100; ++i) trace.samples[i].unix_seconds += 5;
   const auto course = CourseOf(trace);
   EXPECT_EQ(course->steps, 110 * 12 + 1);
   EXPECT_EQ(course->known_before.back(), 100 * 12);
@@ -66,7 +66,7 @@ TEST(TaskTest, AShortGapIsHeldOverAndALongOneIsMissingAndUnscored) {
 
 TEST(TaskTest, UnknownValuesAreLikeAbsentRows) {
   std::vector<double> values(100, 1);
-  for (int i = 40; i < 51; ++i) values[i] = kNoDatum;
+  for (size_t i = 40; i < 51; ++i) values[i] = kNoDatum;
   EXPECT_FALSE(CourseOf(EveryMinute(values))->known(45 * 12)) << "11 minutes are missing";
   values[50] = 1;
   EXPECT_TRUE(CourseOf(EveryMinute(values))->known(45 * 12)) << "10 minutes are held over";
@@ -85,15 +85,15 @@ TEST(TaskTest, WhatDoesNotFitIsRefused) {
   EXPECT_THAT(MakeCourse(coarse).status().message(), HasSubstr("its step of 30m is over 5m"));
   EXPECT_THAT(MakeCourse(EveryMinute({0, 0, 0})).status().message(), HasSubstr("is it all zero?"));
   Trace endless = EveryMinute({1, 2, 3});
-  endless.samples.back().unix_seconds += 86400 * 401;
+  endless.samples.back().unix_seconds += int64_t{86400} * 401;
   EXPECT_THAT(MakeCourse(endless).status().message(), HasSubstr("it spans 401 days; at most 400"));
 }
 
 TEST(TaskTest, NoiseHasTheStatedDeviationAndCorrelationTime) {
-  const std::vector<double> noise = UnitNoise(1, 500'000);
+  const Series<double> noise = UnitNoise(1, 500'000);
   double mean = 0, variance = 0, lagged = 0;
   for (const double x : noise) mean += x / 500'000;
-  for (size_t i = 12; i < noise.size(); ++i) {
+  for (int i = 12; i < noise.size(); ++i) {
     variance += (noise[i] - mean) * (noise[i] - mean) / 500'000;
     lagged += (noise[i] - mean) * (noise[i - 12] - mean) / 500'000;
   }
@@ -103,9 +103,9 @@ TEST(TaskTest, NoiseHasTheStatedDeviationAndCorrelationTime) {
 }
 
 TEST(TaskTest, ASeedIsTheSameNoiseOnEveryMachine) {
-  const std::vector<double> noise = UnitNoise(1, 1000);
-  EXPECT_EQ(UnitNoise(1, 10), std::vector<double>(noise.begin(), noise.begin() + 10));
-  EXPECT_NE(UnitNoise(2, 10), UnitNoise(1, 10));
+  const Series<double> noise = UnitNoise(1, 1000);
+  EXPECT_EQ(UnitNoise(1, 10)[9], noise[9]);
+  EXPECT_NE(UnitNoise(2, 10)[9], noise[9]);
   // From a generator written for this test in another language.
   EXPECT_EQ(noise[0], -0.11322021484375);
   EXPECT_EQ(noise[999], -0.527683542070498);
@@ -114,7 +114,7 @@ TEST(TaskTest, ASeedIsTheSameNoiseOnEveryMachine) {
 TEST(TaskTest, DemandIsTheCourseUnderFivePercentOfNoise) {
   const auto course = CourseOf(EveryMinute(std::vector<double>(1000, 4)));
   const Demand demand = MakeDemand(course, 1);
-  const std::vector<double> noise = UnitNoise(1, course->steps);
+  const Series<double> noise = UnitNoise(1, course->steps);
   EXPECT_NEAR(demand.offered[777], 10 * (1 + 0.05 * noise[777]), 1e-9);
   EXPECT_NEAR(demand.sum_before.back(), std::accumulate(demand.offered.begin(), demand.offered.end(), 0.0), 1e-6);
 }

@@ -169,7 +169,7 @@ TEST_F(TraceTest, ALastLineWithoutAnEndIsALine) {
 
 TEST_F(TraceTest, AZippedFileThatIsCutShortIsRefused) {
   Trace trace{.name = "x", .column = "value"};
-  for (int i = 0; i < 20'000; ++i) trace.samples.push_back({i * 60, std::fmod(i * 7919.0, 1013.0)});
+  for (int i = 0; i < 20'000; ++i) trace.samples.push_back({int64_t{i} * 60, std::fmod(i * 7919.0, 1013.0)});
   ASSERT_TRUE(WriteTrace(trace, Path("x.csv.gz")).ok());
   std::filesystem::resize_file(Path("x.csv.gz"), std::filesystem::file_size(Path("x.csv.gz")) / 2);
   EXPECT_THAT(ErrorOf(ReadTrace(Path("x.csv.gz"))), HasSubstr("the file is cut short after line "));

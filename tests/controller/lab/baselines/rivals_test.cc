@@ -128,7 +128,7 @@ TEST(StaticTest, TheBestCountIsTheBestOfAll) {
 TEST(RivalsTest, EveryRivalHoldsWhileNothingIsKnown) {
   Demand demand = DemandOf(Flat(0, 400));
   auto course = std::make_shared<Course>(*demand.course);
-  course->known_before.assign(401, 0);
+  course->known_before = Series<int32_t>(401);
   demand.course = course;
   for (const Contender& contender : Contenders()) {
     if (contender.name == "best_static") continue;
@@ -171,7 +171,7 @@ TEST(RivalsTest, TheGridOfSettingsIsThatOfTheTask) {
 Demand Diurnal(uint64_t seed) {
   Trace trace{.name = "diurnal", .column = "v", .step = absl::Minutes(1)};
   for (int minute = 0; minute < 2 * 1440; ++minute) {
-    trace.samples.push_back({minute * 60, 1000 - 600 * std::cos(2 * std::numbers::pi * minute / 1440)});
+    trace.samples.push_back({int64_t{minute} * 60, 1000 - 600 * std::cos(2 * std::numbers::pi * minute / 1440)});
   }
   return MakeDemand(*MakeCourse(trace), seed);
 }
