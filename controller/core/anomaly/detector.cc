@@ -46,7 +46,8 @@ constexpr int64_t kSilentSamplesMin = 10;     // before that nobody knows how of
 constexpr double kScoreHalf = 4;              // the surprise at which half of the scale is reached
 constexpr double kLastingPart = 0.5;          // of the scale, for an incident that goes on
 constexpr double kOverPart = 0.5;             // of the alarm's surprise: below it an incident is over
-constexpr double kWorse = 1.5;                // times the incident that was told: another one on top of it
+constexpr double kWorse = 1.25;               // times the incident that was told: another one on top of it
+constexpr int64_t kAlarmSamplesMin = 250;     // before that nobody knows what is usual: a score, but no alarm
 constexpr double kJolt = 2;                   // a step this surprising is not small
 constexpr double kUsualSigmas = 3;            // a value within so many is usual
 constexpr double kSigmaOfDeviation = 1.2533;  // standard over mean absolute deviation, of a normal distribution
@@ -202,6 +203,7 @@ void AnomalyDetector::LearnLevel(double value) {
 }
 
 AnomalyDetector::Surprises AnomalyDetector::Judge(const Sights& sights) {
+  static_assert(kDelays.size() == kViews && kPeriods.size() == kSeasons);
   Surprises surprises{};
   for (size_t view = 0; view < kViews; ++view) {
     if (sights[view].statistic < 0) continue;
@@ -226,7 +228,8 @@ AnomalyVerdict AnomalyDetector::Decide(const Surprises& surprises) {
   const bool raised = verdict.surprise > incident_;
   const bool worse = verdict.surprise > kWorse * incident_;
   incident_ = std::max(incident_, verdict.surprise);
-  verdict.alarm = (alarmed_ ? worse : raised) && verdict.surprise >= kTune.alarm_surprise;
+  const bool grave = verdict.surprise >= kTune.alarm_surprise && samples_ >= kAlarmSamplesMin;
+  verdict.alarm = grave && (alarmed_ ? worse : raised);
   alarmed_ = alarmed_ || verdict.alarm;
   verdict.score = ScoreOf(incident_) * (raised && verdict.surprise >= kTune.notice_surprise ? 1.0 : kLastingPart);
   return verdict;

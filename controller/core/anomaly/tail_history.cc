@@ -11,8 +11,8 @@ constexpr uint32_t kCountMin = 30;    // before that nothing is surprising
 constexpr uint32_t kTailPart = 33;    // the tail whose slope is measured: one in this many...
 constexpr double kTailCountMin = 10;  // ...but at least these
 constexpr double kSlopeMin = 4;       // buckets: no tail is trusted to be steeper than e-fold in half an octave
-constexpr double kSurpriseMax = 12;
-constexpr int kMantissaBits = 20;  // of a float's 23: eight buckets an octave remain
+constexpr double kTrust = 2;          // no surprise exceeds this many times what the count alone could show
+constexpr int kMantissaBits = 20;     // of a float's 23: eight buckets an octave remain
 constexpr uint32_t kFirst = std::bit_cast<uint32_t>(1.0f / 65536) >> kMantissaBits;
 
 // Eight steps an octave, straight in between: the bits of a float are nearly its logarithm.
@@ -47,7 +47,7 @@ double TailHistory::Surprise(double statistic) const {
   const double slope = std::max(mean - static_cast<double>(from), kSlopeMin);
   const double beyond = std::max(position - static_cast<double>(from), 0.0) / slope;
   const double sloped = std::log10(counted_in_tail / (total_ + 1.0)) - beyond / std::log(10.0);
-  return std::min(-(counted + sloped) / 2, kSurpriseMax);
+  return std::min(-(counted + sloped) / 2, kTrust * std::log10(total_ + 1.0));
 }
 
 void TailHistory::Add(double statistic, size_t delay) {

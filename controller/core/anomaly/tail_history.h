@@ -9,9 +9,9 @@ namespace headroom {
 // TailHistory: how surprising is a statistic, judged by the statistic's own past? It remembers how often each size
 // occurred, in buckets of an eighth of an octave, and answers with -log10 of the probability that the past gives to a
 // value at least as large: 0 for anything among the lower nine tenths, 1 for the top tenth, and beyond what was ever
-// seen a value from the tail's own slope (Hill's estimate, halfway to the count). Needs no scale and no shape to be
-// given. Old counts fade: they are halved whenever kCountMax is reached. A value; O(1) an Add, and O(buckets) a
-// Surprise of the top tenth. Statistics are not negative.
+// seen a value from the tail's own slope (Hill's estimate, halfway to the count, and
+// the less the shorter the past is). Needs no scale and no shape to be given. Old counts fade: they are halved whenever
+// kCountMax is reached. A value; O(1) an Add, and O(buckets) a Surprise of the top tenth. Statistics are not negative.
 class TailHistory {
  public:
   double Surprise(double statistic) const;

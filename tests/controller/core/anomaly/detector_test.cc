@@ -121,7 +121,7 @@ TEST(AnomalyDetectorTest, ASecondIncidentAfterACalmIsAnAlarmAgain) {
 TEST(AnomalyDetectorTest, AWorseIncidentOnTopOfOneIsToldToo) {
   Watch watch;
   watch.Calm(1000);
-  ASSERT_EQ(Alarms(watch.Show(40, [](int) { return 105; })), 1);
+  ASSERT_EQ(Alarms(watch.Show(40, [](int) { return 103; })), 1);
   EXPECT_EQ(Alarms(watch.Show(5, [](int) { return 1000; })), 1);
 }
 
@@ -167,6 +167,14 @@ TEST(AnomalyDetectorTest, PureNoiseIsNearlyNeverAnAlarm) {
     alarms += Alarms(watch.Calm(7 * kDay));
   }
   EXPECT_LE(alarms, 20 * 7 / 5) << "one in five days at most";
+}
+
+TEST(AnomalyDetectorTest, AYoungSeriesHasAScoreButNoAlarm) {
+  Watch watch;
+  watch.Calm(200);
+  const AnomalyVerdict verdict = watch.Show(1, [](int) { return 1000; })[0];
+  EXPECT_FALSE(verdict.alarm) << "what was seen a few times only is not yet usual";
+  EXPECT_GT(verdict.score, 0.5);
 }
 
 TEST(AnomalyDetectorTest, ADayIsLearnedAndTheMorningIsNoAlarm) {

@@ -41,6 +41,11 @@ TEST(TailHistoryTest, BeyondAllThatWasSeenItGrowsOn) {
   EXPECT_LE(history.Surprise(1e300), 12);
 }
 
+TEST(TailHistoryTest, AShortPastIsNotTrustedFar) {
+  EXPECT_LE(Exponential(60).Surprise(1e9), 2 * std::log10(61.0));
+  EXPECT_GT(Exponential(10000).Surprise(1e9), 6);
+}
+
 TEST(TailHistoryTest, ItNeverFallsAsTheStatisticGrows) {
   const TailHistory history = Exponential(3000);
   double before = 0;
