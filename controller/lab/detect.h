@@ -46,7 +46,7 @@ struct DetectionReport {
   std::optional<VusPrs> vus_pr;  // means
   double alarms_per_series_day = 0, false_alarms_per_series_day = 0;
   size_t incidents = 0, found = 0;
-  double nanoseconds_per_sample = 0;  // of this run
+  double nanoseconds_per_sample = 0;  // of processor time, in this run
 };
 
 inline constexpr size_t kLabelledRowsMin = 10;

@@ -56,7 +56,7 @@ void PatternBook::Learn(const Nearest& nearest, double new_distance, double rate
   }
   for (size_t sample = 0; sample < kLength; ++sample) {
     int16_t& known = patterns_[sample * kPatterns + pattern];
-    known = static_cast<int16_t>(known + std::lround(rate * (window_[sample] - known)));
+    known = static_cast<int16_t>(known + static_cast<int>(rate * (window_[sample] - known)));
   }
   uses_[pattern] = std::min(uses_[pattern] + kUse, kUsesMax);
 }

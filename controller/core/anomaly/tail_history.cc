@@ -28,8 +28,10 @@ double TailHistory::Surprise(double statistic) const {
   const double position = Position(statistic, kBuckets);
   const auto bucket = static_cast<size_t>(position);
   if (total_ < kCountMin || bucket < tenth_) return 0;
-  uint32_t higher = 0;
-  for (size_t i = std::min<size_t>(highest_, kBuckets - 1); i > bucket; --i) higher += counts_[i];
+  uint32_t higher = bucket == tenth_ ? above_ : 0;
+  if (bucket > tenth_) {
+    for (size_t i = std::min<size_t>(highest_, kBuckets - 1); i > bucket; --i) higher += counts_[i];
+  }
   const double above = higher + counts_[bucket];
   const double counted = std::log10((above + 0.5) / (total_ + 1.0));
   const double tail = std::max(static_cast<double>(total_) / kTailPart, kTailCountMin);
