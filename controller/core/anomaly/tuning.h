@@ -4,7 +4,7 @@ namespace headroom {
 
 // AnomalyTuning: every constant that the judgement of a series hangs on; one configuration for all series. Rates are
 // per sample: a mean with rate r remembers 1 / r samples. The scores on labelled files change little when any of
-// them is halved or doubled, so none is fitted to a file (`headroomctl lab detect` shows it).
+// them is halved or doubled, so none is fitted to a file.
 struct AnomalyTuning {
   // What is normal.
   double long_rate = 0.003;       // the usual level and the usual spread
