@@ -13,16 +13,18 @@
 #include "controller/base/status.h"
 #include "controller/cli/commands.h"
 #include "controller/lab/compare.h"
+#include "controller/lab/headroom.h"
 #include "controller/lab/report.h"
 #include "controller/lab/synthetic.h"
 #include "controller/lab/trace.h"
+#include "controller/runtime/config.h"
 
 namespace headroom {
 namespace {
 
 struct CompareArguments {
   std::vector<std::string> sources;
-  std::string json;
+  std::string json, policy;
   int threads = 0;
 };
 
@@ -134,15 +136,18 @@ void Print(Session& session, const lab::Comparison& comparison) {
   PrintBest(session, comparison);
 }
 
-absl::StatusOr<lab::TraceResult> CompareOne(Session& session, const std::string& source,
+absl::StatusOr<lab::TraceResult> CompareOne(Session& session, const std::string& source, const Policy& policy,
                                             const lab::CompareOptions& options) {
   HR_ASSIGN_OR_RETURN(const lab::Trace trace, lab::ReadTrace(source));
   for (const std::string& note : trace.notes) session.err() << source << ": " << note << '\n';
   HR_ASSIGN_OR_RETURN(auto course, Annotate(lab::MakeCourse(trace), source));
-  return lab::CompareOn(std::move(course), lab::Contenders(), options);
+  std::vector<lab::Contender> contenders = lab::Contenders();
+  contenders.insert(contenders.begin(), lab::Ours(policy));
+  return lab::CompareOn(std::move(course), contenders, options);
 }
 
-lab::Comparison CompareAll(Session& session, const std::vector<std::string>& sources, int threads) {
+lab::Comparison CompareAll(Session& session, const std::vector<std::string>& sources, const Policy& policy,
+                           int threads) {
   lab::Comparison comparison;
   ProgressLine progress(session, sources.size());
   const int cores = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
@@ -150,7 +155,7 @@ lab::Comparison CompareAll(Session& session, const std::vector<std::string>& sou
                                     .progress = [&](const lab::Progress& done) { progress.Show(done); }};
   for (const std::string& source : sources) {
     progress.Begin(source);
-    auto result = CompareOne(session, source, options);
+    auto result = CompareOne(session, source, policy, options);
     if (result.ok()) {
       comparison.traces.push_back(*std::move(result));
       progress.End();
@@ -162,13 +167,19 @@ lab::Comparison CompareAll(Session& session, const std::vector<std::string>& sou
 }
 
 absl::Status RunCompare(Session& session, const CompareArguments& arguments) {
+  Policy policy;
+  if (!arguments.policy.empty()) {
+    HR_ASSIGN_OR_RETURN(const std::string yaml, ReadPolicyFile(arguments.policy));
+    HR_ASSIGN_OR_RETURN(Config config, ParseConfig(yaml, arguments.policy));
+    policy = std::move(config.policy);
+  }
   lab::TraceFolder all;
   for (const std::string& source : arguments.sources) {
     HR_ASSIGN_OR_RETURN(const lab::TraceFolder found, SourcesOf(source));
     all.files.insert(all.files.end(), found.files.begin(), found.files.end());
     all.skipped.insert(all.skipped.end(), found.skipped.begin(), found.skipped.end());
   }
-  lab::Comparison comparison = CompareAll(session, all.files, arguments.threads);
+  lab::Comparison comparison = CompareAll(session, all.files, policy, arguments.threads);
   comparison.skipped.insert(comparison.skipped.begin(), all.skipped.begin(), all.skipped.end());
   for (const std::string& text : comparison.skipped) session.err() << "skipped " << text << '\n';
   if (comparison.traces.empty()) return absl::NotFoundError("there is no trace that can be scored");
@@ -210,9 +221,11 @@ absl::Status RunTrace(Session& session, const TraceArguments& arguments) {
 void AddCompare(CLI::App& lab, Session& session) {
   const auto arguments = std::make_shared<CompareArguments>();
   CLI::App* command =
-      lab.add_subcommand("compare", "Every rival and the optimum on the standard task; needs no server");
+      lab.add_subcommand("compare", "Headroom, every rival and the optimum on the standard task; needs no server");
   command->add_option("--traces", arguments->sources, "A folder of traces, or FILE or FILE:COLUMN; may be repeated")
       ->required();
+  command->add_option("--policy", arguments->policy,
+                      "Headroom's policy file, the same on all traces; by default the defaults");
   command->add_option("--json", arguments->json, "Write everything to this file, too");
   command->add_option("--threads", arguments->threads, "How many runs at once; by default one a core")
       ->check(CLI::Range(1, 256));
@@ -235,11 +248,12 @@ void AddTrace(CLI::App& lab, Session& session) {
 }  // namespace
 
 void AddLab(CLI::App& app, Session& session) {
-  CLI::App* lab = app.add_subcommand("lab", "Capacity planning on traces: compare, trace");
+  CLI::App* lab = app.add_subcommand("lab", "Capacity planning and detection on traces: compare, trace, detect");
   lab->require_subcommand(1);
   lab->fallthrough();
   AddCompare(*lab, session);
   AddTrace(*lab, session);
+  AddLabDetect(*lab, session);
 }
 
 }  // namespace headroom

@@ -128,4 +128,12 @@ ActionFinished Headroom::Do(int step, const Action& action) {
   return done;
 }
 
+Contender Ours(const Policy& policy) {
+  return {
+      .name = "headroom",
+      .standing = Standing::kOurs,
+      .make = [policy](const Setting&) { return std::make_unique<Headroom>(policy); },
+      .settings = [](const Contender&, const std::vector<Demand>&) { return std::vector<Setting>{{.one_policy = 1}}; }};
+}
+
 }  // namespace headroom::lab

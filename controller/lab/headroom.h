@@ -7,6 +7,7 @@
 #include "absl/time/time.h"
 
 #include "controller/core/autoscaler.h"
+#include "controller/lab/baselines/rivals.h"
 #include "controller/lab/rival.h"
 
 namespace headroom::lab {
@@ -45,5 +46,8 @@ class Headroom final : public Rival {
   std::map<NodeId, Server> servers_;
   int64_t named_ = 0;
 };
+
+// Headroom as it takes part: under one policy on every trace.
+Contender Ours(const Policy& policy);
 
 }  // namespace headroom::lab
