@@ -74,6 +74,7 @@ const std::vector<Library>& Libraries() {
       {"SQLite", {"sqlite3.h"}, {"controller/runtime/"}},
       {"yaml-cpp", {"yaml-cpp/"}, {"controller/runtime/", "controller/cli/", "storage_node/"}},
       {"spdlog", {"spdlog/"}, {"controller/server/", "controller/providers/", "controller/headroom", "storage_node/"}},
+      {"zlib", {"zlib.h"}, {"controller/lab/"}},
       {"prometheus", {"prometheus/"}, {"controller/server/", "controller/headroom"}},
   };
   return libraries;

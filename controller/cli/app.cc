@@ -21,6 +21,7 @@ Examples:
   headroomctl override --min 5 --reason "sale" --for 8h
   headroomctl policy check policy.yaml                 every fault, no server needed
   headroomctl watch -o json                            decisions as they are made
+  headroomctl lab compare --traces traces/             what every autoscaler would have cost; no server needed
 )";
 
 constexpr int kUsage = 2;
@@ -48,6 +49,7 @@ void AddCommands(CLI::App& app, Session& session) {
   AddOverride(app, session);
   AddNodeCommands(app, session);
   AddPolicy(app, session);
+  AddLab(app, session);
 }
 
 // What a mistyped command may have meant. Values of options are no commands, so only what nobody took is looked at.

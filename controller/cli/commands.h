@@ -23,6 +23,9 @@ void AddExplain(CLI::App& app, Session& session);
 void AddHold(CLI::App& app, Session& session);
 void AddOverride(CLI::App& app, Session& session);
 void AddPolicy(CLI::App& app, Session& session);
+void AddLab(CLI::App& app, Session& session);  // capacity planning; needs no server
+// Below the group `lab`: needs no server.
+void AddLabDetect(CLI::App& lab, Session& session);
 
 // --for: how long a command holds; the server bounds it.
 void AddFor(CLI::App& command, std::string& duration);

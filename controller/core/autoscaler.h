@@ -11,6 +11,7 @@
 #include "controller/core/diagnosis/diagnosis.h"
 #include "controller/core/event.h"
 #include "controller/core/fleet.h"
+#include "controller/core/forecast/demand_forecast.h"
 #include "controller/core/policy.h"
 
 namespace headroom {
@@ -57,6 +58,7 @@ struct State {
   Fleet fleet;
   ScaleMemory scale;
   DiagnosisMemory diagnosis;
+  forecast::DemandForecast forecast;
   std::vector<HoldChanged> holds;
   std::optional<OverrideSet> override_set;
   std::string journal_error;
@@ -73,6 +75,7 @@ struct State {
     visit("fleet", self.fleet);
     visit("scale", self.scale);
     visit("diagnosis", self.diagnosis);
+    visit("forecast", self.forecast);
     visit("holds", self.holds);
     visit("override", self.override_set);
     visit("journal_error", self.journal_error);

@@ -4,10 +4,14 @@
 #include <array>
 #include <cmath>
 
+#include "controller/core/signals/signal.h"
+
 namespace headroom {
 namespace {
 
 using Bound = std::optional<Verdict>;
+
+constexpr double kKeepLeads = 3;
 
 Verdict AtLeast(int nodes, Reason reason) {
   return {"", nodes, std::nullopt, 0, 0, std::move(reason)};
@@ -100,6 +104,23 @@ Bound Projection(const GuardInput& in, int desired) {
   return AtLeast(at_least, MakeReason(ReasonCode::kGuardProjection, desired, position, target));
 }
 
+// What is likely to be needed while a node that is removed now could not be had back is not removed. Nor is what is
+// needed soon after: a node costs its boot and its warming again.
+Bound ForecastKeeps(const GuardInput& in, int desired) {
+  const int64_t per_node = ConnectionsPerNode(in.policy, in.summary);
+  if (!in.policy.forecast.enabled || per_node <= 0) return {};
+  const absl::Duration lead = in.state.fleet.learned_lead_time().value_or(in.policy.nodes.lead_time);
+  const auto soon = in.state.forecast.Until(lead, in.policy.forecast.quantile_ratio);
+  const auto later = in.state.forecast.Until(kKeepLeads * lead, in.policy.forecast.keep_ratio);
+  if (!soon.has_value() || !later.has_value()) return {};
+  const auto& most = soon->upper >= later->upper ? *soon : *later;
+  const double nodes = most.upper / (static_cast<double>(per_node) * in.policy.connections.target_ratio);
+  const int keep = static_cast<int>(std::ceil(std::min(nodes, 1e6) - 1e-9));
+  if (keep <= desired) return {};
+  return AtLeast(std::min(keep, in.summary.effective),
+                 MakeReason(ReasonCode::kGuardForecast, most.upper, most.ahead, keep));
+}
+
 // What is there already, and what only has to be taken back from its drain: no launch stands behind it.
 int WithinReach(const GuardInput& in) {
   return in.summary.effective + in.summary.returnable;
@@ -185,10 +206,11 @@ struct Guard {
 };
 
 // Order = priority, lowest first. The bounds of safety stand last.
-constexpr std::array<Guard, 18> kGuards = {{
+constexpr std::array<Guard, 19> kGuards = {{
     {"override", Override},
     {"projection", Projection},
     {"stabilization", Stabilization},
+    {"forecast", ForecastKeeps},
     {"warm", Warm},
     {"cooldown", Cooldown},
     {"trouble", Trouble},
@@ -235,8 +257,8 @@ int ApplyGuards(const GuardInput& in, std::vector<Verdict>& verdicts) {
       in.state.override_set.has_value() && in.state.override_set->until > in.now && in.state.override_set->nodes > 0;
   for (const Guard& guard : kGuards) {
     // A number that an operator set is walked only through the guards of safety.
-    const bool advice =
-        guard.check == Projection || guard.check == Stabilization || guard.check == Warm || guard.check == Cooldown;
+    const bool advice = guard.check == Projection || guard.check == Stabilization || guard.check == ForecastKeeps ||
+                        guard.check == Warm || guard.check == Cooldown;
     if (pinned_by_operator && advice) continue;
     Walk(guard.name, guard.check(in, desired), desired, verdicts);
   }

@@ -109,6 +109,17 @@ struct LatencySignalPolicy {
     visit("objective", self.objective);
   }
 };
+struct ForecastSignalPolicy {
+  bool enabled = true;
+  double quantile_ratio = 0.99;
+  double keep_ratio = 0.9;
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("enabled", self.enabled);
+    visit("quantile", self.quantile_ratio);
+    visit("keep", self.keep_ratio);
+  }
+};
 
 struct ControlPolicy {
   absl::Duration tick = absl::Seconds(1);
@@ -145,6 +156,7 @@ struct Policy {
   ConnectionSignalPolicy connections;
   ThroughputSignalPolicy throughput;
   LatencySignalPolicy latency;
+  ForecastSignalPolicy forecast;
   ControlPolicy control;
   std::string source;  // the text it came from
 
@@ -157,6 +169,7 @@ struct Policy {
     visit("connections", self.connections);
     visit("throughput", self.throughput);
     visit("latency", self.latency);
+    visit("forecast", self.forecast);
     visit("control", self.control);
     visit("source", self.source);
   }

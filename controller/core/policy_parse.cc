@@ -191,6 +191,8 @@ void CheckLimits(const FleetLimitPolicy& limits, Faults& faults) {
 void CheckSignals(const Policy& policy, const v1::Signals& message, Faults& faults) {
   faults.Within("signals.connections.per_node", policy.connections.per_node_count, int64_t{0}, kConnectionsMax);
   faults.Within("signals.connections.target", policy.connections.target_ratio, 0.05, 1.0);
+  faults.Within("signals.forecast.quantile", policy.forecast.quantile_ratio, 0.5, 0.995);
+  faults.Within("signals.forecast.keep", policy.forecast.keep_ratio, 0.5, 0.995);
   faults.Within("signals.throughput.target", policy.throughput.target_ratio, 0.05, 1.0);
   if (message.has_throughput()) {
     const int64_t bytes = policy.throughput.bytes_per_second_per_node;
@@ -235,6 +237,7 @@ PolicyReading ReadPolicy(const v1::Policy& message) {
   Take(message.signals().connections(), policy.connections);
   Take(message.signals().latency(), policy.latency);
   Take(message.signals().throughput(), policy.throughput);
+  Take(message.signals().forecast(), policy.forecast);
   Take(message.control(), policy.control);
 
   Faults faults;
@@ -265,6 +268,7 @@ v1::Policy PolicyToMessage(const Policy& policy) {
   Put(policy.limits, *message.mutable_limits());
   v1::Signals& signals = *message.mutable_signals();
   Put(policy.connections, *signals.mutable_connections());
+  Put(policy.forecast, *signals.mutable_forecast());
   if (policy.throughput.bytes_per_second_per_node > 0) Put(policy.throughput, *signals.mutable_throughput());
   if (policy.latency.objective > absl::ZeroDuration()) Put(policy.latency, *signals.mutable_latency());
   Put(policy.control, *message.mutable_control());

@@ -89,6 +89,11 @@ constexpr Row kRows[] = {
     {ReasonCode::kSignalLatency, "signal_latency",
      "Latency: p99 of {p99} against an objective of {objective} calls for {nodes} nodes: one more, one fewer or the "
      "same."},
+    {ReasonCode::kSignalForecast, "signal_forecast",
+     "Forecast: a demand of {demand} is to be expected in {ahead}, more than {upper} only with a chance of {chance%}, "
+     "which needs {nodes} nodes."},
+    {ReasonCode::kSignalForecastLearns, "signal_forecast_learns",
+     "Forecast: of {slots} full slots of demand that were seen nothing can be told yet; it asks for nothing."},
     {ReasonCode::kSignalUnknown, "signal_unknown",
      "{signal}: cannot tell, only {fresh} of {serving} serving nodes have reported lately."},
     {ReasonCode::kSignalNoNodes, "signal_no_nodes", "{signal}: cannot tell, no node serves."},
@@ -104,6 +109,8 @@ constexpr Row kRows[] = {
     {ReasonCode::kGuardStabilization, "guard_stabilization",
      "No shrinking below {nodes} nodes, which were wanted within the last {window}."},
     {ReasonCode::kGuardCooldown, "guard_cooldown", "No shrinking for another {remaining} after the last change."},
+    {ReasonCode::kGuardForecast, "guard_forecast",
+     "A demand of {demand} may come in {ahead}: {nodes} nodes are kept for it."},
     {ReasonCode::kGuardProjection, "guard_projection",
      "No shrinking to {nodes} nodes: they would be filled to {position%}, and with a tenth of slack that is above the "
      "target of "

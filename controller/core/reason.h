@@ -31,12 +31,14 @@ enum class ReasonCode : uint16_t {
   kLimitRenewed,   // node, limit
   kShedRebalance,  // node, count, open, fair share
   // Signals.
-  kSignalConnections,  // demand, per node, target, nodes
-  kSignalThroughput,   // bytes per second, bytes per node, nodes
-  kSignalLatency,      // p99, objective, nodes
-  kSignalUnknown,      // signal, fresh nodes, serving nodes
-  kSignalNoNodes,      // signal
-  kSignalBalancers,    // signal, nodes behind silent balancers, serving nodes
+  kSignalConnections,     // demand, per node, target, nodes
+  kSignalThroughput,      // bytes per second, bytes per node, nodes
+  kSignalLatency,         // p99, objective, nodes
+  kSignalForecast,        // demand, ahead, demand at most, chance of more, nodes
+  kSignalForecastLearns,  // slots seen
+  kSignalUnknown,         // signal, fresh nodes, serving nodes
+  kSignalNoNodes,         // signal
+  kSignalBalancers,       // signal, nodes behind silent balancers, serving nodes
   // Guards.
   kGuardHold,           // direction, reason, actor
   kGuardOverride,       // number, reason, actor
@@ -44,6 +46,7 @@ enum class ReasonCode : uint16_t {
   kGuardErrors,         // errors per second, requests per second
   kGuardStabilization,  // nodes, window
   kGuardCooldown,       // remaining
+  kGuardForecast,       // demand, ahead, nodes
   kGuardProjection,     // nodes, position after, target
   kGuardStep,           // nodes, lead time
   kGuardRemoveStep,     // nodes at once

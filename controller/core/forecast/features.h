@@ -14,6 +14,11 @@ struct Slots {
   int64_t per_day = 288;
   int64_t per_week() const { return 7 * per_day; }
   int64_t per_half_hour() const { return per_day > 48 ? per_day / 48 : 1; }
+
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("per_day", self.per_day);
+  }
 };
 
 inline constexpr int kLastValue = 1;  // index of the newest value among the features; 0 is the constant

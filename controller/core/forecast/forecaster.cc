@@ -9,7 +9,7 @@
 namespace headroom::forecast {
 namespace {
 
-constexpr int64_t kHistoryDays = 15;  // two weeks and what lies beside
+constexpr int64_t kHistoryDays = 9;  // a week, and what lies beside
 constexpr double kLevelDays = 2;
 constexpr double kLevelMin = 1e-9;
 constexpr int64_t kSeasonsPerDay = 2;  // how often the season is looked for
@@ -25,7 +25,7 @@ Forecaster::Forecaster(const ForecasterOptions& options)
   }
 }
 
-void Forecaster::Observe(int64_t slot, double value) {
+void Forecaster::Observe(int64_t slot, double value, const std::vector<double>& samples) {
   HR_CHECK(slot > history_.newest() && value >= 0);
   history_.Add(slot, value);
   ++known_count_;
@@ -35,7 +35,14 @@ void Forecaster::Observe(int64_t slot, double value) {
   const int64_t asked = slot / std::max<int64_t>(1, slots_.per_day / kSeasonsPerDay);
   if (asked != season_asked_) season_ = FindSeason(history_, slots_.per_day);
   season_asked_ = asked;
-  for (Horizon& horizon : horizons_) horizon.Observe(history_, season_, std::max(level_, kLevelMin));
+  const Horizon::Now now{history_, season_, std::max(level_, kLevelMin), samples};
+  for (Horizon& horizon : horizons_) horizon.Observe(now);
+}
+
+bool Forecaster::IsWhole() const {
+  return history_.size() == kHistoryDays * slots_.per_day && options_.step * slots_.per_day == absl::Hours(24) &&
+         horizons_.size() == options_.horizons.size() &&
+         std::all_of(horizons_.begin(), horizons_.end(), [](const Horizon& one) { return one.IsWhole(); });
 }
 
 std::optional<Forecaster::Forecast> Forecaster::Ahead(size_t index) const {

@@ -77,21 +77,33 @@ Horizon::Horizon(const Slots& slots, int64_t ahead)
       pending_(static_cast<size_t>(ahead)),
       errors_by_phase_(static_cast<size_t>(slots.per_day), std::numeric_limits<double>::quiet_NaN()) {
   for (const Recipe& recipe : kRecipes) {
-    learners_.push_back({LinearPredictor(MemorySlots(recipe, slots), kLastValue), recipe.form, recipe.robust});
+    learners_.push_back({LinearPredictor(MemorySlots(recipe, slots), kLastValue)});
   }
   for (size_t i = 0; i < kSpreads; ++i) residuals_.emplace_back(static_cast<double>(slots.per_week()));
   for (size_t i = 0; i < kSpreads; ++i) residuals_.emplace_back(kShortErrorsSlots);
 }
 
-void Horizon::Observe(const SlotHistory& history, int64_t season, double level) {
-  const int64_t slot = history.newest();
-  const double value = history[slot];
+bool Horizon::IsWhole() const {
+  const bool pending = std::all_of(pending_.begin(), pending_.end(), [](const Pending& one) {
+    return one.slot < 0 || (one.predictions.size() == kRecipes.size() + kRules && one.spreads.size() == kSpreads &&
+                            (!one.upper.has_value() || one.uppers.size() == 2 * kSpreads));
+  });
+  return ahead_ > 0 && pending && pending_.size() == static_cast<size_t>(ahead_) &&
+         learners_.size() == kRecipes.size() && residuals_.size() == 2 * kSpreads &&
+         std::all_of(learners_.begin(), learners_.end(), [](const Learner& one) { return one.predictor.IsWhole(); }) &&
+         mixture_.IsWhole(kRecipes.size() + kRules) && quantile_mixture_.IsWhole(2 * kSpreads) &&
+         errors_by_phase_.size() == static_cast<size_t>(slots_.per_day);
+}
+
+void Horizon::Observe(const Now& now) {
+  const int64_t slot = now.history.newest();
+  const double value = now.history[slot];
   Pending& place = pending_[static_cast<size_t>(slot % ahead_)];
-  if (place.slot >= 0 && place.slot == slot - ahead_) Learn(place, value);
+  if (place.slot >= 0 && place.slot == slot - ahead_) Learn(place, value, now.samples);
   Smooth(value);
-  const Outlook look = LookAhead(history, slots_, ahead_, season, level);
-  now_ = {.slot = slot, .features = look.features, .level = level};
-  now_.predictions = Predictions(look, level);
+  const Outlook look = LookAhead(now.history, slots_, ahead_, now.season, now.level);
+  now_ = {.slot = slot, .features = look.features, .level = now.level};
+  now_.predictions = Predictions(look, now.level);
   now_.expected = mixture_.Mix(now_.predictions);
   now_.spreads = Spreads(now_, slot + ahead_);
   now_.uppers = Uppers(now_, kUpper);
@@ -108,9 +120,9 @@ void Horizon::Smooth(double value) {
 std::vector<double> Horizon::Predictions(const Outlook& look, double level) const {
   std::vector<double> predictions;
   const double highest = *std::max_element(look.features.begin(), look.features.end());
-  for (const Learner& learner : learners_) {
-    const auto form = static_cast<Form>(learner.form);
-    const double said = level * Out(form, learner.predictor.Predict(FormOf(look.features, form, level)));
+  for (size_t i = 0; i < kRecipes.size(); ++i) {
+    const Form form = kRecipes[i].form;
+    const double said = level * Out(form, learners_[i].predictor.Predict(FormOf(look.features, form, level)));
     predictions.push_back(std::clamp(said, 0.0, kAboveAllMax * highest));
   }
   const double usual_now = look.profile_now.value_or(look.last);
@@ -135,9 +147,8 @@ std::vector<double> Horizon::Uppers(const Pending& pending, double p) const {
   // What the shift does to the level that it was learned at, it does to the others in proportion.
   const double level = std::min(kLevelMax, p + shift_ * std::min(p, 1 - p) / (1 - kUpper));
   for (size_t i = 0; i < residuals_.size(); ++i) {
-    const std::optional<double> quantile = residuals_[i].Quantile(level);
-    if (!quantile.has_value()) return {};
-    uppers.push_back(pending.expected + pending.spreads[i % kSpreads] * *quantile);
+    if (!residuals_[i].CanTell(p)) return {};
+    uppers.push_back(pending.expected + pending.spreads[i % kSpreads] * residuals_[i].Quantile(level));
   }
   return uppers;
 }
@@ -148,36 +159,44 @@ std::optional<double> Horizon::Quantile(double p) const {
   return std::max(0.0, quantile_mixture_.Mix(uppers));
 }
 
-void Horizon::Learn(const Pending& pending, double value) {
+void Horizon::Learn(const Pending& pending, double value, const std::vector<double>& samples) {
   LearnPredictors(pending, value);
   if (pending.upper.has_value()) {
-    const bool above = value > *pending.upper;
-    const double slope = above ? -kUpper : 1 - kUpper;
+    double above = value > *pending.upper;
+    if (!samples.empty()) {
+      const auto count =
+          std::count_if(samples.begin(), samples.end(), [&](double one) { return one > *pending.upper; });
+      above = static_cast<double>(count) / static_cast<double>(samples.size());
+    }
+    const double slope = 1 - kUpper - above;
     quantile_mixture_.Learn(pending.uppers, *pending.upper, slope, pending.level);
-    shift_ = std::clamp(shift_ + kShiftStep * (above ? kUpper : kUpper - 1), -kShiftMax, kShiftMax);
+    shift_ = std::clamp(shift_ + kShiftStep * (above - (1 - kUpper)), -kShiftMax, kShiftMax);
   }
-  LearnErrors(pending, value);
+  LearnErrors(pending, value, samples);
 }
 
 void Horizon::LearnPredictors(const Pending& pending, double value) {
-  for (Learner& learner : learners_) {
-    const auto form = static_cast<Form>(learner.form);
+  for (size_t i = 0; i < kRecipes.size(); ++i) {
+    Learner& learner = learners_[i];
+    const Form form = kRecipes[i].form;
     const Features features = FormOf(pending.features, form, pending.level);
     const double target = In(form, value / pending.level);
     const double error = std::abs(target - learner.predictor.Predict(features));
     const double weight = std::clamp(learner.error / (error + 1e-9), kRobustWeightMin, kRobustWeightMax);
     learner.error = std::max(1e-4, learner.error + 0.01 * (std::min(error, 5 * learner.error) - learner.error));
-    learner.predictor.Learn(features, target, learner.robust ? weight : 1);
+    learner.predictor.Learn(features, target, kRecipes[i].robust ? weight : 1);
   }
   const double slope = pending.expected > value ? 1 : pending.expected < value ? -1 : 0;
   mixture_.Learn(pending.predictions, pending.expected, slope, pending.level);
 }
 
-void Horizon::LearnErrors(const Pending& pending, double value) {
-  const double error = value - pending.expected, size = std::abs(error);
+void Horizon::LearnErrors(const Pending& pending, double value, const std::vector<double>& samples) {
+  const double size = std::abs(value - pending.expected);
   for (size_t i = 0; i < residuals_.size(); ++i) {
     const double spread = pending.spreads[i % kSpreads];
-    residuals_[i].Add(spread > 0 ? error / spread : 0);
+    const auto scaled = [&](double actual) { return spread > 0 ? (actual - pending.expected) / spread : 0; };
+    if (samples.empty()) residuals_[i].Add(scaled(value));
+    for (const double sample : samples) residuals_[i].Add(scaled(sample), 1.0 / static_cast<double>(samples.size()));
   }
   recent_error_ += 0.08 * (size - recent_error_);
   usual_error_ += 0.005 * (size - usual_error_);

@@ -21,15 +21,44 @@ namespace headroom::forecast {
 // 2021). O(1) a sample: some 10,000 multiplications. Copyable; thread-compatible.
 class Horizon {
  public:
+  Horizon() = default;  // to be read into
   Horizon(const Slots& slots, int64_t ahead);
 
-  // `value`: of the newest slot. Learns from what was forecast for it, then forecasts from it.
-  void Observe(const SlotHistory& history, int64_t season, double level);
+  struct Now {
+    const SlotHistory& history;
+    int64_t season;                      // 0: none
+    double level;                        // what is usual, over 0
+    const std::vector<double>& samples;  // of the newest slot; may be empty
+  };
+  // Learns from what was forecast for the newest slot, then forecasts from it.
+  void Observe(const Now& now);
 
   int64_t ahead() const { return ahead_; }
   double expected() const { return now_.expected; }
   // Unknown: too few errors have been seen to tell.
   std::optional<double> Quantile(double p) const;
+
+  // Whether what was read has the shape that this release computes with.
+  bool IsWhole() const;
+
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("slots", self.slots_);
+    visit("ahead", self.ahead_);
+    visit("learners", self.learners_);
+    visit("mixture", self.mixture_);
+    visit("quantile_mixture", self.quantile_mixture_);
+    visit("residuals", self.residuals_);
+    visit("pending", self.pending_);
+    visit("now", self.now_);
+    visit("smooth", self.smooth_);
+    visit("smoother", self.smoother_);
+    visit("began", self.began_);
+    visit("recent_error", self.recent_error_);
+    visit("usual_error", self.usual_error_);
+    visit("errors_by_phase", self.errors_by_phase_);
+    visit("shift", self.shift_);
+  }
 
  private:
   // What was said of the slot `ahead` after `slot`, kept until that comes.
@@ -39,17 +68,34 @@ class Horizon {
     double level = 1, expected = 0;
     std::vector<double> predictions, spreads, uppers;
     std::optional<double> upper;
+
+    template <class Self, class Visitor>
+    static void Fields(Self& self, Visitor&& visit) {
+      visit("slot", self.slot);
+      visit("features", self.features);
+      visit("level", self.level);
+      visit("expected", self.expected);
+      visit("predictions", self.predictions);
+      visit("spreads", self.spreads);
+      visit("uppers", self.uppers);
+      visit("upper", self.upper);
+    }
   };
+  // A linear predictor by one of the recipes of horizon.cc.
   struct Learner {
     LinearPredictor predictor;
-    int form;  // of the series: see horizon.cc
-    bool robust;
-    double error = 0.1;  // the usual one, of the form
+    double error = 0.1;  // the usual one, in the recipe's form of the series
+
+    template <class Self, class Visitor>
+    static void Fields(Self& self, Visitor&& visit) {
+      visit("predictor", self.predictor);
+      visit("error", self.error);
+    }
   };
 
-  void Learn(const Pending& pending, double value);
+  void Learn(const Pending& pending, double value, const std::vector<double>& samples);
   void LearnPredictors(const Pending& pending, double value);
-  void LearnErrors(const Pending& pending, double value);
+  void LearnErrors(const Pending& pending, double value, const std::vector<double>& samples);
   void Smooth(double value);
   std::vector<double> Predictions(const Outlook& look, double level) const;
   std::vector<double> Spreads(const Pending& pending, int64_t target) const;
@@ -57,7 +103,7 @@ class Horizon {
   double& ErrorAt(int64_t slot) { return errors_by_phase_[static_cast<size_t>(slot % slots_.per_day)]; }
 
   Slots slots_;
-  int64_t ahead_;
+  int64_t ahead_ = 1;
   std::vector<Learner> learners_;
   Mixture mixture_, quantile_mixture_;
   std::vector<Residuals> residuals_;

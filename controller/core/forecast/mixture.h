@@ -11,6 +11,7 @@ namespace headroom::forecast {
 // thread-compatible.
 class Mixture {
  public:
+  Mixture() = default;  // to be read into
   // `first`: the weights while nothing has been learned; they sum to 1.
   Mixture(std::vector<double> first, double memory_samples);
 
@@ -18,10 +19,22 @@ class Mixture {
   double Mix(const std::vector<double>& predictions) const;
   // `slope`: of the loss at the mix, for a mix one unit higher. `scale`: what a usual prediction is.
   void Learn(const std::vector<double>& predictions, double mix, double slope, double scale);
+  bool IsWhole(size_t count) const {
+    return first_.size() == count && weights_.size() == count && regrets_.size() == count && squares_.size() == count;
+  }
+
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("first", self.first_);
+    visit("weights", self.weights_);
+    visit("regrets", self.regrets_);
+    visit("squares", self.squares_);
+    visit("keep", self.keep_);
+  }
 
  private:
   std::vector<double> first_, weights_, regrets_, squares_;
-  double keep_;
+  double keep_ = 1;
 };
 
 }  // namespace headroom::forecast

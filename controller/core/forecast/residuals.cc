@@ -10,27 +10,31 @@ namespace {
 constexpr double kFine = 4;      // 1 / kFine: below it bins are of equal width, beyond it they grow
 constexpr double kPerUnit = 20;  // bins for each unit of asinh
 constexpr double kWeightMax = 1e12;
-// So many errors must lie beyond a quantile, were they all as old as now, before it is told.
+// So many errors must lie beyond a quantile, were they all as old as now, before it can be told.
 constexpr double kBeyond = 2;
 
 }  // namespace
 
-Residuals::Residuals(double memory_samples) : growth_(std::exp(1 / memory_samples)) {}
+Residuals::Residuals(double memory_samples) : growth_(std::expm1(1 / memory_samples)) {}
 
-void Residuals::Add(double scaled_error) {
+void Residuals::Add(double scaled_error, double weight) {
   const double bin = std::floor(std::asinh(scaled_error * kFine) * kPerUnit) + kBins / 2.0;
-  bins_[static_cast<size_t>(std::clamp(bin, 0.0, kBins - 1.0))] += weight_;
-  total_ += weight_;
-  ++count_;
-  weight_ *= growth_;
+  bins_[static_cast<size_t>(std::clamp(bin, 0.0, kBins - 1.0))] += weight * weight_;
+  total_ += weight * weight_;
+  count_ += weight;
+  weight_ *= 1 + weight * growth_;
   if (weight_ < kWeightMax) return;
   for (double& one : bins_) one /= weight_;
   total_ /= weight_;
   weight_ = 1;
 }
 
-std::optional<double> Residuals::Quantile(double p) const {
-  if (static_cast<double>(count_) * std::min(p, 1 - p) < kBeyond) return std::nullopt;
+bool Residuals::CanTell(double p) const {
+  return count_ * std::min(p, 1 - p) >= kBeyond;
+}
+
+double Residuals::Quantile(double p) const {
+  if (total_ <= 0) return 0;
   const auto edge = [](double bin) { return std::sinh((bin - kBins / 2.0) / kPerUnit) / kFine; };
   const double target = p * total_;
   double below = 0;

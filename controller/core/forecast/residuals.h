@@ -1,7 +1,6 @@
 #pragma once
 
 #include <array>
-#include <optional>
 
 namespace headroom::forecast {
 
@@ -9,18 +8,31 @@ namespace headroom::forecast {
 // coarse far out (asinh), 2 kB. Copyable; thread-compatible.
 class Residuals {
  public:
+  Residuals() = default;  // to be read into
   explicit Residuals(double memory_samples);
 
-  void Add(double scaled_error);
-  // The p-quantile, within a bin's width (1.25 % of its size). Unknown: of too few errors to tell.
-  std::optional<double> Quantile(double p) const;
+  // `weight`: the part of a sample that this error stands for.
+  void Add(double scaled_error, double weight = 1);
+  // Whether enough errors were seen to tell the p-quantile.
+  bool CanTell(double p) const;
+  // The p-quantile, within a bin's width (1.25 % of its size); 0 where nothing was added.
+  double Quantile(double p) const;
+
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("growth", self.growth_);
+    visit("weight", self.weight_);
+    visit("total", self.total_);
+    visit("count", self.count_);
+    visit("bins", self.bins_);
+  }
 
  private:
   static constexpr int kBins = 240;
-  double growth_;      // instead of shrinking all the old, the new counts more
+  double growth_ = 0;  // a sample; instead of shrinking all the old, the new counts more
   double weight_ = 1;  // of the next one
   double total_ = 0;
-  long count_ = 0;
+  double count_ = 0;
   std::array<double, kBins> bins_{};
 };
 

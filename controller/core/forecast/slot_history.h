@@ -13,6 +13,7 @@ namespace headroom::forecast {
 // thread-compatible.
 class SlotHistory {
  public:
+  SlotHistory() = default;  // to be read into
   explicit SlotHistory(int64_t slots) : values_(static_cast<size_t>(slots), kUnknown) {}
 
   // `slot` ascends.
@@ -20,7 +21,7 @@ class SlotHistory {
     const int64_t from = newest_ < 0 ? slot : newest_ + 1;
     // After a gap longer than the history nothing of it is left.
     for (int64_t gap = std::max(from, slot - size()); gap < slot; ++gap) At(gap) = kUnknown;
-    At(slot) = static_cast<float>(value);
+    At(slot) = value;
     newest_ = slot;
     if (oldest_ < 0) oldest_ = slot;
     oldest_ = std::max(oldest_, slot - size() + 1);
@@ -38,11 +39,18 @@ class SlotHistory {
   int64_t oldest() const { return oldest_; }
   int64_t size() const { return static_cast<int64_t>(values_.size()); }
 
- private:
-  static constexpr float kUnknown = std::numeric_limits<float>::quiet_NaN();
-  float& At(int64_t slot) { return values_[static_cast<size_t>(slot % size())]; }
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("values", self.values_);
+    visit("newest", self.newest_);
+    visit("oldest", self.oldest_);
+  }
 
-  std::vector<float> values_;
+ private:
+  static constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
+  double& At(int64_t slot) { return values_[static_cast<size_t>(slot % size())]; }
+
+  std::vector<double> values_;
   int64_t newest_ = -1, oldest_ = -1;
 };
 

@@ -4,9 +4,8 @@ namespace headroom {
 namespace {
 
 // The slots are where nobody tells of: what is used of them is not known.
-bool BalancersAreSilent(const SignalInput& in) {
-  const FleetSummary& summary = in.summary;
-  return summary.carrying - summary.stale < in.policy.control.quorum_ratio * summary.carrying;
+bool BalancersAreSilent(const FleetSummary& summary, const Policy& policy) {
+  return summary.carrying - summary.stale < policy.control.quorum_ratio * summary.carrying;
 }
 
 }  // namespace
@@ -21,10 +20,15 @@ int64_t ConnectionsPerNode(const Policy& policy, const FleetSummary& summary) {
   return policy.connections.per_node_count > 0 ? policy.connections.per_node_count : summary.configured_median;
 }
 
+std::optional<double> KnownDemand(const FleetSummary& summary, const Policy& policy) {
+  if (!summary.Known(policy.control) || BalancersAreSilent(summary, policy)) return std::nullopt;
+  return static_cast<double>(summary.demand);
+}
+
 Demand ConnectionDemand(const SignalInput& in) {
   const int64_t per_node = ConnectionsPerNode(in.policy, in.summary);
   if (!in.summary.Known(in.policy.control) || per_node <= 0) return Unknown("connections", in.summary);
-  if (BalancersAreSilent(in)) {
+  if (BalancersAreSilent(in.summary, in.policy)) {
     return {"connections", std::nullopt,
             MakeReason(ReasonCode::kSignalBalancers, "connections", in.summary.stale, in.summary.carrying)};
   }

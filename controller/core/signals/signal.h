@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <optional>
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
@@ -8,6 +9,7 @@
 #include "controller/core/decision.h"
 #include "controller/core/fleet.h"
 #include "controller/core/fleet_summary.h"
+#include "controller/core/forecast/demand_forecast.h"
 #include "controller/core/policy.h"
 
 namespace headroom {
@@ -15,6 +17,7 @@ namespace headroom {
 struct SignalInput {
   const Fleet& fleet;
   const FleetSummary& summary;
+  const forecast::DemandForecast& forecast;
   const Policy& policy;
   absl::Time now;
 };
@@ -30,13 +33,19 @@ struct Signal {
 Demand ConnectionDemand(const SignalInput& in);  // slots: demand position in mid-range
 Demand ThroughputDemand(const SignalInput& in);  // bytes a second
 Demand LatencyDemand(const SignalInput& in);     // p99 against its objective
+Demand ForecastDemand(const SignalInput& in);    // slots, when a node that is asked for now serves
 
-inline constexpr std::array<Signal, 3> kSignals = {{
+inline constexpr std::array<Signal, 4> kSignals = {{
     {"connections", [](const Policy& policy) { return policy.connections.enabled; }, ConnectionDemand},
     {"throughput", [](const Policy& policy) { return policy.throughput.bytes_per_second_per_node > 0; },
      ThroughputDemand},
     {"latency", [](const Policy& policy) { return policy.latency.objective > absl::ZeroDuration(); }, LatencyDemand},
+    {"forecast", [](const Policy& policy) { return policy.connections.enabled && policy.forecast.enabled; },
+     ForecastDemand},
 }};
+
+// Connections that are wanted of the cluster: open and waiting. Nothing: it cannot be told.
+std::optional<double> KnownDemand(const FleetSummary& summary, const Policy& policy);
 
 // The answer of a signal that cannot tell: too few serving nodes have a fresh report.
 Demand Unknown(absl::string_view signal, const FleetSummary& summary);

@@ -238,6 +238,41 @@ TEST(ArchiveTest, AStateThatIsSavedAndLoadedHasTheSameBytes) {
   EXPECT_EQ(EncodeState(*state), bytes);
 }
 
+TEST(ArchiveTest, AForecastThatIsSavedAndLoadedGoesOnAsIfNothingHadHappened) {
+  forecast::DemandForecast forecast;
+  const auto feed = [](forecast::DemandForecast& to, int from, int until) {
+    for (int minute = from; minute < until; ++minute) {
+      const double demand = 1000 + 500 * std::sin(minute / 229.0) + minute % 11;
+      to.Observe(absl::UnixEpoch() + absl::Minutes(minute), demand, absl::Minutes(3));
+    }
+  };
+  feed(forecast, 0, 2500);
+  const std::string bytes = ToArchive(forecast);
+  EXPECT_LT(bytes.size(), 500'000u);
+  auto loaded = FromArchive<forecast::DemandForecast>(bytes);
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_EQ(ToArchive(*loaded), bytes);
+  feed(forecast, 2500, 2600);
+  feed(*loaded, 2500, 2600);
+  EXPECT_EQ(ToArchive(*loaded), ToArchive(forecast));
+  EXPECT_EQ(loaded->Ahead(absl::Minutes(3), 0.9)->upper, forecast.Ahead(absl::Minutes(3), 0.9)->upper);
+}
+
+// As written by a release that has options and nothing else that we know.
+struct OtherForecaster {
+  forecast::ForecasterOptions options{absl::Minutes(1), {1, 2, 4, 6, 9, 12}};
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("options", self.options);
+  }
+};
+
+TEST(ArchiveTest, AForecastOfAnotherShapeIsNotUsed) {
+  const auto loaded = FromArchive<forecast::Forecaster>(ToArchive(OtherForecaster{}));
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_FALSE(loaded->IsWhole());
+}
+
 TEST(ArchiveTest, TenThousandNodesAreSavedInWellUnderASecond) {
   Autoscaler core(HostilePolicy());
   const absl::Time start = absl::FromUnixSeconds(1'700'000'000);

@@ -51,7 +51,7 @@ Earned Feed(Forecaster& forecaster, const Run& run, const std::function<double(i
 }
 
 TEST(ForecasterTest, KnowsNothingBeforeItsFirstValueAndThenThat) {
-  Forecaster forecaster({});
+  Forecaster forecaster{ForecasterOptions()};
   EXPECT_FALSE(forecaster.Ahead(0).has_value());
   forecaster.Observe(7, 42);
   ASSERT_TRUE(forecaster.Ahead(0).has_value());
@@ -60,7 +60,7 @@ TEST(ForecasterTest, KnowsNothingBeforeItsFirstValueAndThenThat) {
 }
 
 TEST(ForecasterTest, LearnsTheDay) {
-  Forecaster forecaster({});
+  Forecaster forecaster{ForecasterOptions()};
   Chance chance;
   const Earned earned = Feed(forecaster, {.scored_from = 5 * kDay, .to = 8 * kDay},
                              [&](int64_t slot) { return Diurnal(slot) + chance.Between(-20, 20); });
@@ -70,7 +70,7 @@ TEST(ForecasterTest, LearnsTheDay) {
 }
 
 TEST(ForecasterTest, SeesANightlyJobComing) {
-  Forecaster forecaster({});
+  Forecaster forecaster{ForecasterOptions()};
   Chance chance;
   const auto series = [&](int64_t slot) {
     return (slot % kDay >= 24 && slot % kDay < 36 ? 900 : 100) * chance.Between(0.9, 1.1);
@@ -81,7 +81,7 @@ TEST(ForecasterTest, SeesANightlyJobComing) {
 }
 
 TEST(ForecasterTest, LearnsAPeriodThatIsNoPartOfADay) {
-  Forecaster forecaster({});
+  Forecaster forecaster{ForecasterOptions()};
   Chance chance;
   const auto series = [&](int64_t slot) { return (slot % 84 < 12 ? 900 : 100) * chance.Between(0.9, 1.1); };
   const Earned earned = Feed(forecaster, {.scored_from = 10 * kDay, .to = 14 * kDay}, series);
@@ -90,7 +90,7 @@ TEST(ForecasterTest, LearnsAPeriodThatIsNoPartOfADay) {
 }
 
 TEST(ForecasterTest, IsNoWorseThanTheLastValueWhereNothingCanBeKnown) {
-  Forecaster forecaster({});
+  Forecaster forecaster{ForecasterOptions()};
   Chance chance;
   double walk = 1000;
   const Earned earned = Feed(forecaster, {.scored_from = 3 * kDay, .to = 10 * kDay},
@@ -99,7 +99,7 @@ TEST(ForecasterTest, IsNoWorseThanTheLastValueWhereNothingCanBeKnown) {
 }
 
 TEST(ForecasterTest, KeepsItsPromiseInTheDayAfterALevelChange) {
-  Forecaster forecaster({});
+  Forecaster forecaster{ForecasterOptions()};
   Chance chance;
   const auto series = [&](int64_t slot) {
     return Diurnal(slot) * (slot >= 9 * kDay ? 3 : 1) * chance.Between(0.95, 1.05);
@@ -110,7 +110,7 @@ TEST(ForecasterTest, KeepsItsPromiseInTheDayAfterALevelChange) {
 }
 
 TEST(ForecasterTest, AGapIsUnknownAndNotZero) {
-  Forecaster forecaster({});
+  Forecaster forecaster{ForecasterOptions()};
   for (int64_t slot = 0; slot < 3 * kDay; ++slot) {
     if (slot % kDay < 250) forecaster.Observe(slot, 500);
   }
@@ -118,7 +118,7 @@ TEST(ForecasterTest, AGapIsUnknownAndNotZero) {
 }
 
 TEST(ForecasterTest, ACopyGoesOnAsTheOriginalDoes) {
-  Forecaster first({});
+  Forecaster first{ForecasterOptions()};
   Chance chance;
   const auto series = [&](int64_t slot) { return Diurnal(slot) * chance.Between(0.8, 1.2); };
   Feed(first, {.to = 3 * kDay}, series);
@@ -133,7 +133,7 @@ TEST(ForecasterTest, ACopyGoesOnAsTheOriginalDoes) {
 }
 
 TEST(ForecasterTest, SurvivesZerosAndGiants) {
-  Forecaster forecaster({});
+  Forecaster forecaster{ForecasterOptions()};
   for (int64_t slot = 0; slot < 4 * kDay; ++slot) {
     forecaster.Observe(slot, slot % 97 == 0 ? 1e12 : 0);
     ASSERT_TRUE(std::isfinite(forecaster.Ahead(0)->expected));

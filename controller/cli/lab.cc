@@ -1,0 +1,259 @@
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include <CLI/CLI.hpp>
+
+#include "controller/base/status.h"
+#include "controller/cli/commands.h"
+#include "controller/lab/compare.h"
+#include "controller/lab/headroom.h"
+#include "controller/lab/report.h"
+#include "controller/lab/synthetic.h"
+#include "controller/lab/trace.h"
+#include "controller/runtime/config.h"
+
+namespace headroom {
+namespace {
+
+struct CompareArguments {
+  std::vector<std::string> sources;
+  std::string json, policy;
+  int threads = 0;
+};
+
+// The traces of a folder, or the one that is named.
+absl::StatusOr<lab::TraceFolder> SourcesOf(const std::string& source) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(source, ignored)) return lab::FindTraces(source);
+  return lab::TraceFolder{.files = {source}};
+}
+
+std::string Duration(absl::Duration duration) {
+  return absl::FormatDuration(absl::Trunc(duration, absl::Seconds(1)));
+}
+
+// A line that stays current on a terminal, and one line a trace elsewhere.
+class ProgressLine {
+ public:
+  ProgressLine(Session& session, size_t traces) : session_(session), traces_(traces), began_(session.now()) {}
+
+  void Begin(const std::string& trace) {
+    name_ = trace, ++trace_;
+    trace_began_ = session_.now();
+  }
+  void Show(const lab::Progress& progress) {
+    if (session_.colours() == Colours::kOff) return;
+    session_.err() << absl::StrFormat("\r\x1b[K[%d/%d] %s: run %d of %d, %s", trace_, traces_, name_,
+                                      progress.runs_done, progress.runs, Duration(session_.now() - began_))
+                   << std::flush;
+  }
+  void End() {
+    if (session_.colours() == Colours::kOn) session_.err() << "\r\x1b[K";
+    session_.err() << absl::StrFormat("[%d/%d] %s: %s\n", trace_, traces_, name_,
+                                      Duration(session_.now() - trace_began_));
+  }
+
+ private:
+  Session& session_;
+  const size_t traces_;
+  const absl::Time began_;
+  absl::Time trace_began_;
+  std::string name_;
+  int trace_ = 0;
+};
+
+absl::Status WriteText(const std::string& path, const std::string& text) {
+  std::ofstream file(path, std::ios::binary);
+  file << text;
+  file.close();
+  if (!file) return absl::PermissionDeniedError(absl::StrCat(path, ": cannot be written"));
+  return absl::OkStatus();
+}
+
+std::vector<std::string> NamesOf(const lab::Scores& scores) {
+  std::vector<std::string> names;
+  for (const lab::PolicyResult& policy : scores.policies) names.push_back(policy.name);
+  return names;
+}
+
+// Cost over the optimum's, a row each trace; the best rival stands out.
+void PrintTable(Session& session, const lab::Comparison& comparison, lab::Scores lab::TraceResult::*table) {
+  std::vector<std::string> headings = {"TRACE", ">NODES", ">OPTIMUM"};
+  const std::vector<std::string> names = NamesOf(comparison.traces.front().*table);
+  for (const std::string& name : names) {
+    if (name != lab::kOptimumName) headings.push_back(absl::StrCat(">", name));
+  }
+  Table rows(headings);
+  for (const lab::TraceResult& trace : comparison.traces) {
+    const lab::Scores& scores = trace.*table;
+    std::vector<Cell> row = {trace.name, absl::StrFormat("%.1f", trace.mean_nodes),
+                             absl::StrFormat("%.1f", scores.Of(lab::kOptimumName).cost)};
+    for (const lab::PolicyResult& policy : scores.policies) {
+      if (policy.name == lab::kOptimumName) continue;
+      const bool best = policy.name == scores.best_rival;
+      row.push_back(
+          {absl::StrFormat("%.2f%s", policy.cost_over_optimum, best ? "*" : ""), best ? Tone::kStrong : Tone::kPlain});
+    }
+    rows.Add(std::move(row));
+  }
+  const lab::Summary summary = lab::Summarise(comparison.traces, table);
+  std::vector<Cell> means = {{"geometric mean", Tone::kFaint}, {""}, {""}};
+  for (const lab::PolicySummary& policy : summary.policies) {
+    if (policy.name != lab::kOptimumName)
+      means.push_back({absl::StrFormat("%.2f", policy.cost_over_optimum), Tone::kFaint});
+  }
+  rows.Add(std::move(means));
+  rows.Print(session.out(), session.colours());
+}
+
+// What the best rivals were, and how they ran.
+void PrintBest(Session& session, const lab::Comparison& comparison) {
+  Table rows({"TRACE", "BEST RIVAL", "SETTING", ">COST", ">OPTIMUM", ">UNSERVED", ">NODE-HOURS", ">ACTIONS"});
+  for (const lab::TraceResult& trace : comparison.traces) {
+    const lab::PolicyResult& best = trace.offered.Of(trace.offered.best_rival);
+    rows.Add({trace.name, best.name, best.setting, absl::StrFormat("%.1f", best.cost),
+              absl::StrFormat("%.1f", trace.offered.Of(lab::kOptimumName).cost),
+              absl::StrFormat("%.3f%%", 100 * best.unserved_ratio), absl::StrFormat("%.1f", best.node_hours),
+              absl::StrFormat("%.0f", best.actions)});
+  }
+  rows.Print(session.out(), session.colours());
+}
+
+void Print(Session& session, const lab::Comparison& comparison) {
+  session.out() << "Cost over the optimum's; each rival tuned on each trace, * the best of them.\n"
+                << "Every metric shows the offered demand:\n";
+  PrintTable(session, comparison, &lab::TraceResult::offered);
+  session.out() << "\nEvery metric ends at what the ready nodes can do, as CPU use does:\n";
+  PrintTable(session, comparison, &lab::TraceResult::capped);
+  session.out() << "\nThe best rival of each trace (offered demand):\n";
+  PrintBest(session, comparison);
+}
+
+absl::StatusOr<lab::TraceResult> CompareOne(Session& session, const std::string& source, const Policy& policy,
+                                            const lab::CompareOptions& options) {
+  HR_ASSIGN_OR_RETURN(const lab::Trace trace, lab::ReadTrace(source));
+  for (const std::string& note : trace.notes) session.err() << source << ": " << note << '\n';
+  HR_ASSIGN_OR_RETURN(auto course, Annotate(lab::MakeCourse(trace), source));
+  std::vector<lab::Contender> contenders = lab::Contenders();
+  contenders.insert(contenders.begin(), lab::Ours(policy));
+  return lab::CompareOn(std::move(course), contenders, options);
+}
+
+lab::Comparison CompareAll(Session& session, const std::vector<std::string>& sources, const Policy& policy,
+                           int threads) {
+  lab::Comparison comparison;
+  ProgressLine progress(session, sources.size());
+  const int cores = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  const lab::CompareOptions options{.threads = threads > 0 ? threads : cores,
+                                    .progress = [&](const lab::Progress& done) { progress.Show(done); }};
+  for (const std::string& source : sources) {
+    progress.Begin(source);
+    auto result = CompareOne(session, source, policy, options);
+    if (result.ok()) {
+      comparison.traces.push_back(*std::move(result));
+      progress.End();
+    } else {
+      comparison.skipped.push_back(std::string(result.status().message()));
+    }
+  }
+  return comparison;
+}
+
+absl::Status RunCompare(Session& session, const CompareArguments& arguments) {
+  Policy policy;
+  if (!arguments.policy.empty()) {
+    HR_ASSIGN_OR_RETURN(const std::string yaml, ReadPolicyFile(arguments.policy));
+    HR_ASSIGN_OR_RETURN(Config config, ParseConfig(yaml, arguments.policy));
+    policy = std::move(config.policy);
+  }
+  lab::TraceFolder all;
+  for (const std::string& source : arguments.sources) {
+    HR_ASSIGN_OR_RETURN(const lab::TraceFolder found, SourcesOf(source));
+    all.files.insert(all.files.end(), found.files.begin(), found.files.end());
+    all.skipped.insert(all.skipped.end(), found.skipped.begin(), found.skipped.end());
+  }
+  lab::Comparison comparison = CompareAll(session, all.files, policy, arguments.threads);
+  comparison.skipped.insert(comparison.skipped.begin(), all.skipped.begin(), all.skipped.end());
+  for (const std::string& text : comparison.skipped) session.err() << "skipped " << text << '\n';
+  if (comparison.traces.empty()) return absl::NotFoundError("there is no trace that can be scored");
+  if (!arguments.json.empty()) HR_RETURN_IF_ERROR(WriteText(arguments.json, lab::ToJson(comparison)));
+  if (session.format == "json") {
+    session.out() << lab::ToJson(comparison);
+  } else {
+    Print(session, comparison);
+  }
+  return absl::OkStatus();
+}
+
+struct TraceArguments {
+  std::string shape, out;
+  std::string length = "336h", step = "60s";
+  uint64_t seed = 1;
+};
+
+absl::StatusOr<absl::Duration> ParseLength(const std::string& name, const std::string& text) {
+  absl::Duration duration;
+  if (absl::ParseDuration(text, &duration)) return duration;
+  return absl::InvalidArgumentError(absl::StrCat(name, " ", text, " is not a duration like 336h or 60s"));
+}
+
+absl::Status RunTrace(Session& session, const TraceArguments& arguments) {
+  lab::SyntheticOptions options{.shape = arguments.shape, .seed = arguments.seed};
+  HR_ASSIGN_OR_RETURN(options.length, ParseLength("--length", arguments.length));
+  HR_ASSIGN_OR_RETURN(options.step, ParseLength("--step", arguments.step));
+  HR_ASSIGN_OR_RETURN(const lab::Trace trace, lab::MakeTrace(options));
+  if (arguments.out.empty()) {
+    session.out() << lab::TraceCsv(trace);
+    return absl::OkStatus();
+  }
+  HR_RETURN_IF_ERROR(lab::WriteTrace(trace, arguments.out));
+  session.err() << arguments.out << ": " << trace.samples.size() << " rows, seed " << arguments.seed << '\n';
+  return absl::OkStatus();
+}
+
+void AddCompare(CLI::App& lab, Session& session) {
+  const auto arguments = std::make_shared<CompareArguments>();
+  CLI::App* command =
+      lab.add_subcommand("compare", "Headroom, every rival and the optimum on the standard task; needs no server");
+  command->add_option("--traces", arguments->sources, "A folder of traces, or FILE or FILE:COLUMN; may be repeated")
+      ->required();
+  command->add_option("--policy", arguments->policy,
+                      "Headroom's policy file, the same on all traces; by default the defaults");
+  command->add_option("--json", arguments->json, "Write everything to this file, too");
+  command->add_option("--threads", arguments->threads, "How many runs at once; by default one a core")
+      ->check(CLI::Range(1, 256));
+  command->callback(
+      [&session, arguments] { session.command = [&session, arguments] { return RunCompare(session, *arguments); }; });
+}
+
+void AddTrace(CLI::App& lab, Session& session) {
+  const auto arguments = std::make_shared<TraceArguments>();
+  CLI::App* command = lab.add_subcommand("trace", "Make a synthetic trace; needs no server");
+  command->add_option("--shape", arguments->shape, absl::StrJoin(lab::SyntheticShapes(), ", "))->required();
+  command->add_option("--length", arguments->length, "How long it is")->capture_default_str();
+  command->add_option("--step", arguments->step, "Its step, from 1s to 1h")->capture_default_str();
+  command->add_option("--seed", arguments->seed, "The same seed is the same trace")->capture_default_str();
+  command->add_option("--out", arguments->out, "File, gzipped where it ends in .gz; by default standard output");
+  command->callback(
+      [&session, arguments] { session.command = [&session, arguments] { return RunTrace(session, *arguments); }; });
+}
+
+}  // namespace
+
+void AddLab(CLI::App& app, Session& session) {
+  CLI::App* lab = app.add_subcommand("lab", "Capacity planning and detection on traces: compare, trace, detect");
+  lab->require_subcommand(1);
+  lab->fallthrough();
+  AddCompare(*lab, session);
+  AddTrace(*lab, session);
+  AddLabDetect(*lab, session);
+}
+
+}  // namespace headroom

@@ -1,0 +1,24 @@
+#pragma once
+
+#include "controller/lab/rival.h"
+
+namespace headroom::lab {
+
+// What of a rival is tuned per trace.
+struct Setting {
+  double target = 0.7;  // of a node's safe capacity
+  int hold_steps = 0;   // how long it waits before it shrinks, in the rival's own sense
+  int nodes = 0;        // of a static count; 0: there is none
+  int one_policy = 0;   // 1: nothing is tuned, the policy is the same on every trace
+};
+
+constexpr int StepsOf(int seconds) {
+  return (seconds + kStepSeconds - 1) / kStepSeconds;
+}
+
+// A window of at least one entry.
+constexpr size_t Entries(int steps, int period_steps) {
+  return static_cast<size_t>(steps < period_steps ? 1 : steps / period_steps);
+}
+
+}  // namespace headroom::lab

@@ -1,0 +1,256 @@
+#include "controller/lab/compare.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <limits>
+#include <thread>
+#include <utility>
+
+#include "controller/base/check.h"
+#include "controller/lab/optimum.h"
+
+namespace headroom::lab {
+namespace {
+
+constexpr char kStaticName[] = "best_static";
+
+// Means over the seeds.
+struct Score {
+  Outcome outcome;
+  Elasticity elasticity;
+};
+
+Outcome MeanOf(const std::vector<Outcome>& outcomes) {
+  const double share = 1.0 / static_cast<double>(outcomes.size());
+  Outcome mean;
+  for (const Outcome& outcome : outcomes) {
+    mean.node_hours += share * outcome.node_hours;
+    mean.unserved_hours += share * outcome.unserved_hours;
+    mean.offered_hours += share * outcome.offered_hours;
+    mean.actions += share * outcome.actions;
+  }
+  return mean;
+}
+
+// The means of whole five minutes; NaN where nothing is known.
+std::vector<double> FiveMinuteMeans(const Course& course) {
+  constexpr int kSlot = StepsOf(300);
+  std::vector<double> means;
+  for (int begin = 0; begin + kSlot <= course.steps; begin += kSlot) {
+    double sum = 0;
+    for (int step = begin; step < begin + kSlot; ++step) sum += double{course.held[step]};
+    means.push_back(sum / (course.known_before[begin + kSlot] - course.known_before[begin]));
+  }
+  return means;
+}
+
+// Of the five-minute means that are known together with the one a day later.
+double DayAutocorrelation(const Course& course) {
+  constexpr size_t kDay = 86'400 / 300;
+  const std::vector<double> means = FiveMinuteMeans(course);
+  double n = 0, x = 0, y = 0, xx = 0, yy = 0, xy = 0;
+  for (size_t i = 0; i + kDay < means.size(); ++i) {
+    const double a = means[i], b = means[i + kDay];
+    if (std::isnan(a) || std::isnan(b)) continue;
+    n += 1, x += a, y += b, xx += a * a, yy += b * b, xy += a * b;
+  }
+  const double spread = (n * xx - x * x) * (n * yy - y * y);
+  return spread > 0 ? (n * xy - x * y) / std::sqrt(spread) : std::numeric_limits<double>::quiet_NaN();
+}
+
+using MakeRival = std::function<std::unique_ptr<Rival>(size_t seed)>;
+
+Score ScoreOf(const std::vector<Demand>& seeds, const MakeRival& make, const RunOptions& options) {
+  std::vector<Outcome> outcomes;
+  std::vector<Elasticity> elasticities;
+  for (size_t seed = 0; seed < seeds.size(); ++seed) {
+    outcomes.push_back(Simulate(seeds[seed], *make(seed), options));
+    if (options.record == Record::kTotals) continue;
+    elasticities.push_back(MeasureElasticity(seeds[seed], outcomes.back()));
+    outcomes.back().supply = {};
+  }
+  return {.outcome = MeanOf(outcomes), .elasticity = MeanElasticity(elasticities)};
+}
+
+// Does the jobs on all threads, the calling one included, which alone reports. Returns how far that is.
+Progress InParallel(const std::vector<std::function<void()>>& jobs, const CompareOptions& options, Progress progress) {
+  std::atomic<size_t> next = 0;
+  std::atomic<int> done = progress.runs_done;
+  const auto work = [&](const std::function<void(int)>& report) {
+    for (size_t job = next++; job < jobs.size(); job = next++) {
+      jobs[job]();
+      report(++done);
+    }
+  };
+  std::vector<std::thread> threads;
+  for (int i = 1; i < options.threads; ++i) threads.emplace_back(work, [](int) {});
+  work([&](int runs_done) {
+    progress.runs_done = runs_done;
+    options.progress(progress);
+  });
+  for (std::thread& thread : threads) thread.join();
+  progress.runs_done = done;
+  options.progress(progress);
+  return progress;
+}
+
+// One contender under one sight, with what was tried and what it came to.
+struct Tuning {
+  const Contender* contender = nullptr;
+  Sight sight = Sight::kOffered;
+  std::vector<Setting> settings;
+  std::vector<double> costs;
+  Score best;
+
+  const Setting& BestSetting() const {
+    return settings[static_cast<size_t>(std::min_element(costs.begin(), costs.end()) - costs.begin())];
+  }
+};
+
+class TraceComparison {
+ public:
+  TraceComparison(std::shared_ptr<const Course> course, const std::vector<Contender>& contenders,
+                  const CompareOptions& options)
+      : course_(std::move(course)), options_(options), plans_(kSeeds.size()) {
+    for (const uint64_t seed : kSeeds) seeds_.push_back(MakeDemand(course_, seed));
+    for (const Sight sight : {Sight::kOffered, Sight::kCapped}) {
+      for (const Contender& contender : contenders) {
+        Tuning tuning{.contender = &contender, .sight = sight, .settings = contender.settings(contender, seeds_)};
+        tuning.costs.resize(tuning.settings.size());
+        tunings_.push_back(std::move(tuning));
+      }
+    }
+  }
+
+  TraceResult Go() {
+    const std::vector<std::function<void()>> search = SearchJobs(), score = ScoreJobs();
+    const int runs = static_cast<int>(search.size() + score.size());
+    InParallel(score, options_, InParallel(search, options_, {.runs = runs}));
+    TraceResult result{.name = course_->name, .notes = course_->notes};
+    Describe(result);
+    result.offered = Table(Sight::kOffered);
+    result.capped = Table(Sight::kCapped);
+    return result;
+  }
+
+ private:
+  std::vector<std::function<void()>> SearchJobs() {
+    std::vector<std::function<void()>> jobs;
+    for (size_t seed = 0; seed < seeds_.size(); ++seed) {
+      jobs.push_back([this, seed] { plans_[seed] = FindOptimum(seeds_[seed]); });
+    }
+    for (Tuning& tuning : tunings_) {
+      // A policy with one setting has nothing to be tuned.
+      for (size_t i = 0; i < tuning.settings.size() && tuning.settings.size() > 1; ++i) {
+        jobs.push_back(
+            [this, &tuning, i] { tuning.costs[i] = Run(tuning, tuning.settings[i], Record::kTotals).outcome.cost(); });
+      }
+    }
+    return jobs;
+  }
+
+  std::vector<std::function<void()>> ScoreJobs() {
+    std::vector<std::function<void()>> jobs;
+    jobs.push_back([this] {
+      const auto make = [this](size_t seed) { return std::make_unique<Schedule>(plans_[seed]); };
+      optimum_ = ScoreOf(seeds_, make, {.record = Record::kSupply});
+    });
+    for (Tuning& tuning : tunings_) {
+      jobs.push_back([this, &tuning] { tuning.best = Run(tuning, tuning.BestSetting(), Record::kSupply); });
+    }
+    return jobs;
+  }
+
+  Score Run(const Tuning& tuning, const Setting& setting, Record record) const {
+    const auto make = [&](size_t) { return tuning.contender->make(setting); };
+    return ScoreOf(seeds_, make, {.sight = tuning.sight, .record = record});
+  }
+
+  void Describe(TraceResult& result) const {
+    double sum = 0;
+    for (int step = course_->first_scored; step < course_->steps; ++step) {
+      sum += double{course_->held[step]};
+      result.peak_nodes = std::max(result.peak_nodes, double{course_->held[step]});
+    }
+    result.mean_nodes = sum / course_->scored_steps();
+    result.scored_hours = course_->scored_steps() * kHoursPerStep;
+    result.day_autocorrelation = DayAutocorrelation(*course_);
+  }
+
+  Scores Table(Sight sight) const {
+    Scores scores;
+    const Score& reference = TuningOf(kStaticName, sight).best;
+    const auto add = [&](const Tuning& tuning) {
+      scores.policies.push_back(ResultOf(tuning.contender->name, tuning.best, reference));
+      scores.policies.back().standing = tuning.contender->standing;
+      scores.policies.back().setting = headroom::lab::Describe(tuning.BestSetting());
+    };
+    for (const Tuning& tuning : tunings_) {
+      if (tuning.sight == sight && tuning.contender->standing == Standing::kOurs) add(tuning);
+    }
+    scores.policies.push_back(ResultOf(kOptimumName, optimum_, reference));
+    scores.policies.back().standing = Standing::kReference;
+    for (const Tuning& tuning : tunings_) {
+      if (tuning.sight == sight && tuning.contender->standing != Standing::kOurs) add(tuning);
+    }
+    Judge(scores);
+    return scores;
+  }
+
+  PolicyResult ResultOf(const std::string& name, const Score& score, const Score& reference) const {
+    return {.name = name,
+            .cost = score.outcome.cost(),
+            .cost_over_optimum = score.outcome.cost() / optimum_.outcome.cost(),
+            .unserved_ratio = score.outcome.unserved_ratio(),
+            .node_hours = score.outcome.node_hours,
+            .actions = score.outcome.actions,
+            .elasticity = score.elasticity,
+            .elastic_speedup = ElasticSpeedup(score.elasticity, reference.elasticity)};
+  }
+
+  const Tuning& TuningOf(const std::string& name, Sight sight) const {
+    const auto found = std::find_if(tunings_.begin(), tunings_.end(), [&](const Tuning& tuning) {
+      return tuning.sight == sight && tuning.contender->name == name;
+    });
+    HR_CHECK(found != tunings_.end());
+    return *found;
+  }
+
+  static void Judge(Scores& scores) {
+    const PolicyResult* best = nullptr;
+    for (const PolicyResult& policy : scores.policies) {
+      if (policy.standing == Standing::kRival && (best == nullptr || policy.cost < best->cost)) best = &policy;
+    }
+    HR_CHECK(best != nullptr);
+    scores.best_rival = best->name;
+    const PolicyResult& ours = scores.policies.front();
+    if (ours.standing != Standing::kOurs) return;
+    scores.ours_over_best_rival = ours.cost / best->cost;
+    const double gap = best->cost - scores.Of(kOptimumName).cost;
+    if (gap > 0) scores.gap_closed = (best->cost - ours.cost) / gap;
+  }
+
+  const std::shared_ptr<const Course> course_;
+  const CompareOptions& options_;
+  std::vector<Demand> seeds_;
+  std::vector<Plan> plans_;  // the optimum's, a seed each
+  std::vector<Tuning> tunings_;
+  Score optimum_;
+};
+
+}  // namespace
+
+const PolicyResult& Scores::Of(const std::string& name) const {
+  const auto found =
+      std::find_if(policies.begin(), policies.end(), [&](const PolicyResult& policy) { return policy.name == name; });
+  HR_CHECK(found != policies.end());
+  return *found;
+}
+
+TraceResult CompareOn(std::shared_ptr<const Course> course, const std::vector<Contender>& contenders,
+                      const CompareOptions& options) {
+  return TraceComparison(std::move(course), contenders, options).Go();
+}
+
+}  // namespace headroom::lab

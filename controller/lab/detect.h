@@ -1,0 +1,69 @@
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "controller/core/anomaly/detector.h"
+#include "controller/lab/labelled_series.h"
+#include "controller/lab/nab.h"
+
+// Our anomaly detector judged on labelled series, beside the rivals that see each series whole: what it finds, what it
+// says for nothing, and what its score is worth.
+
+namespace headroom {
+
+struct Alarm {
+  size_t row = 0;
+  AnomalyKind kind = AnomalyKind::kNone;
+};
+
+// What the detector says about a series, sample by sample.
+struct Detection {
+  std::vector<double> scores;  // one a row
+  std::vector<Alarm> alarms;
+};
+Detection Detect(const LabelledSeries& series);
+
+struct VusPrs {
+  double ours = 0, poly = 0, sub_pca = 0;
+};
+
+struct SeriesReport {
+  std::string name;
+  size_t rows = 0;
+  double days = 0;
+  size_t incidents = 0;                 // labelled ranges
+  size_t found = 0;                     // of them, with an alarm inside
+  size_t alarms = 0, false_alarms = 0;  // false: outside of every labelled range
+  std::optional<VusPrs> vus_pr;         // of series with at least kLabelledRowsMin labelled rows
+};
+
+struct DetectionReport {
+  std::vector<SeriesReport> series;
+  SeriesScores scores;           // as the series
+  std::optional<VusPrs> vus_pr;  // means
+  double alarms_per_series_day = 0, false_alarms_per_series_day = 0;
+  size_t incidents = 0, found = 0;
+  double nanoseconds_per_sample = 0;  // of processor time, in this run
+};
+
+inline constexpr size_t kLabelledRowsMin = 10;
+
+DetectionReport JudgeDetector(const std::vector<LabelledSeries>& corpus);
+
+// NAB's figures of those scores: the official one for each profile, and the standard profile with a threshold that was
+// learned on other files.
+struct NabReport {
+  NabResult standard, low_fp, low_fn;
+  double standard_heldout_threshold = 0;
+};
+NabReport JudgeByNab(const std::vector<LabelledSeries>& corpus, const SeriesScores& scores);
+
+// The report as one JSON object: {standard, reward_low_fp, reward_low_fn, standard_heldout_threshold, vus_pr,
+// vus_pr_poly, vus_pr_sub_pca, alarms_per_series_day, false_alarms_per_series_day, incidents, found,
+// nanoseconds_per_sample, series[]}; null where a figure does not exist.
+std::string ToJson(const DetectionReport& report, const std::optional<NabReport>& nab);
+
+}  // namespace headroom

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "absl/time/time.h"
+
+#include "controller/core/autoscaler.h"
+#include "controller/lab/baselines/rivals.h"
+#include "controller/lab/rival.h"
+
+namespace headroom::lab {
+
+// Headroom itself under the standard task: the production core, told by reports what a cluster would tell it, its
+// actions carried out by a cluster that is nothing but numbers. One unit of demand is what a node carries at the
+// policy's target. Reports come every step and tell of the step before, as Headroom's own reports do.
+class Headroom final : public Rival {
+ public:
+  // The policy's connections.per_node may be any; nodes.min and max and the pace of the loop are the task's.
+  explicit Headroom(Policy policy);
+
+  int period_steps() const override { return 1; }
+  int Decide(const Meter& meter, const Nodes& nodes) override;
+  // Headroom names its victims; the oldest, whose minimum is paid, go first.
+  Victims victims() const override { return Victims::kOldest; }
+
+  const Autoscaler& core() const { return core_; }
+
+ private:
+  struct Server {
+    int serves_at = 0;  // step
+    bool joined = false, draining = false;
+    std::string launch_id;
+    NodeReport report;
+  };
+
+  absl::Time At(int step) const;
+  void Add(int serves_at, const std::string& launch_id);
+  void Report(int step, double offered);
+  void Join(int step, const NodeId& id, Server& server);
+  void Carry(int step, const Decision& decision);
+  ActionFinished Do(int step, const Action& action);
+
+  Autoscaler core_;
+  std::map<NodeId, Server> servers_;
+  int64_t named_ = 0;
+};
+
+// Headroom as it takes part: under one policy on every trace.
+Contender Ours(const Policy& policy);
+
+}  // namespace headroom::lab

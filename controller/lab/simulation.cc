@@ -1,0 +1,145 @@
+#include "controller/lab/simulation.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace headroom::lab {
+namespace {
+
+constexpr NodeLaw kLaw;
+constexpr int kLongAgo = std::numeric_limits<int>::min() / 2;
+
+// Crew: the nodes that are present, the oldest first, and what they cost. Steps must not go back.
+class Crew {
+ public:
+  Crew(const Course& course, int count) : scored_(course.scored_before.data()), steps_(course.steps) {
+    launches_.reserve(kNodesMax);
+    launches_.assign(static_cast<size_t>(count), kLongAgo);
+    mature_ = launches_.size();
+  }
+
+  int count() const { return static_cast<int>(launches_.size()); }
+  bool steady() const { return mature_ == launches_.size(); }
+  int64_t paid_steps() const { return paid_steps_; }
+
+  int Ready(int step) const {
+    size_t ready = mature_;
+    while (ready < launches_.size() && step - launches_[ready] >= kLaw.boot_steps) ++ready;
+    return static_cast<int>(ready);
+  }
+
+  // Advances the nodes' ages.
+  double Capacity(int step) {
+    while (mature_ < launches_.size() && step - launches_[mature_] >= kLaw.mature_steps()) ++mature_;
+    auto capacity = static_cast<double>(mature_);
+    for (size_t i = mature_; i < launches_.size() && step - launches_[i] >= kLaw.boot_steps; ++i) {
+      capacity += kLaw.Capacity(step - launches_[i]);
+    }
+    return capacity;
+  }
+
+  void Resize(int step, int wanted, Victims victims) {
+    Pay(step);
+    while (count() > wanted) Remove(step, victims);
+    launches_.resize(static_cast<size_t>(wanted), step);
+  }
+
+  void Pay(int step) {
+    paid_steps_ += int64_t{count()} * (scored_[step] - scored_[paid_until_]);
+    paid_until_ = step;
+  }
+
+ private:
+  void Remove(int step, Victims victims) {
+    const auto victim = victims == Victims::kOldest ? launches_.begin() : launches_.end() - 1;
+    const int paid_until = *victim + kLaw.paid_steps_min;
+    if (paid_until > step) paid_steps_ += scored_[std::min(paid_until, steps_)] - scored_[step];
+    launches_.erase(victim);
+    if (victims == Victims::kOldest && mature_ > 0) --mature_;
+    mature_ = std::min(mature_, launches_.size());
+  }
+
+  const int32_t* scored_;
+  const int steps_;
+  std::vector<int> launches_;
+  size_t mature_ = 0;  // so many at the front serve fully
+  int paid_until_ = 0;
+  int64_t paid_steps_ = 0;
+};
+
+class Run {
+ public:
+  Run(const Demand& demand, Rival& rival, const RunOptions& options)
+      : demand_(demand),
+        course_(*demand.course),
+        rival_(rival),
+        crew_(course_, InitialNodes(demand)),
+        seen_(options.sight == Sight::kCapped ? demand.steps() + 1 : 0),
+        supply_(options.record == Record::kSupply ? demand.steps() : 0),
+        meter_(seen_.empty() ? demand.sum_before.data() : seen_.data(), course_.known_before.data()) {}
+
+  Outcome Go() {
+    const int period = rival_.period_steps();
+    for (int step = 0; step < course_.steps; step += period) {
+      Tick(step);
+      Advance(step, std::min(step + period, course_.steps));
+    }
+    crew_.Pay(course_.steps);
+    return {.node_hours = static_cast<double>(crew_.paid_steps()) * kHoursPerStep,
+            .unserved_hours = unserved_ * kHoursPerStep,
+            .offered_hours = demand_.scored_hours(),
+            .actions = static_cast<double>(actions_),
+            .supply = std::move(supply_)};
+  }
+
+ private:
+  void Tick(int step) {
+    meter_.AdvanceTo(step);
+    const int count = crew_.count();
+    const int wanted = std::clamp(rival_.Decide(meter_, {count, crew_.Ready(step)}), kNodesMin, kNodesMax);
+    if (wanted == count) return;
+    actions_ += course_.scored_before[step + 1] - course_.scored_before[step];
+    crew_.Resize(step, wanted, rival_.victims());
+  }
+
+  void Advance(int step, int end) {
+    for (; step < end && !crew_.steady(); ++step) Serve(step, step + 1, crew_.Capacity(step));
+    if (step < end) Serve(step, end, crew_.count());
+  }
+
+  void Serve(int begin, int end, double capacity) {
+    const double* offered = demand_.offered.data();
+    for (int step = std::max(begin, course_.first_scored); step < end; ++step) {
+      unserved_ += std::max(0.0, offered[step] - capacity);
+    }
+    if (!seen_.empty()) {
+      for (int step = begin; step < end; ++step) seen_[step + 1] = seen_[step] + std::min(offered[step], capacity);
+    }
+    if (!supply_.empty()) {
+      std::fill(supply_.begin() + begin, supply_.begin() + end, static_cast<float>(capacity));
+    }
+  }
+
+  const Demand& demand_;
+  const Course& course_;
+  Rival& rival_;
+  Crew crew_;
+  Series<double> seen_;  // as Demand::sum_before, of what a capped metric shows
+  Series<float> supply_;
+  Meter meter_;
+  double unserved_ = 0;
+  int64_t actions_ = 0;
+};
+
+}  // namespace
+
+int InitialNodes(const Demand& demand) {
+  return std::clamp(static_cast<int>(std::ceil(demand.offered.front())), kNodesMin, kNodesMax);
+}
+
+Outcome Simulate(const Demand& demand, Rival& rival, const RunOptions& options) {
+  return Run(demand, rival, options).Go();
+}
+
+}  // namespace headroom::lab

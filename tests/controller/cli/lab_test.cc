@@ -1,0 +1,77 @@
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <sstream>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include <unistd.h>
+
+#include "controller/cli/app.h"
+
+namespace headroom {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class LabCommandTest : public ::testing::Test {
+ protected:
+  LabCommandTest() : folder_(absl::StrCat(testing::TempDir(), "lab_command_", getpid())) {
+    std::filesystem::remove_all(folder_);
+    std::filesystem::create_directories(folder_);
+  }
+  ~LabCommandTest() override { std::filesystem::remove_all(folder_); }
+
+  // There is no server: whoever asks for one crashes.
+  int Run(const std::vector<std::string>& arguments) {
+    std::ostringstream out, err;
+    const Terminal terminal{.out = out, .err = err, .now = [] { return absl::UnixEpoch(); }, .actor = "ann@desk"};
+    const int code = RunHeadroomctl(arguments, terminal);
+    out_ = out.str(), err_ = err.str();
+    return code;
+  }
+  std::string Path(const std::string& name) const { return absl::StrCat(folder_, "/", name); }
+  static std::string Text(const std::string& path) {
+    std::ifstream file(path);
+    return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  }
+
+  const std::string folder_;
+  std::string out_, err_;
+};
+
+TEST_F(LabCommandTest, ATraceIsMadeAndCompared) {
+  ASSERT_EQ(Run({"lab", "trace", "--shape", "diurnal", "--length", "6h", "--out", Path("day.csv.gz")}), 0) << err_;
+  EXPECT_THAT(err_, HasSubstr("360 rows, seed 1"));
+  std::ofstream(Path("coarse.csv")) << "unix_seconds,v\n0,1\n1800,2\n3600,1\n";
+  std::ofstream(Path("broken.csv")) << "unix_seconds,v\n0,1\n60,x\n";
+  std::ofstream(Path("README.md")) << "traces\n";
+  ASSERT_EQ(Run({"lab", "compare", "--traces", folder_, "--json", Path("r.json")}), 0) << err_;
+  EXPECT_THAT(out_, HasSubstr("hpa_legacy"));
+  EXPECT_THAT(out_, HasSubstr("day "));
+  EXPECT_THAT(out_, Not(HasSubstr("coarse")));
+  EXPECT_THAT(err_, HasSubstr("coarse.csv: its step of 30m is over 5m"));
+  EXPECT_THAT(err_, HasSubstr("broken.csv: line 3: \"x\" is no number"));
+  EXPECT_THAT(err_, HasSubstr("README.md: line 1: its header does not begin with unix_seconds"));
+  EXPECT_THAT(Text(Path("r.json")), HasSubstr("\"name\": \"spanner_linear\""));
+}
+
+TEST_F(LabCommandTest, ATraceGoesToStandardOutput) {
+  ASSERT_EQ(Run({"lab", "trace", "--shape", "step", "--length", "3m"}), 0) << err_;
+  EXPECT_THAT(out_, HasSubstr("unix_seconds,value\n1704067200,"));
+}
+
+TEST_F(LabCommandTest, WhatCannotBeComparedIsAnError) {
+  EXPECT_EQ(Run({"lab", "compare", "--traces", Path("nowhere")}), 3);
+  EXPECT_THAT(err_, HasSubstr("there is no trace that can be scored"));
+  EXPECT_THAT(err_, HasSubstr("nowhere: cannot be opened"));
+  EXPECT_EQ(Run({"lab", "trace", "--shape", "square"}), 1);
+  EXPECT_THAT(err_, HasSubstr("there is no shape \"square\""));
+  EXPECT_EQ(Run({"lab", "trace", "--shape", "step", "--length", "long"}), 1);
+  EXPECT_EQ(Run({"lab"}), 2);
+}
+
+}  // namespace
+}  // namespace headroom

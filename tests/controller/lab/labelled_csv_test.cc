@@ -1,0 +1,74 @@
+#include "controller/lab/labelled_csv.h"
+
+#include <fstream>
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include <zlib.h>
+
+#include "tests/controller/runtime/temp_dir.h"
+
+namespace headroom {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+class LabelledCsvTest : public ::testing::Test {
+ protected:
+  absl::StatusOr<LabelledSeries> Load(const std::string& text) {
+    std::ofstream(path_) << text;
+    return LoadLabelledCsv(path_);
+  }
+  std::string FaultOf(const std::string& text) { return std::string(Load(text).status().message()); }
+
+  TempDir folder_;
+  std::string path_ = folder_.path() + "/trace.csv";
+};
+
+TEST_F(LabelledCsvTest, ValuesAndLabelledRangesAreRead) {
+  const auto series = Load("unix_seconds,value,other,label\n60,1,9,0\n120,2,9,1\r\n180,3,9,1\n240,4,9,\n300,5,9,1\n");
+  ASSERT_TRUE(series.ok()) << series.status();
+  EXPECT_THAT(series->values, ElementsAre(1, 2, 3, 4, 5));
+  EXPECT_EQ(series->times[1], absl::FromUnixSeconds(120));
+  EXPECT_THAT(series->Labels(), ElementsAre(0, 1, 1, 0, 1));
+  EXPECT_EQ(series->name, path_);
+}
+
+TEST_F(LabelledCsvTest, WithoutLabelsThereAreNoAnomalies) {
+  const auto series = Load("unix_seconds,requests\n60,1\n120,2\n");
+  ASSERT_TRUE(series.ok()) << series.status();
+  EXPECT_THAT(series->anomalies, IsEmpty());
+}
+
+TEST_F(LabelledCsvTest, AnEmptyValueIsAGap) {
+  const auto series = Load("unix_seconds,value,label\n60,1,1\n120,,1\n180,3,1");
+  ASSERT_TRUE(series.ok()) << series.status();
+  EXPECT_THAT(series->values, ElementsAre(1, 3));
+}
+
+TEST_F(LabelledCsvTest, AGzipFileIsReadToo) {
+  gzFile file = gzopen(path_.c_str(), "wb");
+  gzputs(file, "unix_seconds,value\n60,1\n120,7\n");
+  gzclose(file);
+  const auto series = LoadLabelledCsv(path_);
+  ASSERT_TRUE(series.ok()) << series.status();
+  EXPECT_THAT(series->values, ElementsAre(1, 7));
+}
+
+TEST_F(LabelledCsvTest, WhatIsBrokenIsNamedWithItsLine) {
+  EXPECT_EQ(LoadLabelledCsv(folder_.path() + "/none.csv").status().code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(FaultOf(""), HasSubstr("the file is empty"));
+  EXPECT_THAT(FaultOf("time,value\n1,2\n"), HasSubstr("line 1 must be a header"));
+  EXPECT_THAT(FaultOf("unix_seconds,value\n"), HasSubstr("no row has a value"));
+  EXPECT_THAT(FaultOf("unix_seconds,value\n60,1\n120,many\n"), HasSubstr("line 3: \"many\" is no number"));
+  EXPECT_THAT(FaultOf("unix_seconds,value\n60,1\n120,nan\n"), HasSubstr("line 3"));
+  EXPECT_THAT(FaultOf("unix_seconds,value\n60,1\n60,2\n"), HasSubstr("line 3: the time 60 does not come after"));
+  EXPECT_THAT(FaultOf("unix_seconds,value,label\n60,1\n"), HasSubstr("line 2: too few columns"));
+  EXPECT_THAT(FaultOf("unix_seconds,value\n60," + std::string(100000, '1') + "\n"), HasSubstr("line 2 is longer"));
+}
+
+}  // namespace
+}  // namespace headroom
