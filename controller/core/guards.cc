@@ -94,31 +94,41 @@ Bound Cooldown(const GuardInput& in, int) {
   return AtLeast(in.summary.effective, MakeReason(ReasonCode::kGuardCooldown, until - in.now));
 }
 
-// Would the smaller fleet want to grow again at once? Then do not shrink to it: a tenth of slack.
+// What is likely to be needed while a node that is removed now could not be had back, and, as a node costs its boot and
+// its warming again, soon after. Nothing: too little is known to tell.
+struct Need {
+  forecast::DemandForecast::Answer demand;
+  int nodes = 0;
+};
+std::optional<Need> LikelyNeed(const GuardInput& in) {
+  const int64_t per_node = ConnectionsPerNode(in.policy, in.summary);
+  if (!in.policy.forecast.enabled || !in.policy.connections.enabled || per_node <= 0) return std::nullopt;
+  const absl::Duration lead = in.state.fleet.learned_lead_time().value_or(in.policy.nodes.lead_time);
+  const auto soon = in.state.forecast.Until(lead, in.policy.forecast.quantile_ratio);
+  const auto later = in.state.forecast.Until(kKeepLeads * lead, in.policy.forecast.keep_ratio);
+  if (!soon.has_value() || !later.has_value()) return std::nullopt;
+  const auto& most = soon->upper >= later->upper ? *soon : *later;
+  const double nodes = most.upper / (static_cast<double>(per_node) * in.policy.connections.target_ratio);
+  return Need{most, static_cast<int>(std::ceil(std::min(nodes, 1e6) - 1e-9))};
+}
+
+Bound ForecastKeeps(const GuardInput& in, int desired) {
+  const std::optional<Need> need = LikelyNeed(in);
+  if (!need.has_value() || need->nodes <= desired) return {};
+  return AtLeast(std::min(need->nodes, in.summary.effective),
+                 MakeReason(ReasonCode::kGuardForecast, need->demand.upper, need->demand.ahead, need->nodes));
+}
+
+// Would the smaller fleet want to grow again at once? Then do not shrink to it: a tenth of slack, where no forecast can
+// tell better.
 Bound Projection(const GuardInput& in, int desired) {
+  if (LikelyNeed(in).has_value()) return {};
   constexpr double kSlack = 1.1;
   const int enough = static_cast<int>(std::ceil(in.counted * kSlack));
   const int at_least = std::min(enough, in.summary.effective);
   const double target = in.policy.connections.target_ratio;
   const double position = in.counted * target / std::max(1, desired);
   return AtLeast(at_least, MakeReason(ReasonCode::kGuardProjection, desired, position, target));
-}
-
-// What is likely to be needed while a node that is removed now could not be had back is not removed. Nor is what is
-// needed soon after: a node costs its boot and its warming again.
-Bound ForecastKeeps(const GuardInput& in, int desired) {
-  const int64_t per_node = ConnectionsPerNode(in.policy, in.summary);
-  if (!in.policy.forecast.enabled || per_node <= 0) return {};
-  const absl::Duration lead = in.state.fleet.learned_lead_time().value_or(in.policy.nodes.lead_time);
-  const auto soon = in.state.forecast.Until(lead, in.policy.forecast.quantile_ratio);
-  const auto later = in.state.forecast.Until(kKeepLeads * lead, in.policy.forecast.keep_ratio);
-  if (!soon.has_value() || !later.has_value()) return {};
-  const auto& most = soon->upper >= later->upper ? *soon : *later;
-  const double nodes = most.upper / (static_cast<double>(per_node) * in.policy.connections.target_ratio);
-  const int keep = static_cast<int>(std::ceil(std::min(nodes, 1e6) - 1e-9));
-  if (keep <= desired) return {};
-  return AtLeast(std::min(keep, in.summary.effective),
-                 MakeReason(ReasonCode::kGuardForecast, most.upper, most.ahead, keep));
 }
 
 // What is there already, and what only has to be taken back from its drain: no launch stands behind it.

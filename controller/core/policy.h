@@ -111,8 +111,8 @@ struct LatencySignalPolicy {
 };
 struct ForecastSignalPolicy {
   bool enabled = true;
-  double quantile_ratio = 0.99;
-  double keep_ratio = 0.9;
+  double quantile_ratio = 0.975;
+  double keep_ratio = 0.6;
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {
     visit("enabled", self.enabled);
