@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 
 #include "controller/cli/session.h"
@@ -26,6 +27,9 @@ void AddPolicy(CLI::App& app, Session& session);
 void AddLab(CLI::App& app, Session& session);  // capacity planning; needs no server
 // Below the group `lab`: needs no server.
 void AddLabDetect(CLI::App& lab, Session& session);
+
+// The whole text into a file, for options such as --json.
+absl::Status WriteText(const std::string& path, const std::string& text);
 
 // --for: how long a command holds; the server bounds it.
 void AddFor(CLI::App& command, std::string& duration);

@@ -69,14 +69,6 @@ class ProgressLine {
   int trace_ = 0;
 };
 
-absl::Status WriteText(const std::string& path, const std::string& text) {
-  std::ofstream file(path, std::ios::binary);
-  file << text;
-  file.close();
-  if (!file) return absl::PermissionDeniedError(absl::StrCat(path, ": cannot be written"));
-  return absl::OkStatus();
-}
-
 std::vector<std::string> NamesOf(const lab::Scores& scores) {
   std::vector<std::string> names;
   for (const lab::PolicyResult& policy : scores.policies) names.push_back(policy.name);
@@ -246,6 +238,14 @@ void AddTrace(CLI::App& lab, Session& session) {
 }
 
 }  // namespace
+
+absl::Status WriteText(const std::string& path, const std::string& text) {
+  std::ofstream file(path, std::ios::binary);
+  file << text;
+  file.close();
+  if (!file) return absl::PermissionDeniedError(absl::StrCat(path, ": cannot be written"));
+  return absl::OkStatus();
+}
 
 void AddLab(CLI::App& app, Session& session) {
   CLI::App* lab = app.add_subcommand("lab", "Capacity planning and detection on traces: compare, trace, detect");

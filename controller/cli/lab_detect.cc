@@ -1,4 +1,3 @@
-#include <fstream>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,17 +31,17 @@ std::string Ratio3(double value) {
   return absl::StrFormat("%.3f", value);
 }
 
-std::vector<Cell> VusPrCells(const std::optional<VusPrs>& vus_pr) {
+std::vector<Cell> VusPrCells(const std::optional<lab::VusPrs>& vus_pr) {
   if (!vus_pr) return {Cell("-", Tone::kFaint), Cell("-", Tone::kFaint), Cell("-", Tone::kFaint)};
   const bool best = vus_pr->ours >= vus_pr->poly && vus_pr->ours >= vus_pr->sub_pca;
   return {Cell(Ratio3(vus_pr->ours), best ? Tone::kGood : Tone::kPlain), Cell(Ratio3(vus_pr->poly)),
           Cell(Ratio3(vus_pr->sub_pca))};
 }
 
-void PrintSeries(const DetectionReport& report, Session& session) {
+void PrintSeries(const lab::DetectionReport& report, Session& session) {
   Table table(
       {">ROWS", ">DAYS", ">INCIDENTS", ">FOUND", ">ALARMS", ">FALSE", ">VUS-PR", ">POLY", ">SUB-PCA", "SERIES"});
-  for (const SeriesReport& series : report.series) {
+  for (const lab::SeriesReport& series : report.series) {
     std::vector<Cell> row = {
         absl::StrCat(series.rows),
         Percent(series.days),
@@ -57,7 +56,7 @@ void PrintSeries(const DetectionReport& report, Session& session) {
   table.Print(session.out(), session.colours());
 }
 
-void PrintSummary(const DetectionReport& report, const std::optional<NabReport>& nab, Session& session) {
+void PrintSummary(const lab::DetectionReport& report, const std::optional<lab::NabReport>& nab, Session& session) {
   session.out() << "\n";
   if (nab) {
     session.out() << "NAB        standard " << Percent(nab->standard.normalised) << "   low FP "
@@ -75,35 +74,28 @@ void PrintSummary(const DetectionReport& report, const std::optional<NabReport>&
                 << " microseconds a sample\n";
 }
 
-absl::StatusOr<std::vector<LabelledSeries>> Load(const Options& options) {
-  if (!options.nab.empty()) return Annotate(LoadNab(options.nab), "--nab");
-  std::vector<LabelledSeries> corpus;
+absl::StatusOr<std::vector<lab::LabelledSeries>> Load(const Options& options, Session& session) {
+  if (!options.nab.empty()) return Annotate(lab::LoadNab(options.nab), "--nab");
+  std::vector<lab::LabelledSeries> corpus;
   for (const std::string& file : options.csv) {
-    HR_ASSIGN_OR_RETURN(LabelledSeries series, Annotate(LoadLabelledCsv(file), "--csv"));
+    HR_ASSIGN_OR_RETURN(lab::LabelledSeries series, Annotate(lab::LoadLabelledCsv(file), "--csv"));
+    for (const std::string& note : series.notes) session.err() << file << ": " << note << '\n';
     corpus.push_back(std::move(series));
   }
   return corpus;
 }
 
-absl::Status WriteText(const std::string& path, const std::string& text) {
-  std::ofstream file(path, std::ios::binary);
-  file << text;
-  file.close();
-  if (!file) return absl::UnavailableError(absl::StrCat("cannot write ", path));
-  return absl::OkStatus();
-}
-
 absl::Status Run(const Options& options, Session& session) {
-  HR_ASSIGN_OR_RETURN(const std::vector<LabelledSeries> corpus, Load(options));
-  const DetectionReport report = JudgeDetector(corpus);
-  std::optional<NabReport> nab;
-  if (!options.nab.empty()) nab = JudgeByNab(corpus, report.scores);
-  const std::string json = ToJson(report, nab);
+  HR_ASSIGN_OR_RETURN(const std::vector<lab::LabelledSeries> corpus, Load(options, session));
+  const lab::DetectionReport report = lab::JudgeDetector(corpus);
+  std::optional<lab::NabReport> nab;
+  if (!options.nab.empty()) nab = lab::JudgeByNab(corpus, report.scores);
+  const std::string json = lab::ToJson(report, nab);
   if (!options.json.empty()) HR_RETURN_IF_ERROR(Annotate(WriteText(options.json, json), "--json"));
   if (!options.results.empty()) {
     for (size_t i = 0; i < corpus.size(); ++i) {
       HR_RETURN_IF_ERROR(
-          Annotate(WriteNabResults(options.results, "headroom", corpus[i], report.scores[i]), "--results"));
+          Annotate(lab::WriteNabResults(options.results, "headroom", corpus[i], report.scores[i]), "--results"));
     }
   }
   if (!session.wants_table()) {

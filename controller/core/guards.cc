@@ -108,7 +108,7 @@ std::optional<Need> LikelyNeed(const GuardInput& in) {
   const auto later = in.state.forecast.Until(kKeepLeads * lead, in.policy.forecast.keep_ratio);
   if (!soon.has_value() || !later.has_value()) return std::nullopt;
   const auto& most = soon->upper >= later->upper ? *soon : *later;
-  const double nodes = most.upper / (static_cast<double>(per_node) * in.policy.connections.target_ratio);
+  const double nodes = NodesFor(most.upper, per_node, in.policy);
   return Need{most, static_cast<int>(std::ceil(std::min(nodes, 1e6) - 1e-9))};
 }
 

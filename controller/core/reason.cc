@@ -93,7 +93,7 @@ constexpr Row kRows[] = {
      "Forecast: a demand of {demand} is to be expected in {ahead}, more than {upper} only with a chance of {chance%}, "
      "which needs {nodes} nodes."},
     {ReasonCode::kSignalForecastLearns, "signal_forecast_learns",
-     "Forecast: of {slots} full slots of demand that were seen nothing can be told yet; it asks for nothing."},
+     "Forecast: it has seen {slots} slots of demand, too few or too old to tell what comes, and asks for nothing."},
     {ReasonCode::kSignalUnknown, "signal_unknown",
      "{signal}: cannot tell, only {fresh} of {serving} serving nodes have reported lately."},
     {ReasonCode::kSignalNoNodes, "signal_no_nodes", "{signal}: cannot tell, no node serves."},

@@ -13,7 +13,7 @@
 #include "controller/lab/detection_rivals.h"
 #include "controller/lab/vus_pr.h"
 
-namespace headroom {
+namespace headroom::lab {
 namespace {
 
 bool Inside(const RowRange& range, const Alarm& alarm) {
@@ -147,4 +147,4 @@ std::string ToJson(const DetectionReport& report, const std::optional<NabReport>
                       ",\n  \"series\": [\n    ", series, "\n  ]\n}\n");
 }
 
-}  // namespace headroom
+}  // namespace headroom::lab

@@ -12,7 +12,7 @@
 // Our anomaly detector judged on labelled series, beside the rivals that see each series whole: what it finds, what it
 // says for nothing, and what its score is worth.
 
-namespace headroom {
+namespace headroom::lab {
 
 struct Alarm {
   size_t row = 0;
@@ -66,4 +66,4 @@ NabReport JudgeByNab(const std::vector<LabelledSeries>& corpus, const SeriesScor
 // nanoseconds_per_sample, series[]}; null where a figure does not exist.
 std::string ToJson(const DetectionReport& report, const std::optional<NabReport>& nab);
 
-}  // namespace headroom
+}  // namespace headroom::lab

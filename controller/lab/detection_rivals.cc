@@ -7,7 +7,7 @@
 
 #include "controller/base/check.h"
 
-namespace headroom {
+namespace headroom::lab {
 namespace {
 
 constexpr size_t kTerms = 5;  // of a polynomial of degree 4
@@ -229,4 +229,4 @@ std::vector<double> SubPcaScores(absl::Span<const double> values, size_t window)
   return scores;
 }
 
-}  // namespace headroom
+}  // namespace headroom::lab

@@ -5,7 +5,7 @@
 
 #include "absl/types/span.h"
 
-namespace headroom {
+namespace headroom::lab {
 
 // The two methods that lead TSB-AD's list of simple detectors, as it runs them (NeurIPS 2024, with its best settings),
 // to be compared with ours. Both see the whole series before they judge its first row. One score a row, higher is
@@ -19,4 +19,4 @@ std::vector<double> PolyScores(absl::Span<const double> values, size_t window);
 // weighted by one over the variance that the axis explains. Written to the middle of the window.
 std::vector<double> SubPcaScores(absl::Span<const double> values, size_t window);
 
-}  // namespace headroom
+}  // namespace headroom::lab

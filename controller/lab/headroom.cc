@@ -53,8 +53,7 @@ int Headroom::Decide(const Meter& meter, const Nodes& nodes) {
   if (std::isnan(offered) && step > 0) return nodes.present;  // nobody sees anything
   Report(step, step > 0 ? offered : 0);
   while (core_.next_tick() <= At(step)) Carry(step, core_.Tick(At(step)));
-  return static_cast<int>(
-      std::count_if(servers_.begin(), servers_.end(), [](const auto& server) { return !server.second.draining; }));
+  return static_cast<int>(servers_.size());  // one that drains is paid until it is gone
 }
 
 void Headroom::Join(int step, const NodeId& id, Server& server) {
@@ -129,11 +128,11 @@ ActionFinished Headroom::Do(int step, const Action& action) {
 }
 
 Contender Ours(const Policy& policy) {
-  return {
-      .name = "headroom",
-      .standing = Standing::kOurs,
-      .make = [policy](const Setting&) { return std::make_unique<Headroom>(policy); },
-      .settings = [](const Contender&, const std::vector<Demand>&) { return std::vector<Setting>{{.one_policy = 1}}; }};
+  return {.name = "headroom",
+          .standing = Standing::kOurs,
+          .make = [policy](const Setting&) { return std::make_unique<Headroom>(policy); },
+          .settings = [](const Contender&,
+                         const std::vector<Demand>&) { return std::vector<Setting>{{.name = "one policy"}}; }};
 }
 
 }  // namespace headroom::lab

@@ -22,9 +22,6 @@ class Headroom final : public Rival {
 
   int period_steps() const override { return 1; }
   int Decide(const Meter& meter, const Nodes& nodes) override;
-  // Headroom names its victims; the oldest, whose minimum is paid, go first.
-  Victims victims() const override { return Victims::kOldest; }
-
   const Autoscaler& core() const { return core_; }
 
  private:

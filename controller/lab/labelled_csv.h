@@ -6,12 +6,10 @@
 
 #include "controller/lab/labelled_series.h"
 
-namespace headroom {
+namespace headroom::lab {
 
-// A CSV file, plain or gzip, whose header starts with unix_seconds: the value is the second column; a column "label"
-// marks the rows of anomalies by anything but 0 (without it there are none). Rows with an empty value are left out.
-// INVALID_ARGUMENT names file and line: a cell that is no number, times that do not rise, no rows, more than 20
-// million; NOT_FOUND.
+// A trace file (trace.h) whose first value is judged and whose column "label", where there is one, marks the rows of
+// anomalies by anything but 0. Rows with an unknown value are left out. Errors and repairs are those of ReadTrace().
 absl::StatusOr<LabelledSeries> LoadLabelledCsv(const std::string& path);
 
-}  // namespace headroom
+}  // namespace headroom::lab

@@ -6,7 +6,7 @@
 
 #include "absl/time/time.h"
 
-namespace headroom {
+namespace headroom::lab {
 
 // Rows from `first` to `last`, both included.
 struct RowRange {
@@ -20,6 +20,7 @@ struct RowRange {
 // file.
 struct LabelledSeries {
   std::string name;                 // the file, as the labels call it
+  std::vector<std::string> notes;   // what was repaired, one sentence each
   std::vector<absl::Time> times;    // UTC, whatever the zone of the source was
   std::vector<std::string> stamps;  // as written in the file
   std::vector<double> values;
@@ -34,4 +35,4 @@ struct LabelledSeries {
   }
 };
 
-}  // namespace headroom
+}  // namespace headroom::lab

@@ -18,7 +18,7 @@
 #include "controller/base/check.h"
 #include "controller/base/status.h"
 
-namespace headroom {
+namespace headroom::lab {
 namespace {
 
 constexpr double kProbationRatio = 0.15;
@@ -284,4 +284,4 @@ double ScoreNabHeldOut(const std::vector<LabelledSeries>& corpus, const SeriesSc
   return all.Normalised(raw);
 }
 
-}  // namespace headroom
+}  // namespace headroom::lab

@@ -18,7 +18,7 @@
 // the earlier the better; every detected row outside of windows costs, little just after a window; one threshold serves
 // the whole corpus. Pure functions but for the two that read and write files.
 
-namespace headroom {
+namespace headroom::lab {
 
 // What a right and a wrong detection are worth.
 struct NabProfile {
@@ -64,4 +64,4 @@ double ScoreNabAt(const std::vector<LabelledSeries>& corpus, const SeriesScores&
 // Of the first rows of a file of `rows` rows: not scored.
 size_t NabProbation(size_t rows);
 
-}  // namespace headroom
+}  // namespace headroom::lab

@@ -7,7 +7,7 @@
 
 #include "controller/base/check.h"
 
-namespace headroom {
+namespace headroom::lab {
 namespace {
 
 constexpr size_t kThresholds = 250;
@@ -138,4 +138,4 @@ size_t DominantLag(absl::Span<const double> values) {
   return best == 0 || lag > kLagUsedMax ? kLagDefault : lag;
 }
 
-}  // namespace headroom
+}  // namespace headroom::lab

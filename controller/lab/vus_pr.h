@@ -7,7 +7,7 @@
 
 #include "controller/lab/labelled_series.h"
 
-namespace headroom {
+namespace headroom::lab {
 
 // The volume under the surface of precision and recall (Paparrizos et al., VLDB 2022; as TSB-AD, NeurIPS 2024, computes
 // it): the average precision of a score against ranges that carry a soft margin on both sides, averaged over the
@@ -21,4 +21,4 @@ double VusPr(absl::Span<const double> scores, const std::vector<RowRange>& range
 // 400 of its first 20,000 rows; 125 where there is none or it lies beyond 300. The margin, and the rivals' window.
 size_t DominantLag(absl::Span<const double> values);
 
-}  // namespace headroom
+}  // namespace headroom::lab

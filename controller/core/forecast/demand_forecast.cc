@@ -10,6 +10,7 @@ namespace {
 constexpr absl::Duration kShortStep = absl::Minutes(1), kLongStep = absl::Minutes(5);
 constexpr absl::Duration kShortLeadMax = absl::Minutes(10);
 constexpr int kSamples = 12;
+constexpr int64_t kFreshSlots = 3;
 constexpr std::array<int64_t, 6> kHorizons = {1, 2, 4, 6, 9, 12};
 // A demand that nobody has told anew for so long is not known to last.
 constexpr absl::Duration kHoldMax = absl::Minutes(1);
@@ -54,7 +55,9 @@ void DemandForecast::Hold(absl::Time now) {
   for (int64_t slot = SlotOf(at_, step); slot < last;) {
     const absl::Time end = absl::UnixEpoch() + (slot + 1) * step;
     Count(std::min(end, until) - at_);
-    if (2 * known_ >= step) forecaster_->Observe(slot, sum_ / absl::ToDoubleSeconds(known_), samples_);
+    // A saved state is taken as it is, so its times may contradict each other.
+    if (2 * known_ >= step && slot > forecaster_->newest_slot())
+      forecaster_->Observe(slot, sum_ / absl::ToDoubleSeconds(known_), samples_);
     sum_ = 0;
     known_ = absl::ZeroDuration();
     samples_.clear();
@@ -68,6 +71,12 @@ void DemandForecast::Count(absl::Duration held) {
   if (held <= absl::ZeroDuration()) return;
   sum_ += demand_.value_or(0) * absl::ToDoubleSeconds(held);
   known_ += held;
+}
+
+// What was forecast an hour ago was not forecast for now.
+bool DemandForecast::IsFresh() const {
+  if (!forecaster_.has_value() || forecaster_->newest_slot() < 0) return false;
+  return SlotOf(at_, forecaster_->options().step) - forecaster_->newest_slot() <= kFreshSlots;
 }
 
 int64_t DemandForecast::SlotsAhead(absl::Duration lead) const {
@@ -89,7 +98,7 @@ std::optional<DemandForecast::Answer> DemandForecast::Highest(size_t first, size
 }
 
 std::optional<DemandForecast::Answer> DemandForecast::Ahead(absl::Duration lead, double p) const {
-  if (!forecaster_.has_value() || forecaster_->newest_slot() < 0) return std::nullopt;
+  if (!IsFresh()) return std::nullopt;
   const int64_t slots = SlotsAhead(lead);
   size_t last = 0;
   while (kHorizons[last] < slots) ++last;
@@ -98,7 +107,7 @@ std::optional<DemandForecast::Answer> DemandForecast::Ahead(absl::Duration lead,
 }
 
 std::optional<DemandForecast::Answer> DemandForecast::Until(absl::Duration until, double p) const {
-  if (!forecaster_.has_value() || forecaster_->newest_slot() < 0) return std::nullopt;
+  if (!IsFresh()) return std::nullopt;
   size_t last = 0;
   while (kHorizons[last] < SlotsAhead(until)) ++last;
   return Highest(0, last, p);

@@ -24,7 +24,7 @@ class DemandForecast {
     absl::Duration ahead;
   };
   // The p-quantile of the demand `lead` after the last tick; beyond twelve slots, of the twelfth. Nothing: too little
-  // is known yet.
+  // is known yet, or nothing of the last slots.
   std::optional<Answer> Ahead(absl::Duration lead, double p) const;
   // The highest p-quantile of all moments from now until `until` after the last tick.
   std::optional<Answer> Until(absl::Duration until, double p) const;
@@ -48,6 +48,7 @@ class DemandForecast {
   void Hold(absl::Time now);
   void Count(absl::Duration held);
   void Sample();
+  bool IsFresh() const;
   int64_t SlotsAhead(absl::Duration lead) const;
   // The highest of the horizons [first, last].
   std::optional<Answer> Highest(size_t first, size_t last, double p) const;

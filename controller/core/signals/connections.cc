@@ -20,6 +20,10 @@ int64_t ConnectionsPerNode(const Policy& policy, const FleetSummary& summary) {
   return policy.connections.per_node_count > 0 ? policy.connections.per_node_count : summary.configured_median;
 }
 
+double NodesFor(double demand, int64_t per_node, const Policy& policy) {
+  return demand / (static_cast<double>(per_node) * policy.connections.target_ratio);
+}
+
 std::optional<double> KnownDemand(const FleetSummary& summary, const Policy& policy) {
   if (!summary.Known(policy.control) || BalancersAreSilent(summary, policy)) return std::nullopt;
   return static_cast<double>(summary.demand);
@@ -33,7 +37,7 @@ Demand ConnectionDemand(const SignalInput& in) {
             MakeReason(ReasonCode::kSignalBalancers, "connections", in.summary.stale, in.summary.carrying)};
   }
   const double target = in.policy.connections.target_ratio;
-  const double nodes = static_cast<double>(in.summary.demand) / (static_cast<double>(per_node) * target);
+  const double nodes = NodesFor(static_cast<double>(in.summary.demand), per_node, in.policy);
   return {"connections", nodes, MakeReason(ReasonCode::kSignalConnections, in.summary.demand, per_node, target, nodes)};
 }
 

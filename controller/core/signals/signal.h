@@ -47,6 +47,9 @@ inline constexpr std::array<Signal, 4> kSignals = {{
 // Connections that are wanted of the cluster: open and waiting. Nothing: it cannot be told.
 std::optional<double> KnownDemand(const FleetSummary& summary, const Policy& policy);
 
+// Nodes for so many connections, each filled to connections.target; `per_node` is over 0.
+double NodesFor(double demand, int64_t per_node, const Policy& policy);
+
 // The answer of a signal that cannot tell: too few serving nodes have a fresh report.
 Demand Unknown(absl::string_view signal, const FleetSummary& summary);
 

@@ -87,7 +87,7 @@ std::vector<Contender> Contenders() {
 }
 
 std::string Describe(const Setting& setting) {
-  if (setting.one_policy != 0) return "one policy";
+  if (!setting.name.empty()) return setting.name;
   if (setting.nodes > 0) return absl::StrCat(setting.nodes, " nodes");
   return absl::StrFormat("target %.2f, hold %d s", setting.target, setting.hold_steps * kStepSeconds);
 }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string>
+
 #include "controller/lab/rival.h"
 
 namespace headroom::lab {
@@ -9,7 +11,7 @@ struct Setting {
   double target = 0.7;  // of a node's safe capacity
   int hold_steps = 0;   // how long it waits before it shrinks, in the rival's own sense
   int nodes = 0;        // of a static count; 0: there is none
-  int one_policy = 0;   // 1: nothing is tuned, the policy is the same on every trace
+  std::string name;     // of what is not tuned; empty: the above is
 };
 
 constexpr int StepsOf(int seconds) {

@@ -96,10 +96,10 @@ TEST_F(LabDetectTest, LabelledTracesAreJudgedWithoutNabsFigures) {
 
 TEST_F(LabDetectTest, WhatCannotBeReadOrWrittenIsNamed) {
   EXPECT_THAT(Run({"--nab", folder_.path() + "/nowhere"}).message(), HasSubstr("--nab: cannot read"));
-  EXPECT_THAT(Run({"--csv", folder_.path() + "/none.csv"}).message(), HasSubstr("--csv: cannot read"));
+  EXPECT_THAT(Run({"--csv", folder_.path() + "/none.csv"}).message(), HasSubstr("none.csv: cannot be opened"));
   WriteNab();
   EXPECT_THAT(Run({"--nab", folder_.path(), "--json", "/no/such/folder/x.json"}).message(),
-              HasSubstr("--json: cannot write /no/such/folder/x.json"));
+              HasSubstr("--json: /no/such/folder/x.json: cannot be written"));
 }
 
 TEST_F(LabDetectTest, OneInputIsNeededAndOneOnly) {

@@ -9,7 +9,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-namespace headroom {
+namespace headroom::lab {
 namespace {
 
 using ::testing::HasSubstr;
@@ -87,4 +87,4 @@ TEST(DetectTest, OneConfigurationReachesItsFiguresOnNab) {
 }
 
 }  // namespace
-}  // namespace headroom
+}  // namespace headroom::lab

@@ -6,7 +6,7 @@
 
 #include "gtest/gtest.h"
 
-namespace headroom {
+namespace headroom::lab {
 namespace {
 
 std::vector<double> Wave(size_t rows, double period) {
@@ -66,4 +66,4 @@ TEST(SubPcaTest, AConstantSeriesHasOneScore) {
 }
 
 }  // namespace
-}  // namespace headroom
+}  // namespace headroom::lab

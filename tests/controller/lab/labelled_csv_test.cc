@@ -5,13 +5,13 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include <zlib.h>
 
 #include "tests/controller/runtime/temp_dir.h"
 
-namespace headroom {
+namespace headroom::lab {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -49,26 +49,15 @@ TEST_F(LabelledCsvTest, AnEmptyValueIsAGap) {
   EXPECT_THAT(series->values, ElementsAre(1, 3));
 }
 
-TEST_F(LabelledCsvTest, AGzipFileIsReadToo) {
-  gzFile file = gzopen(path_.c_str(), "wb");
-  gzputs(file, "unix_seconds,value\n60,1\n120,7\n");
-  gzclose(file);
-  const auto series = LoadLabelledCsv(path_);
-  ASSERT_TRUE(series.ok()) << series.status();
-  EXPECT_THAT(series->values, ElementsAre(1, 7));
-}
-
-TEST_F(LabelledCsvTest, WhatIsBrokenIsNamedWithItsLine) {
+TEST_F(LabelledCsvTest, FaultsAndRepairsAreThoseOfATrace) {
   EXPECT_EQ(LoadLabelledCsv(folder_.path() + "/none.csv").status().code(), absl::StatusCode::kNotFound);
-  EXPECT_THAT(FaultOf(""), HasSubstr("the file is empty"));
-  EXPECT_THAT(FaultOf("time,value\n1,2\n"), HasSubstr("line 1 must be a header"));
-  EXPECT_THAT(FaultOf("unix_seconds,value\n"), HasSubstr("no row has a value"));
   EXPECT_THAT(FaultOf("unix_seconds,value\n60,1\n120,many\n"), HasSubstr("line 3: \"many\" is no number"));
-  EXPECT_THAT(FaultOf("unix_seconds,value\n60,1\n120,nan\n"), HasSubstr("line 3"));
-  EXPECT_THAT(FaultOf("unix_seconds,value\n60,1\n60,2\n"), HasSubstr("line 3: the time 60 does not come after"));
-  EXPECT_THAT(FaultOf("unix_seconds,value,label\n60,1\n"), HasSubstr("line 2: too few columns"));
-  EXPECT_THAT(FaultOf("unix_seconds,value\n60," + std::string(100000, '1') + "\n"), HasSubstr("line 2 is longer"));
+  EXPECT_THAT(FaultOf("unix_seconds,value,label\n60,1,0\n120,2,x\n"), HasSubstr("line 3: \"x\" is no number"));
+  const auto series = Load("unix_seconds,value,label\n120,2,1\n60,1,0\n180,3,0\n");
+  ASSERT_TRUE(series.ok()) << series.status();
+  EXPECT_THAT(series->Labels(), ElementsAre(0, 1, 0)) << "sorted, each with its label";
+  EXPECT_THAT(series->notes, Contains(HasSubstr("the rows were sorted")));
 }
 
 }  // namespace
-}  // namespace headroom
+}  // namespace headroom::lab

@@ -17,7 +17,7 @@
 
 #include "tests/controller/runtime/temp_dir.h"
 
-namespace headroom {
+namespace headroom::lab {
 namespace {
 
 using ::testing::HasSubstr;
@@ -204,4 +204,4 @@ TEST(NabTest, PublishedDetectorsComeToTheirPublishedFigures) {
 }
 
 }  // namespace
-}  // namespace headroom
+}  // namespace headroom::lab

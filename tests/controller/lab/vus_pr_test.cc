@@ -5,7 +5,7 @@
 
 #include "gtest/gtest.h"
 
-namespace headroom {
+namespace headroom::lab {
 namespace {
 
 // Ten rows, the fifth and the sixth are anomalies.
@@ -73,4 +73,4 @@ TEST(DominantLagTest, WithoutAPeakItIs125) {
 }
 
 }  // namespace
-}  // namespace headroom
+}  // namespace headroom::lab

@@ -53,6 +53,15 @@ TEST(DemandForecastTest, WhatIsUnknownIsNotZero) {
   EXPECT_NEAR(forecast.Ahead(kLead, 0.9)->expected, 500, 5);
 }
 
+TEST(DemandForecastTest, AnOldForecastIsNone) {
+  DemandForecast forecast;
+  const absl::Time now = Feed(forecast, kStart, absl::Hours(3), [](absl::Time) { return 500.0; });
+  ASSERT_TRUE(forecast.Ahead(kLead, 0.9).has_value());
+  Feed(forecast, now, absl::Minutes(10), [](absl::Time) { return std::optional<double>(); });
+  EXPECT_FALSE(forecast.Ahead(kLead, 0.9).has_value());
+  EXPECT_FALSE(forecast.Until(kLead, 0.9).has_value());
+}
+
 TEST(DemandForecastTest, AMissedTickDoesNotStretchADemand) {
   DemandForecast forecast;
   absl::Time now = Feed(forecast, kStart, absl::Hours(2), [](absl::Time) { return 500.0; });
