@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -8,11 +9,11 @@
 
 #include "controller/core/action.h"
 #include "controller/core/event.h"
-#include "controller/sim/cluster_model.h"
+#include "controller/sim/world.h"
 
 namespace headroom::sim {
 
-// SimulatedCluster: the model with reporters on its nodes, so that a controller sees what a real cluster would tell it.
+// SimulatedCluster: a world with reporters on its nodes, so that a controller sees what a real cluster would tell it.
 // Each node joins when it serves, reports at the pace and at once when something turns or a grant was applied, and
 // leaves when it stops. Grants are leased and fenced by term. Virtual time, not thread-safe.
 class SimulatedCluster {
@@ -22,11 +23,16 @@ class SimulatedCluster {
     int initial_count = 0;  // nodes that serve from the start
     absl::Duration boot = absl::Seconds(45);
     absl::Duration report_interval = absl::Seconds(1);
+    // Reports come one by one, as from real nodes, or all on the same whole multiples: fewer looks in long runs.
+    enum class Pace : uint8_t { kEachItsOwn, kTogether } pace = Pace::kEachItsOwn;
   };
+  // At the request level.
   explicit SimulatedCluster(const Options& options);
+  // In a world of the caller's.
+  SimulatedCluster(const Options& options, std::unique_ptr<World> world);
 
-  ClusterModel& model() { return model_; }
-  const ClusterModel& model() const { return model_; }
+  World& model() { return *model_; }
+  const World& model() const { return *model_; }
 
   // Goes to `until`, or stops at the first moment at which reporters have something to say. Returns the time reached.
   absl::Time AdvanceTo(absl::Time until);
@@ -51,8 +57,11 @@ class SimulatedCluster {
   absl::Status Grant(const NodeId& node, const GrantLimits& grant);
   absl::Time NextDue() const;
 
+  absl::Time DueAfterNow() const;
+
   const absl::Duration boot_, report_interval_;
-  ClusterModel model_;
+  const Options::Pace pace_;
+  const std::unique_ptr<World> model_;
   std::map<NodeId, Reporter> reporters_;
   std::map<NodeId, int64_t> terms_;      // highest term that each node has seen
   std::map<ActionId, NodeId> launches_;  // bounded by the launches of one run
