@@ -52,7 +52,7 @@ struct ClientLeak {  // connections that are opened, never used and never closed
   int64_t clients = 1;
 };
 struct RetryStorm {  // clients give up early and try again often
-  absl::Duration request_timeout = absl::Milliseconds(30), backoff = absl::Milliseconds(10);
+  absl::Duration request_timeout = absl::Milliseconds(15), backoff = absl::Milliseconds(10);
   int retries_max = 10;
 };
 
