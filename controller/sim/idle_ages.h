@@ -41,8 +41,7 @@ class IdleAges {
     double taken = 0;
     while (!cohorts_.empty() && cohorts_.front().began <= before) {
       Cohort& oldest = cohorts_.front();
-      const double span = oldest.ended - oldest.began;
-      const double share = span <= 0 || before >= oldest.ended ? 1 : (before - oldest.began) / span;
+      const double share = ShareBefore(oldest, before);
       const double gone = oldest.stored * share;
       taken += gone;
       stored_ -= gone;
@@ -60,12 +59,14 @@ class IdleAges {
   // Up to `most` of those last used at `before` or earlier, the oldest first.
   double TakeOldest(double most, double before) {
     double taken = 0;
-    while (!cohorts_.empty() && cohorts_.front().ended <= before && taken < most) {
+    while (!cohorts_.empty() && taken < most) {
       Cohort& oldest = cohorts_.front();
-      const double gone = std::min(oldest.stored, (most - taken) / scale_);
-      taken += gone * scale_;
-      stored_ -= gone;
-      oldest.stored -= gone;
+      const double wanted = std::min(oldest.stored * ShareBefore(oldest, before), (most - taken) / scale_);
+      if (wanted <= 0) break;
+      taken += wanted * scale_;
+      stored_ -= wanted;
+      oldest.stored -= wanted;
+      if (oldest.ended > before) break;
       if (oldest.stored <= 0) cohorts_.pop_front();
     }
     if (cohorts_.empty()) stored_ = 0;
@@ -107,6 +108,10 @@ class IdleAges {
     double stored = 0;            // times scale_: how many
   };
 
+  static double ShareBefore(const Cohort& cohort, double before) {
+    if (before >= cohort.ended) return 1;
+    return before <= cohort.began ? 0 : (before - cohort.began) / (cohort.ended - cohort.began);
+  }
   void Rescale() {
     for (Cohort& cohort : cohorts_) cohort.stored *= scale_;
     stored_ *= scale_;

@@ -34,7 +34,8 @@ IntervalModel::IntervalModel(ClusterSettings settings)
       request_timeout_(absl::ToDoubleSeconds(settings_.client.request_timeout)),
       connect_timeout_(absl::ToDoubleSeconds(settings_.client.connect_timeout)),
       backoff_(absl::ToDoubleSeconds(settings_.client.backoff)),
-      spreads_requests_(settings_.client.spread == Spread::kRequests) {
+      spreads_requests_(settings_.client.spread == Spread::kRequests),
+      latencies_(std::make_unique<std::array<Latencies, kAttemptsMax>>()) {
   HR_CHECK(settings_.client.retries_max < kAttemptsMax);
   for (const Phase& phase : settings_.phases) HR_CHECK(phase.duration > absl::ZeroDuration() && phase.clients > 0);
   phase_ = settings_.phases.empty() ? 0 : settings_.phases.size() - 1;
@@ -147,10 +148,11 @@ int64_t IntervalModel::StepNanos(int64_t until_nanos) const {
       continue;
     }
     const double timeout = absl::ToDoubleSeconds(node->limits.idle_timeout);
-    if (timeout > 0) seconds = std::min(seconds, std::max(timeout / 8, 0.25));
+    if (timeout > 0) seconds = std::min(seconds, std::max(timeout / 3, 0.25));
     if (node->service > 0.1 * seconds) seconds = std::max(0.02, 0.1 * node->service);
   }
   for (const auto& pool : pools_) seconds = std::min(seconds, Pace(*pool));
+  if (pools_.empty()) seconds = 0.1;  // retries only
   const auto step = static_cast<int64_t>(std::max(seconds, absl::ToDoubleSeconds(kStepMin)) * kNanos);
   // No sliver at the end: a step that nearly gets there goes all the way.
   return end - now_nanos_ < step + step / 4 ? end - now_nanos_ : step;
@@ -166,7 +168,7 @@ double IntervalModel::Pace(const Pool& pool) const {
   if (pool.clients <= 0) return kRanks;
   const double per_client =
       rate_ / static_cast<double>(std::max<size_t>(1, spreads_requests_ ? pools_.size() : 1)) / pool.clients;
-  double seconds = absl::ToDoubleSeconds(kCalmStepMax);
+  double seconds = since < 1 ? thick : absl::ToDoubleSeconds(kCalmStepMax);
   const double offered = pool.nodes.empty() ? 0 : per_client * pool.nodes[0]->service;
   for (size_t state = 0; state < static_cast<size_t>(ranks_); ++state) {
     opening += pool.Exactly(state) * per_client * AllBusy(state, offered);
@@ -192,7 +194,7 @@ void IntervalModel::Advance(double seconds) {
   if (pools == 0) {  // nobody to ask
     Pool nobody;
     Fail(nobody, 0, back);
-    if (!spreads_requests_) pausing_ = nobody.pausing[0];
+    AddTo(pausing_, nobody.pausing[0]);
   }
   for (const auto& pool : pools_) {
     Step step{.seconds = seconds};
@@ -331,9 +333,8 @@ void IntervalModel::Promote(Pool& pool, int state, double clients, Step& step) {
 
 namespace {
 
-// Gives `total` to whoever has least, until all have as much. Levels rise; the shares come back in their order.
-std::vector<double> FillUp(const std::vector<double>& levels, double total) {
-  std::vector<double> sorted = levels;
+// How high the level is when whoever has least has got `total`, so that all who got any have as much.
+double Level(std::vector<double> sorted, double total) {
   std::sort(sorted.begin(), sorted.end());
   double water = sorted.empty() ? 0 : sorted[0], left = total;
   for (size_t i = 0; i < sorted.size(); ++i) {
@@ -346,13 +347,19 @@ std::vector<double> FillUp(const std::vector<double>& levels, double total) {
     left -= takes;
     water = next;
   }
-  std::vector<double> shares;
-  shares.reserve(levels.size());
-  for (const double level : levels) shares.push_back(std::max(0.0, water - level));
-  return shares;
+  return water;
 }
 
 }  // namespace
+
+// Gives `total` new connections to the nodes with the fewest, waiting ones counted. Sets how many each gets.
+void IntervalModel::FillUp(Pool& pool, double total) {
+  std::vector<double>& shares = pool.shares;
+  shares.clear();
+  for (const Node* node : pool.nodes) shares.push_back(node->open() + node->alive + node->stale);
+  const double level = Level(shares, total);
+  for (double& share : shares) share = std::max(0.0, level - share);
+}
 
 // New connections: as many clients as ask and find all of theirs busy, as far as the nodes have room. What finds room
 // is served, what does not knocks.
@@ -364,13 +371,11 @@ void IntervalModel::Open(Pool& pool, Step& step) {
     wishes[state] = clients > 0 ? -clients * std::expm1(-asking / std::max(clients, kFew)) : 0;
     wished += wishes[state];
   }
-  std::vector<double> levels;
-  for (const Node* node : pool.nodes) levels.push_back(node->open() + node->alive + node->stale);
-  const std::vector<double> shares = FillUp(levels, wished);
+  if (wished > 0) FillUp(pool, wished);
   double opened = 0;
   for (size_t i = 0; i < pool.nodes.size() && wished > 0; ++i) {
     Node& node = *pool.nodes[i];
-    const double here = std::min(shares[i], node.room());
+    const double here = std::min(pool.shares[i], node.room());
     const double grain = absl::ToDoubleSeconds(node.limits.idle_timeout) / IdleAges::kCohorts;
     for (size_t state = 0; state < static_cast<size_t>(ranks_); ++state) {
       node.kept[state].Add(now_ - step.seconds, now_, here * wishes[state] / wished, grain);
@@ -414,9 +419,8 @@ void IntervalModel::Knock(Pool& pool, Step& step) {
   double total = 0;
   for (const ByAttempt& knocks : step.knocks) total += Sum(knocks);
   if (total <= 0) return;
-  std::vector<double> levels;
-  for (const Node* node : pool.nodes) levels.push_back(node->open() + node->alive + node->stale);
-  const std::vector<double> shares = FillUp(levels, total);
+  FillUp(pool, total);
+  const std::vector<double>& shares = pool.shares;
   double queued = 0;
   for (size_t i = 0; i < pool.nodes.size(); ++i) {
     Node& node = *pool.nodes[i];
@@ -461,7 +465,8 @@ void IntervalModel::KnockAgain(Pool& pool, double seconds) {
 // What was served through kept connections falls on the nodes as these are used.
 void IntervalModel::Spread(Pool& pool, Step& step) {
   double already = 0, weight = 0;
-  std::vector<double> weights;
+  std::vector<double>& weights = pool.shares;
+  weights.clear();
   for (const Node* node : pool.nodes) {
     already += node->arrived;
     double uses = 1e-9;
@@ -526,10 +531,10 @@ void IntervalModel::Count() {
     running += served_[attempt];
     const int64_t count = std::llround(running / served * static_cast<double>(now.completed)) - counted;
     counted += count;
-    const Exponential16 latency{.mean = service_seconds_ / served,
-                                .least = static_cast<double>(attempt) * request_timeout_};
-    latency.Add(count, latency_cursor_, now.latency);
-    now.latency_sum += static_cast<double>(count) * absl::Seconds(latency.mean + latency.least);
+    const double mean = service_seconds_ / served, least = static_cast<double>(attempt) * request_timeout_;
+    (*latencies_)[attempt].Aim(mean, least);
+    (*latencies_)[attempt].Add(count, now.latency);
+    now.latency_sum += static_cast<double>(count) * absl::Seconds(mean + least);
   }
   statistics_.back() += now;
   total_ += now;

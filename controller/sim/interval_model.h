@@ -18,6 +18,8 @@
 
 namespace headroom::sim {
 
+class Latencies;
+
 // IntervalModel: the cluster of ClusterModel in the mean: numbers of connections and requests are fractions that move
 // in intervals, for weeks in seconds. An interval ends where something turns (a phase, a boot, a report) and is the
 // shorter, the faster connections grow or requests wait: kStepMin in the thick of it, kCalmStepMax when nothing waits.
@@ -36,7 +38,7 @@ class IntervalModel final : public World {
  public:
   static constexpr int kRanks = 4;
   static constexpr absl::Duration kStepMin = absl::Milliseconds(20);
-  static constexpr absl::Duration kCalmStepMax = absl::Seconds(5);
+  static constexpr absl::Duration kCalmStepMax = absl::Seconds(10);
 
   explicit IntervalModel(ClusterSettings settings);
   ~IntervalModel() override;
@@ -108,6 +110,7 @@ class IntervalModel final : public World {
   void Settle(Pool& pool) const;
   void Offer(Pool& pool, Step& step);
   void AcceptWaiting(Pool& pool, Step& step);
+  static void FillUp(Pool& pool, double total);
   void Open(Pool& pool, Step& step);
   void Wait(Pool& pool, int rank, const ByAttempt& flow, Step& step);
   void Knock(Pool& pool, Step& step);
@@ -134,7 +137,7 @@ class IntervalModel final : public World {
   std::vector<NodeChange> changes_;
 
   Tally offered_, completed_, failed_, attempts_, syn_drops_;
-  int latency_cursor_ = 0;
+  std::unique_ptr<std::array<Latencies, kAttemptsMax>> latencies_;
   ByAttempt served_{};          // in this step
   double service_seconds_ = 0;  // of all that was served in this step, added up
   std::deque<ClientStatistics> statistics_;

@@ -14,30 +14,27 @@ namespace {
 
 constexpr absl::Duration kCpuPerRequest = absl::Microseconds(150);
 constexpr double kIdleAgeBounds[NodeReport::kIdleAges - 1] = {1, 5, 15, 30, 60, 300};
-constexpr int kPoints = 16;  // of equal weight, that stand for a distribution
-
-const std::array<double, kPoints>& ExponentialPoints() {
-  static const std::array<double, kPoints> points = [] {
-    std::array<double, kPoints> made{};
-    for (int i = 0; i < kPoints; ++i) made[static_cast<size_t>(i)] = -std::log1p(-(i + 0.5) / kPoints);
-    return made;
-  }();
-  return points;
-}
-
 }  // namespace
 
-void Exponential16::Add(int64_t count, int& cursor, LatencyHistogram& histogram) const {
-  const std::array<double, kPoints>& points = ExponentialPoints();
-  const auto add = [&](int point, int64_t so_many) {
-    const double seconds = least + mean * points[static_cast<size_t>(point)];
-    histogram.counts[static_cast<size_t>(LatencyHistogram::BucketOf(static_cast<int64_t>(seconds * 1e6)))] += so_many;
-  };
-  if (count >= kPoints) {
-    for (int point = 0; point < kPoints; ++point) add(point, count / kPoints);
+void Latencies::Aim(double mean, double least) {
+  if (std::abs(mean - mean_) <= 0.002 * mean_ && least == least_) return;
+  mean_ = mean;
+  least_ = least;
+  for (size_t point = 0; point < kPoints; ++point) {
+    const double seconds = least - mean * std::log1p(-(static_cast<double>(point) + 0.5) / kPoints);
+    buckets_[point] = static_cast<uint8_t>(LatencyHistogram::BucketOf(static_cast<int64_t>(seconds * 1e6)));
   }
-  constexpr int kStride = 7;  // visits all points, far apart from each other
-  for (int64_t i = 0; i < count % kPoints; ++i) add(cursor = (cursor + kStride) % kPoints, 1);
+}
+
+void Latencies::Add(int64_t count, LatencyHistogram& histogram) {
+  if (count >= kPoints) {
+    for (const uint8_t bucket : buckets_) histogram.counts[bucket] += count / kPoints;
+  }
+  constexpr int64_t kStride = 7;  // visits all points, far apart from each other
+  for (int64_t i = 0; i < count % kPoints; ++i) {
+    cursor_ = (cursor_ + kStride) % kPoints;
+    ++histogram.counts[buckets_[static_cast<size_t>(cursor_)]];
+  }
 }
 
 absl::StatusOr<IntervalModel::Node*> IntervalModel::Find(absl::string_view id) const {
@@ -82,7 +79,7 @@ void IntervalModel::Boot(Node& node) {
   fresh.booted_nanos = now_nanos_;
   fresh.limits = {.connection_count_max = settings_.node.connection_limit, .idle_timeout = settings_.node.idle_timeout};
   node = std::move(fresh);
-  node.service = ServiceSeconds(node, 1);
+  node.service = ServiceSeconds(node, 0);
   changes_.push_back({.node = node.id, .what = NodeChange::What::kServing});
   RefreshServing();
 }
@@ -249,8 +246,9 @@ void IntervalModel::FillClients(const Node& node, NodeReport& report) {
 }
 
 NodeReport IntervalModel::Report(absl::string_view id) {
-  HR_CHECK(IsServing(id));
-  Node& node = *nodes_.find(id)->second;
+  const auto found = nodes_.find(id);
+  HR_CHECK(found != nodes_.end() && found->second->state != NodeState::kBooting);
+  Node& node = *found->second;
   NodeReport report;
   report.boot_id = node.boot_id;
   report.sequence = ++node.sequence;
@@ -309,11 +307,12 @@ void IntervalModel::Announce(Node& node) {
 
 double IntervalModel::ServiceSeconds(const Node& node, double active) const {
   const NodeSettings& law = settings_.node;
-  const double others = std::max(0.0, active - 1);
-  double factor = 1 + law.linear * others;
+  // A request that comes finds a Poisson number with this mean in service: the k-th finds k - 1, and the mean of
+  // k (k - 1) is mean^2 + 2 mean.
+  double factor = 1 + law.linear * active;
   if (law.knee > 0) {
     const auto knee = static_cast<double>(law.knee);
-    factor += (1 - law.linear) / (knee * knee) * active * others;
+    factor += (1 - law.linear) / (knee * knee) * active * (active + 2);
   }
   return node.slowness * factor * absl::ToDoubleSeconds(law.service_time);
 }
@@ -325,14 +324,11 @@ double IntervalModel::Settled(const Node& node, double seconds) const {
     return node.active + node.arrived - active - seconds * active / ServiceSeconds(node, active);
   };
   const double all = node.active + node.arrived;
-  double guess = node.active;
-  for (int i = 0; i < 4; ++i) {
-    const double next = all / (1 + seconds / ServiceSeconds(node, guess));
-    if (std::abs(next - guess) <= 1e-3 + 1e-4 * guess) return next;
-    guess = next;
-  }
-  double low = 0, high = all;
-  (surplus(node.active) > 0 ? low : high) = node.active;
+  const double next = all / (1 + seconds / ServiceSeconds(node, node.active));
+  if (std::abs(next - node.active) <= 1e-3 + 1e-3 * node.active) return next;
+  double low = node.active, high = node.active;
+  while (high < all && surplus(high) > 0) low = std::exchange(high, std::min(all, 1.25 * high + 0.5));
+  while (low > 0 && surplus(low) < 0) high = std::exchange(low, std::max(0.0, low / 1.25 - 0.5));
   for (int i = 0; i < 30 && high - low > 1e-3 + 1e-4 * high; ++i) {
     const double middle = 0.5 * (low + high);
     (surplus(middle) > 0 ? low : high) = middle;
@@ -357,12 +353,13 @@ void IntervalModel::Use(Node& node, const Pool& pool, const Step& step) {
 void IntervalModel::Serve(Node& node, Pool& pool, const Step& step) {
   const double before = node.active;
   node.active = Settled(node, step.seconds);
-  node.service = ServiceSeconds(node, std::max(1.0, node.active));
+  node.service = ServiceSeconds(node, node.active);
   const double finished = std::max(0.0, before + node.arrived - node.active);
   node.arrived = 0;
   node.completed.sum += finished;
   node.device_seconds += finished * node.service;
-  Exponential16{.mean = node.service}.Add(node.completed.Take(), node.latency_cursor, node.latency);
+  node.latencies.Aim(node.service, 0);
+  node.latencies.Add(node.completed.Take(), node.latency);
   node.leaving = std::min(node.leaving, node.active);
   // Clients that gave up in the middle: the work was for nobody, and the connection closes.
   const double late = node.service * 30 < request_timeout_ ? 0 : std::exp(-request_timeout_ / node.service);

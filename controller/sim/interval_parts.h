@@ -13,6 +13,20 @@
 
 namespace headroom::sim {
 
+// Latencies: values of an exponential distribution, as whole counts in a histogram: points of equal weight.
+class Latencies {
+ public:
+  // The distribution has this mean and begins at `least`, in seconds.
+  void Aim(double mean, double least);
+  void Add(int64_t count, LatencyHistogram& histogram);
+
+ private:
+  static constexpr int kPoints = 16;
+  double mean_ = -1, least_ = 0;
+  std::array<uint8_t, kPoints> buckets_{};
+  int64_t cursor_ = 0;
+};
+
 struct IntervalModel::Node {
   NodeId id;
   std::string zone;
@@ -37,7 +51,7 @@ struct IntervalModel::Node {
   Tally accepted, rejected, closed_idle, shed, completed, drops;
   double device_seconds = 0;
   LatencyHistogram latency;
-  int latency_cursor = 0;
+  Latencies latencies;
   bool is_calm = true;
   int64_t rejected_reported = 0;
 
@@ -63,6 +77,8 @@ struct IntervalModel::Pool {
   std::array<ByAttempt, kStates> pausing{};
   std::array<double, kStates> use_rate{};  // per second, of a connection of this rank
 
+  std::vector<double> shares;  // of what is being spread, by node; scratch
+
   double Exactly(size_t state) const { return std::max(0.0, with[state] - with[state + 1]); }
   double Stuck(size_t state) const { return queued[state].count() + knocking[state].count(); }
   double waiting() const {
@@ -78,12 +94,6 @@ struct IntervalModel::Step {
   std::array<double, Pool::kStates> blocked{};     // share of them that finds all of these busy
   std::array<ByAttempt, Pool::kStates> knocks{};   // that no node took at once
   ByAttempt served{};                              // that went into service
-};
-
-// A latency histogram and a sum filled with `count` values of an exponential distribution that begins at `least`.
-struct Exponential16 {
-  double mean = 0, least = 0;  // seconds
-  void Add(int64_t count, int& cursor, LatencyHistogram& histogram) const;
 };
 
 }  // namespace headroom::sim

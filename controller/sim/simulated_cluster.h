@@ -36,8 +36,8 @@ class SimulatedCluster {
 
   // Goes to `until`, or stops at the first moment at which reporters have something to say. Returns the time reached.
   absl::Time AdvanceTo(absl::Time until);
-  // What they said since the last call, in order.
-  std::vector<Event> TakeEvents();
+  // What they said since the last call, in order. `emptied` is the last batch: its memory is used again.
+  std::vector<Event> TakeEvents(std::vector<Event> emptied = {});
 
   // The same launch id again is the same node, gone or not.
   NodeId Launch(const ActionId& launch_id, const std::string& zone);
