@@ -84,7 +84,7 @@ SimRunner::SimRunner(Scenario scenario, std::unique_ptr<World> world)
 
 SimRunner::~SimRunner() = default;
 
-void SimRunner::Post(Event event) {
+void SimRunner::Post(Event&& event) {
   const absl::Status posted = loop_->Post(std::move(event));
   HR_CHECK(posted.ok());  // its size is bounded by far more than one run can make between two looks
 }
@@ -104,7 +104,8 @@ void SimRunner::RunUntil(absl::Time end) {
     absl::Time until = std::min(end, wake_);
     if (!due_.empty()) until = std::min(until, due_.begin()->first);
     now_ = cluster_.AdvanceTo(std::max(until, now_));
-    for (Event& event : cluster_.TakeEvents()) Post(std::move(event));
+    events_ = cluster_.TakeEvents(std::move(events_));
+    for (Event& event : events_) Post(std::move(event));
     while (!due_.empty() && due_.begin()->first <= now_) {
       const std::function<void()> work = std::move(due_.begin()->second);
       due_.erase(due_.begin());

@@ -62,7 +62,7 @@ class SimRunner {
 
   // Runs the work after the delay, at the latest before the loop runs again.
   void After(absl::Duration delay, std::function<void()> work) { due_.emplace(now_ + delay, std::move(work)); }
-  void Post(Event event);
+  void Post(Event&& event);
   void List(const Action& action);
   void Note(const Decision& decision);
 
@@ -74,6 +74,7 @@ class SimRunner {
   std::unique_ptr<Executor> executor_;
   std::unique_ptr<ControlLoop> loop_;
   std::multimap<absl::Time, std::function<void()>> due_;
+  std::vector<Event> events_;  // its memory is used again
   RunSummary summary_;
   std::function<void(const Decision&)> listener_;
 };

@@ -36,8 +36,9 @@ absl::Time SimulatedCluster::AdvanceTo(absl::Time until) {
   return model_->now();
 }
 
-std::vector<Event> SimulatedCluster::TakeEvents() {
-  return std::exchange(events_, {});
+std::vector<Event> SimulatedCluster::TakeEvents(std::vector<Event> emptied) {
+  emptied.clear();
+  return std::exchange(events_, std::move(emptied));
 }
 
 absl::Time SimulatedCluster::NextDue() const {
@@ -80,14 +81,16 @@ void SimulatedCluster::Leave(const NodeId& node, NodeLeft::How how) {
 
 void SimulatedCluster::Say(const NodeId& node, Urgency urgency) {
   Reporter& reporter = reporters_[node];
-  NodeReport report = model_->Report(node);
+  auto& said = std::get<NodeReported>(events_.emplace_back(std::in_place_type<NodeReported>));
+  said.node = node;
+  said.report = model_->Report(node);
+  NodeReport& report = said.report;
   if (report.limits.source == LimitSource::kGrant && reporter.lease_until <= model_->now()) {
     report.limits.source = LimitSource::kSelf;
     model_->SetLimits(node, report.limits).IgnoreError();  // it serves, so it is there
   }
   report.urgency = urgency;
   reporter.due = DueAfterNow();
-  events_.push_back(NodeReported{node, std::move(report)});
 }
 
 absl::Time SimulatedCluster::DueAfterNow() const {

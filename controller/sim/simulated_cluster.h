@@ -39,8 +39,8 @@ class SimulatedCluster {
 
   // Goes to `until`, or stops at the first moment at which reporters have something to say. Returns the time reached.
   absl::Time AdvanceTo(absl::Time until);
-  // What they said since the last call, in order.
-  std::vector<Event> TakeEvents();
+  // What they said since the last call, in order. `emptied` is the last batch: its memory is used again.
+  std::vector<Event> TakeEvents(std::vector<Event> emptied = {});
   // UNIMPLEMENTED: of the first fault that came and that this world's model cannot have.
   const absl::Status& fault_status() const { return fault_status_; }
 
