@@ -4,6 +4,7 @@
 #include <string>
 
 #include "controller/base/check.h"
+#include "controller/sim/cluster_model.h"
 
 namespace headroom::sim {
 namespace {
@@ -62,17 +63,21 @@ class SimRunner::DryRunExecutor final : public Executor {
 };
 
 SimRunner::SimRunner(Scenario scenario)
+    : SimRunner(scenario, std::make_unique<ClusterModel>(scenario.cluster.settings)) {}
+
+SimRunner::SimRunner(Scenario scenario, std::unique_ptr<World> world)
     : scenario_(std::move(scenario)),
       start_(scenario_.cluster.settings.start),
       now_(start_),
       wake_(start_),
-      cluster_(scenario_.cluster) {
+      cluster_(scenario_.cluster, std::move(world)) {
   if (scenario_.policy.mode == Mode::kLive) {
     executor_ = std::make_unique<LiveExecutor>(*this);
   } else {
     executor_ = std::make_unique<DryRunExecutor>(*this);
   }
-  loop_ = std::make_unique<ControlLoop>(Autoscaler(scenario_.policy), *executor_, journal_);
+  loop_ = std::make_unique<ControlLoop>(Autoscaler(scenario_.policy), *executor_,
+                                        scenario_.journal == nullptr ? memory_ : *scenario_.journal);
   loop_->OnDecision([this](const std::shared_ptr<const Decision>& decision) { Note(*decision); });
   Post(TermChanged{1});
 }
@@ -112,6 +117,7 @@ void SimRunner::RunUntil(absl::Time end) {
 }
 
 void SimRunner::Note(const Decision& decision) {
+  if (listener_) listener_(decision);
   ++summary_.decisions;
   if (decision.diagnosis.cause != Cause::kNone) summary_.causes.insert(decision.diagnosis.cause);
   for (const Action& action : decision.actions) {
