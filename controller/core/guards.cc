@@ -72,6 +72,19 @@ Bound Stabilization(const GuardInput& in, int desired) {
                  MakeReason(ReasonCode::kGuardStabilization, highest, in.policy.nodes.stabilization));
 }
 
+// Something unusual goes on: what load is measured may not be the load that there is. It binds for anomaly.hold from
+// the onset at most, then what was unusual is how things are.
+Bound Anomaly(const GuardInput& in, int) {
+  for (const AnomalyIncident& incident : in.state.anomaly.incidents()) {
+    const absl::Duration left = incident.since + in.policy.anomaly.hold - in.now;
+    if (left <= absl::ZeroDuration()) continue;
+    return AtLeast(in.summary.effective,
+                   MakeReason(ReasonCode::kGuardAnomaly, left, ToString(incident.series), ToString(incident.kind),
+                              incident.seen, incident.expected, incident.node));
+  }
+  return {};
+}
+
 // Nodes that are lost by the dozen carry load still: what is left tells too little.
 Bound ReportsLost(const GuardInput& in, int) {
   if (!in.summary.ReportsAreLost(in.policy.control)) return {};
@@ -216,7 +229,7 @@ struct Guard {
 };
 
 // Order = priority, lowest first. The bounds of safety stand last.
-constexpr std::array<Guard, 19> kGuards = {{
+constexpr std::array<Guard, 20> kGuards = {{
     {"override", Override},
     {"projection", Projection},
     {"stabilization", Stabilization},
@@ -224,6 +237,7 @@ constexpr std::array<Guard, 19> kGuards = {{
     {"warm", Warm},
     {"cooldown", Cooldown},
     {"trouble", Trouble},
+    {"anomaly", Anomaly},
     {"unknown_signal", UnknownSignal},
     {"reports_lost", ReportsLost},
     {"remove_step", RemoveStep},

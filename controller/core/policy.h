@@ -121,6 +121,16 @@ struct ForecastSignalPolicy {
   }
 };
 
+struct AnomalyPolicy {
+  bool enabled = true;
+  absl::Duration hold = absl::Minutes(15);
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("enabled", self.enabled);
+    visit("hold", self.hold);
+  }
+};
+
 struct ControlPolicy {
   absl::Duration tick = absl::Seconds(1);
   absl::Duration urgent_tick = absl::Milliseconds(50);
@@ -157,6 +167,7 @@ struct Policy {
   ThroughputSignalPolicy throughput;
   LatencySignalPolicy latency;
   ForecastSignalPolicy forecast;
+  AnomalyPolicy anomaly;
   ControlPolicy control;
   std::string source;  // the text it came from
 
@@ -170,6 +181,7 @@ struct Policy {
     visit("throughput", self.throughput);
     visit("latency", self.latency);
     visit("forecast", self.forecast);
+    visit("anomaly", self.anomaly);
     visit("control", self.control);
     visit("source", self.source);
   }

@@ -238,6 +238,7 @@ PolicyReading ReadPolicy(const v1::Policy& message) {
   Take(message.signals().latency(), policy.latency);
   Take(message.signals().throughput(), policy.throughput);
   Take(message.signals().forecast(), policy.forecast);
+  Take(message.anomaly(), policy.anomaly);
   Take(message.control(), policy.control);
 
   Faults faults;
@@ -248,6 +249,7 @@ PolicyReading ReadPolicy(const v1::Policy& message) {
   CheckLimits(policy.limits, faults);
   CheckSignals(policy, message.signals(), faults);
   CheckControl(policy, faults);
+  faults.Within("anomaly.hold", policy.anomaly.hold, absl::ZeroDuration(), absl::Hours(24));
   reading.faults = faults.Take();
   return reading;
 }
@@ -271,6 +273,7 @@ v1::Policy PolicyToMessage(const Policy& policy) {
   Put(policy.forecast, *signals.mutable_forecast());
   if (policy.throughput.bytes_per_second_per_node > 0) Put(policy.throughput, *signals.mutable_throughput());
   if (policy.latency.objective > absl::ZeroDuration()) Put(policy.latency, *signals.mutable_latency());
+  Put(policy.anomaly, *message.mutable_anomaly());
   Put(policy.control, *message.mutable_control());
   return message;
 }

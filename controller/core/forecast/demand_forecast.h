@@ -19,6 +19,11 @@ class DemandForecast {
   // `demand` of `now`, which ascends; nothing: it cannot be told. `lead`: how far ahead will be asked, by the policy.
   void Observe(absl::Time now, std::optional<double> demand, absl::Duration lead);
 
+  // The level of demand has shifted.
+  void LevelShifted() {
+    if (forecaster_.has_value()) forecaster_->Doubt();
+  }
+
   struct Answer {
     double expected = 0, upper = 0;
     absl::Duration ahead;

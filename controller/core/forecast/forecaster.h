@@ -39,6 +39,11 @@ class Forecaster {
   // values of moments within the slot: with them quantiles are those of a moment, else of the mean over a slot.
   void Observe(int64_t slot, double value, const std::vector<double>& samples = {});
 
+  // The level has shifted, as somebody else has found: the mixtures weigh anew.
+  void Doubt() {
+    for (Horizon& horizon : horizons_) horizon.Doubt();
+  }
+
   struct Forecast {
     double expected = 0;  // as likely to be exceeded as not
     const Horizon* horizon;

@@ -30,7 +30,7 @@ TEST(LatencySignal, WhileNodesAreOnTheirWayAMissedObjectiveTakesNoneBack) {
   summary.effective = 6;
   summary.completed = 100;
   for (int i = 0; i < 100; ++i) summary.latency.Add(absl::Seconds(2));
-  const Demand demand = LatencyDemand({fleet, summary, {}, WithLatency(), absl::UnixEpoch()});
+  const Demand demand = LatencyDemand({fleet, summary, {}, {}, WithLatency(), absl::UnixEpoch()});
   EXPECT_EQ(demand.node_count, 6);
 }
 
@@ -39,7 +39,7 @@ TEST(LatencySignal, AnswersWithoutLatenciesAreNotTakenForFastOnes) {
   FleetSummary summary;
   summary.serving = summary.carrying = summary.fresh = summary.effective = 3;
   summary.completed = 100;
-  EXPECT_EQ(LatencyDemand({fleet, summary, {}, WithLatency(), absl::UnixEpoch()}).node_count, std::nullopt);
+  EXPECT_EQ(LatencyDemand({fleet, summary, {}, {}, WithLatency(), absl::UnixEpoch()}).node_count, std::nullopt);
 }
 
 FleetSummary Calm(int nodes) {
@@ -53,14 +53,14 @@ TEST(LatencySignal, AFewLongDownloadsKeepNoQuietFleetFromShrinking) {
   FleetSummary summary = Calm(3);
   summary.active = 3;
   summary.sent_bytes = 5e6;
-  EXPECT_EQ(LatencyDemand({fleet, summary, {}, WithLatency(), absl::UnixEpoch()}).node_count, 2);
+  EXPECT_EQ(LatencyDemand({fleet, summary, {}, {}, WithLatency(), absl::UnixEpoch()}).node_count, 2);
 }
 
 TEST(LatencySignal, AFleetThatWorksAndAnswersNothingKeepsItsSize) {
   Fleet fleet;
   FleetSummary summary = Calm(3);
   summary.active = 3;
-  EXPECT_EQ(LatencyDemand({fleet, summary, {}, WithLatency(), absl::UnixEpoch()}).node_count, 3);
+  EXPECT_EQ(LatencyDemand({fleet, summary, {}, {}, WithLatency(), absl::UnixEpoch()}).node_count, 3);
 }
 
 TEST(Quorum, AsManyLostNodesAsItAllowsAreNodesThatFailed) {
@@ -77,9 +77,9 @@ TEST(Quorum, AsManyStaleNodesAsItAllowsLeaveConnectionsKnown) {
   FleetSummary summary = Calm(10);
   summary.configured_median = 200;
   summary.stale = 1;
-  EXPECT_TRUE(ConnectionDemand({fleet, summary, {}, LivePolicy(), absl::UnixEpoch()}).node_count.has_value());
+  EXPECT_TRUE(ConnectionDemand({fleet, summary, {}, {}, LivePolicy(), absl::UnixEpoch()}).node_count.has_value());
   summary.stale = 2;
-  EXPECT_FALSE(ConnectionDemand({fleet, summary, {}, LivePolicy(), absl::UnixEpoch()}).node_count.has_value());
+  EXPECT_FALSE(ConnectionDemand({fleet, summary, {}, {}, LivePolicy(), absl::UnixEpoch()}).node_count.has_value());
 }
 
 // A day of 600 connections with 2,400 from nine to twelve, five times over, up to `minutes` before the sixth peak.
@@ -98,7 +98,7 @@ Demand ForecastWith(const forecast::DemandForecast& past) {
   Policy policy = LivePolicy();
   policy.connections.per_node_count = 200;
   policy.nodes.lead_time = absl::Minutes(3);
-  return ForecastDemand({fleet, Calm(5), past, policy, absl::UnixEpoch()});
+  return ForecastDemand({fleet, Calm(5), past, {}, policy, absl::UnixEpoch()});
 }
 
 TEST(ForecastSignal, AsksForTheNodesOfAPeakBeforeItIsThere) {
