@@ -171,7 +171,8 @@ Decision Autoscaler::Tick(absl::Time now) {
   decision.effective_count = summary.effective;
   decision.diagnosis = Diagnose({state_.fleet, summary, policy_, now}, std::move(survey), state_.diagnosis);
 
-  state_.forecast.Observe(now, KnownDemand(summary, policy_), policy_.nodes.lead_time);
+  state_.forecast.Observe(now, KnownDemand(summary, policy_),
+                          {.lead = policy_.nodes.lead_time, .quantile = policy_.forecast.quantile_ratio});
   decision.demands = AskSignals({state_.fleet, summary, state_.forecast, policy_, now});
   const Demand* largest = Largest(decision.demands);
   const double wanted = largest == nullptr ? summary.effective : *largest->node_count;

@@ -94,6 +94,10 @@ constexpr Row kRows[] = {
      "which needs {nodes} nodes."},
     {ReasonCode::kSignalForecastLearns, "signal_forecast_learns",
      "Forecast: it has seen {slots} slots of demand, too few or too old to tell what comes, and asks for nothing."},
+    {ReasonCode::kSignalSurprise, "signal_surprise",
+     "Forecast: a demand of {demand} is beyond the {upper} that its past allows for now; it grew by {growth} in "
+     "{lead}, "
+     "and for half as much again {nodes} nodes are needed."},
     {ReasonCode::kSignalUnknown, "signal_unknown",
      "{signal}: cannot tell, only {fresh} of {serving} serving nodes have reported lately."},
     {ReasonCode::kSignalNoNodes, "signal_no_nodes", "{signal}: cannot tell, no node serves."},

@@ -36,6 +36,7 @@ enum class ReasonCode : uint16_t {
   kSignalLatency,         // p99, objective, nodes
   kSignalForecast,        // demand, ahead, demand at most, chance of more, nodes
   kSignalForecastLearns,  // slots seen
+  kSignalSurprise,        // demand, what was held possible, growth, lead time, nodes
   kSignalUnknown,         // signal, fresh nodes, serving nodes
   kSignalNoNodes,         // signal
   kSignalBalancers,       // signal, nodes behind silent balancers, serving nodes
