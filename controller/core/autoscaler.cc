@@ -175,7 +175,8 @@ Decision Autoscaler::Tick(absl::Time now) {
 
   state_.anomaly.Observe({summary, spread, policy_, now});
   if (state_.anomaly.level_shifted()) state_.forecast.LevelShifted();
-  state_.forecast.Observe(now, KnownDemand(summary, policy_), policy_.nodes.lead_time);
+  state_.forecast.Observe(now, KnownDemand(summary, policy_),
+                          {.lead = policy_.nodes.lead_time, .quantile = policy_.forecast.quantile_ratio});
   decision.demands = AskSignals({state_.fleet, summary, state_.forecast, state_.anomaly, policy_, now});
   const Demand* largest = Largest(decision.demands);
   const double wanted = largest == nullptr ? summary.effective : *largest->node_count;

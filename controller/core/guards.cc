@@ -11,8 +11,6 @@ namespace {
 
 using Bound = std::optional<Verdict>;
 
-constexpr double kKeepLeads = 3;
-
 Verdict AtLeast(int nodes, Reason reason) {
   return {"", nodes, std::nullopt, 0, 0, std::move(reason)};
 }
@@ -107,8 +105,8 @@ Bound Cooldown(const GuardInput& in, int) {
   return AtLeast(in.summary.effective, MakeReason(ReasonCode::kGuardCooldown, until - in.now));
 }
 
-// What is likely to be needed while a node that is removed now could not be had back, and, as a node costs its boot and
-// its warming again, soon after. Nothing: too little is known to tell.
+// What is likely to be needed while a node that is removed now could not be had back. Nothing: too little is known to
+// tell.
 struct Need {
   forecast::DemandForecast::Answer demand;
   int nodes = 0;
@@ -116,13 +114,10 @@ struct Need {
 std::optional<Need> LikelyNeed(const GuardInput& in) {
   const int64_t per_node = ConnectionsPerNode(in.policy, in.summary);
   if (!in.policy.forecast.enabled || !in.policy.connections.enabled || per_node <= 0) return std::nullopt;
-  const absl::Duration lead = in.state.fleet.learned_lead_time().value_or(in.policy.nodes.lead_time);
-  const auto soon = in.state.forecast.Until(lead, in.policy.forecast.quantile_ratio);
-  const auto later = in.state.forecast.Until(kKeepLeads * lead, in.policy.forecast.keep_ratio);
-  if (!soon.has_value() || !later.has_value()) return std::nullopt;
-  const auto& most = soon->upper >= later->upper ? *soon : *later;
-  const double nodes = NodesFor(most.upper, per_node, in.policy);
-  return Need{most, static_cast<int>(std::ceil(std::min(nodes, 1e6) - 1e-9))};
+  const auto most = in.state.forecast.Until(in.state.fleet.learned_lead_time().value_or(in.policy.nodes.lead_time));
+  if (!most.has_value()) return std::nullopt;
+  const double nodes = NodesFor(most->upper, per_node, in.policy);
+  return Need{*most, static_cast<int>(std::round(std::min(nodes, 1e6)))};
 }
 
 Bound ForecastKeeps(const GuardInput& in, int desired) {
@@ -159,9 +154,11 @@ Bound Step(const GuardInput& in, int) {
 }
 
 Bound RemoveStep(const GuardInput& in, int) {
-  const int may_go = std::max(0, in.policy.nodes.remove_count_max - in.summary.Leaving());
-  return AtLeast(in.summary.effective - may_go,
-                 MakeReason(ReasonCode::kGuardRemoveStep, in.policy.nodes.remove_count_max));
+  constexpr int kTenth = 10;
+  const int leaving = in.summary.Leaving();
+  const int set = in.policy.nodes.remove_count_max;
+  const int most = set > 0 ? set : std::max(1, (in.summary.effective + leaving) / kTenth);
+  return AtLeast(in.summary.effective - std::max(0, most - leaving), MakeReason(ReasonCode::kGuardRemoveStep, most));
 }
 
 // While servers restart, the others carry their load for a moment; that is no growth, and no time to remove one.

@@ -151,7 +151,7 @@ void CheckNodes(const NodePolicy& nodes, const v1::Nodes& message, Faults& fault
   faults.Within("nodes.data_floor", nodes.data_floor, 0, kMax);
   faults.Within("nodes.stabilization", nodes.stabilization, absl::ZeroDuration(), kLongest);
   faults.Within("nodes.cooldown", nodes.cooldown, absl::ZeroDuration(), kLongest);
-  faults.Within("nodes.remove_count_max", nodes.remove_count_max, 1, kMax);
+  faults.Within("nodes.remove_count_max", nodes.remove_count_max, 0, kMax);
   faults.Within("nodes.growth_ratio_max", nodes.growth_ratio_max, 1.01, 100.0);
   faults.Within("nodes.lead_time", nodes.lead_time, absl::Milliseconds(100), kLongest);
   faults.Within("nodes.drain_timeout", nodes.drain_timeout, absl::Seconds(1), kLongest);
@@ -192,7 +192,6 @@ void CheckSignals(const Policy& policy, const v1::Signals& message, Faults& faul
   faults.Within("signals.connections.per_node", policy.connections.per_node_count, int64_t{0}, kConnectionsMax);
   faults.Within("signals.connections.target", policy.connections.target_ratio, 0.05, 1.0);
   faults.Within("signals.forecast.quantile", policy.forecast.quantile_ratio, 0.5, 0.995);
-  faults.Within("signals.forecast.keep", policy.forecast.keep_ratio, 0.5, 0.995);
   faults.Within("signals.throughput.target", policy.throughput.target_ratio, 0.05, 1.0);
   if (message.has_throughput()) {
     const int64_t bytes = policy.throughput.bytes_per_second_per_node;

@@ -38,6 +38,7 @@ enum class ReasonCode : uint16_t {
   kSignalForecastLearns,  // slots seen
   kSignalSurge,           // demand, demand before, how long before, deviations, demand ahead, nodes
   kSignalNoSurge,         // nothing
+  kSignalSurprise,        // demand, what was held possible, growth, lead time, nodes
   kSignalUnknown,         // signal, fresh nodes, serving nodes
   kSignalNoNodes,         // signal
   kSignalBalancers,       // signal, nodes behind silent balancers, serving nodes

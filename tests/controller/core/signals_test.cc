@@ -88,7 +88,7 @@ forecast::DemandForecast PastPeaks(int minutes) {
   for (int minute = 0; minute < 5 * 24 * 60 + 9 * 60 - minutes; ++minute) {
     const int hour = minute / 60 % 24;
     past.Observe(absl::UnixEpoch() + absl::Minutes(minute), hour >= 9 && hour < 12 ? 2400 : 600 + minute % 7,
-                 absl::Minutes(3));
+                 {.lead = absl::Minutes(3)});
   }
   return past;
 }
@@ -104,6 +104,14 @@ Demand ForecastWith(const forecast::DemandForecast& past) {
 TEST(ForecastSignal, AsksForTheNodesOfAPeakBeforeItIsThere) {
   EXPECT_NEAR(*ForecastWith(PastPeaks(2)).node_count, 2400 / (200 * 0.7), 2);
   EXPECT_LT(*ForecastWith(PastPeaks(30)).node_count, 6) << "half an hour before it is too early";
+}
+
+TEST(ForecastSignal, ASurpriseIsToldAsOneAndAsksForMoreThanIsThere) {
+  forecast::DemandForecast past = PastPeaks(120);
+  past.Observe(absl::UnixEpoch() + absl::Minutes(5 * 24 * 60 + 9 * 60 - 120), 1500, {.lead = absl::Minutes(3)});
+  const Demand demand = ForecastWith(past);
+  EXPECT_EQ(demand.reason.code, ReasonCode::kSignalSurprise) << RenderReason(demand.reason);
+  EXPECT_NEAR(*demand.node_count, (1500 + 0.5 * 900) / (200 * 0.7), 1);
 }
 
 TEST(ForecastSignal, AsksForNothingWhileItLearnsAndKeepsNobodyFromShrinking) {
