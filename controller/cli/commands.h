@@ -24,6 +24,7 @@ void AddExplain(CLI::App& app, Session& session);
 void AddHold(CLI::App& app, Session& session);
 void AddOverride(CLI::App& app, Session& session);
 void AddPolicy(CLI::App& app, Session& session);
+void AddPlan(CLI::App& app, Session& session);
 void AddLab(CLI::App& app, Session& session);  // capacity planning; needs no server
 // Below the group `lab`: needs no server.
 void AddLabDetect(CLI::App& lab, Session& session);

@@ -29,6 +29,8 @@ class DemandForecast {
   // The highest p-quantile of all moments from now until `until` after the last tick.
   std::optional<Answer> Until(absl::Duration until, double p) const;
 
+  // What is remembered; nothing: it has not begun. For planning.
+  const std::optional<Forecaster>& forecaster() const { return forecaster_; }
   // Full slots of demand that have been seen.
   int64_t known_count() const { return forecaster_.has_value() ? forecaster_->known_count() : 0; }
 

@@ -49,6 +49,7 @@ class Forecaster {
   std::optional<Forecast> Ahead(size_t index) const;
 
   const ForecasterOptions& options() const { return options_; }
+  const SlotHistory& history() const { return history_; }
   int64_t newest_slot() const { return history_.newest(); }
   int64_t known_count() const { return known_count_; }  // samples seen
   // The period that was found beside day and week, in slots; 0: none.
