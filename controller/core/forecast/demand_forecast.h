@@ -45,6 +45,8 @@ class DemandForecast {
   };
   std::optional<Surprise> Surprised(absl::Duration lead) const;
 
+  // What is remembered; nothing: it has not begun. For planning.
+  const std::optional<Forecaster>& forecaster() const { return forecaster_; }
   // Full slots of demand that have been seen.
   int64_t known_count() const { return forecaster_.has_value() ? forecaster_->known_count() : 0; }
 
