@@ -110,6 +110,26 @@ void PrintBest(Session& session, const lab::Comparison& comparison) {
   rows.Print(session.out(), session.colours());
 }
 
+// How we did, and why each lost trace was lost.
+void PrintOurs(Session& session, const lab::Comparison& comparison) {
+  const lab::Summary summary = lab::Summarise(comparison.traces, &lab::TraceResult::offered);
+  if (summary.ours_over_best_rival_with_room.has_value()) {
+    session.out() << absl::StrFormat(
+        "Where there is room (the optimum costs at most %.2f of the best rival, %d traces) Headroom costs %.2f of the "
+        "best rival and %.2f of the cheaper HPA (geometric means).\n",
+        lab::kRoomRatio, summary.with_room, *summary.ours_over_best_rival_with_room, *summary.ours_over_hpa_with_room);
+  }
+  if (summary.worst_actions_over_hpa.has_value()) {
+    session.out() << absl::StrFormat(
+        "On the %d traces whose days are alike it acts at most %.2f times as often as HPA.\n", summary.daily,
+        *summary.worst_actions_over_hpa);
+  }
+  for (const lab::TraceResult& trace : comparison.traces) {
+    if (!trace.offered.lost_because.empty())
+      session.out() << "Lost: " << trace.name << ", " << trace.offered.lost_because << '\n';
+  }
+}
+
 void Print(Session& session, const lab::Comparison& comparison) {
   session.out() << "Cost over the optimum's; each rival tuned on each trace, * the best of them.\n"
                 << "Every metric shows the offered demand:\n";
@@ -118,6 +138,8 @@ void Print(Session& session, const lab::Comparison& comparison) {
   PrintTable(session, comparison, &lab::TraceResult::capped);
   session.out() << "\nThe best rival of each trace (offered demand):\n";
   PrintBest(session, comparison);
+  session.out() << '\n';
+  PrintOurs(session, comparison);
 }
 
 absl::StatusOr<lab::TraceResult> CompareOne(Session& session, const std::string& source, const Policy& policy,
@@ -235,7 +257,8 @@ absl::Status WriteText(const std::string& path, const std::string& text) {
 }
 
 void AddLab(CLI::App& app, Session& session) {
-  CLI::App* lab = app.add_subcommand("lab", "Policies, forecasts and detection on traces: compare, trace, detect, forecast");
+  CLI::App* lab =
+      app.add_subcommand("lab", "Policies, forecasts and detection on traces: compare, trace, detect, forecast");
   lab->require_subcommand(1);
   lab->fallthrough();
   AddCompare(*lab, session);

@@ -101,8 +101,7 @@ constexpr Row kRows[] = {
     {ReasonCode::kSignalNoSurge, "signal_no_surge", "Surge: demand does not rise beyond what its past knows."},
     {ReasonCode::kSignalSurprise, "signal_surprise",
      "Forecast: a demand of {demand} is beyond the {upper} that its past allows for now; it grew by {growth} in "
-     "{lead}, "
-     "and for half as much again {nodes} nodes are needed."},
+     "{lead}, and if it grows on {nodes} nodes are needed."},
     {ReasonCode::kSignalUnknown, "signal_unknown",
      "{signal}: cannot tell, only {fresh} of {serving} serving nodes have reported lately."},
     {ReasonCode::kSignalNoNodes, "signal_no_nodes", "{signal}: cannot tell, no node serves."},

@@ -7,6 +7,9 @@
 #include <thread>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
 #include "controller/base/check.h"
 #include "controller/lab/optimum.h"
 
@@ -20,6 +23,7 @@ struct Score {
   Outcome outcome;
   Elasticity elasticity;
 };
+enum class Limits { kFixed, kRaised };
 
 Outcome MeanOf(const std::vector<Outcome>& outcomes) {
   const double share = 1.0 / static_cast<double>(outcomes.size());
@@ -29,6 +33,7 @@ Outcome MeanOf(const std::vector<Outcome>& outcomes) {
     mean.unserved_hours += share * outcome.unserved_hours;
     mean.offered_hours += share * outcome.offered_hours;
     mean.actions += share * outcome.actions;
+    mean.above_safe_ratio += share * outcome.above_safe_ratio;
   }
   return mean;
 }
@@ -59,18 +64,40 @@ double DayAutocorrelation(const Course& course) {
   return spread > 0 ? (n * xy - x * y) / std::sqrt(spread) : std::numeric_limits<double>::quiet_NaN();
 }
 
+// The two parts of the difference, and what the larger one comes from.
+std::string WhyLost(const PolicyResult& ours, const PolicyResult& best) {
+  const double paid = (ours.node_hours - best.node_hours) / best.cost, lost = ours.cost / best.cost - 1;
+  const double short_of = lost - paid;
+  return absl::StrFormat(
+      "%.1f %% above %s (%s): %+.1f %% in node-hours (%.0f against %.0f), %+.1f %% in unserved demand (%.3f %% against "
+      "%.3f %%); %s.",
+      100 * lost, best.name, best.setting, 100 * paid, ours.node_hours, best.node_hours, 100 * short_of,
+      100 * ours.unserved_ratio, 100 * best.unserved_ratio,
+      short_of > paid
+          ? "demand rose within a lead time in ways that its past did not tell, and the rival kept more spare"
+          : "more was kept ready than came, as the past had seen rises that did not come again");
+}
+
 using MakeRival = std::function<std::unique_ptr<Rival>(size_t seed)>;
 
-Score ScoreOf(const std::vector<Demand>& seeds, const MakeRival& make, const RunOptions& options) {
-  std::vector<Outcome> outcomes;
+Score MeanScore(const std::vector<Demand>& seeds, const std::vector<Outcome>& outcomes) {
   std::vector<Elasticity> elasticities;
   for (size_t seed = 0; seed < seeds.size(); ++seed) {
-    outcomes.push_back(Simulate(seeds[seed], *make(seed), options));
-    if (options.record == Record::kTotals) continue;
-    elasticities.push_back(MeasureElasticity(seeds[seed], outcomes.back()));
-    outcomes.back().supply = {};
+    if (!outcomes[seed].supply.empty()) elasticities.push_back(MeasureElasticity(seeds[seed], outcomes[seed]));
   }
   return {.outcome = MeanOf(outcomes), .elasticity = MeanElasticity(elasticities)};
+}
+
+std::vector<Outcome> RunAll(const std::vector<Demand>& seeds, const MakeRival& make, const RunOptions& options) {
+  std::vector<Outcome> outcomes;
+  for (size_t seed = 0; seed < seeds.size(); ++seed) {
+    outcomes.push_back(Simulate(seeds[seed], *make(seed), options));
+  }
+  return outcomes;
+}
+
+Score ScoreOf(const std::vector<Demand>& seeds, const MakeRival& make, const RunOptions& options) {
+  return MeanScore(seeds, RunAll(seeds, make, options));
 }
 
 // Does the jobs on all threads, the calling one included, which alone reports. Returns how far that is.
@@ -102,6 +129,7 @@ struct Tuning {
   std::vector<Setting> settings;
   std::vector<double> costs;
   Score best;
+  Score raised;  // of ours: the same with raised limits
 
   const Setting& BestSetting() const {
     return settings[static_cast<size_t>(std::min_element(costs.begin(), costs.end()) - costs.begin())];
@@ -157,9 +185,20 @@ class TraceComparison {
       optimum_ = ScoreOf(seeds_, make, {.record = Record::kSupply});
     });
     for (Tuning& tuning : tunings_) {
-      jobs.push_back([this, &tuning] { tuning.best = Run(tuning, tuning.BestSetting(), Record::kSupply); });
+      jobs.push_back([this, &tuning] { ScoreBest(tuning); });
     }
     return jobs;
+  }
+
+  void ScoreBest(Tuning& tuning) const {
+    const auto make = [&](size_t) { return tuning.contender->make(tuning.BestSetting()); };
+    std::vector<Outcome> outcomes = RunAll(seeds_, make, {.sight = tuning.sight, .record = Record::kSupply});
+    tuning.best = MeanScore(seeds_, outcomes);
+    if (tuning.contender->standing != Standing::kOurs) return;
+    for (size_t seed = 0; seed < seeds_.size(); ++seed) {
+      outcomes[seed] = WithRaisedLimits(seeds_[seed], outcomes[seed]);
+    }
+    tuning.raised = MeanScore(seeds_, outcomes);
   }
 
   Score Run(const Tuning& tuning, const Setting& setting, Record record) const {
@@ -180,22 +219,30 @@ class TraceComparison {
 
   Scores Table(Sight sight) const {
     Scores scores;
-    const Score& reference = TuningOf(kStaticName, sight).best;
-    const auto add = [&](const Tuning& tuning) {
-      scores.policies.push_back(ResultOf(tuning.contender->name, tuning.best, reference));
-      scores.policies.back().standing = tuning.contender->standing;
-      scores.policies.back().setting = headroom::lab::Describe(tuning.BestSetting());
-    };
     for (const Tuning& tuning : tunings_) {
-      if (tuning.sight == sight && tuning.contender->standing == Standing::kOurs) add(tuning);
+      if (tuning.sight != sight || tuning.contender->standing != Standing::kOurs) continue;
+      scores.policies.push_back(ResultOf(tuning, Limits::kFixed));
+      scores.policies.push_back(ResultOf(tuning, Limits::kRaised));
     }
-    scores.policies.push_back(ResultOf(kOptimumName, optimum_, reference));
+    scores.policies.push_back(ResultOf(kOptimumName, optimum_, TuningOf(kStaticName, sight).best));
     scores.policies.back().standing = Standing::kReference;
     for (const Tuning& tuning : tunings_) {
-      if (tuning.sight == sight && tuning.contender->standing != Standing::kOurs) add(tuning);
+      if (tuning.sight != sight || tuning.contender->standing == Standing::kOurs) continue;
+      scores.policies.push_back(ResultOf(tuning, Limits::kFixed));
     }
     Judge(scores);
     return scores;
+  }
+
+  PolicyResult ResultOf(const Tuning& tuning, Limits limits) const {
+    const Score& reference = TuningOf(kStaticName, tuning.sight).best;
+    const bool raised = limits == Limits::kRaised;
+    PolicyResult result = ResultOf(absl::StrCat(tuning.contender->name, raised ? kWithLimits : ""),
+                                   raised ? tuning.raised : tuning.best, reference);
+    result.standing = raised ? Standing::kReference : tuning.contender->standing;
+    result.setting = headroom::lab::Describe(tuning.BestSetting());
+    if (raised) result.above_safe_ratio = tuning.raised.outcome.above_safe_ratio;
+    return result;
   }
 
   PolicyResult ResultOf(const std::string& name, const Score& score, const Score& reference) const {
@@ -229,6 +276,7 @@ class TraceComparison {
     scores.ours_over_best_rival = ours.cost / best->cost;
     const double gap = best->cost - scores.Of(kOptimumName).cost;
     if (gap > 0) scores.gap_closed = (best->cost - ours.cost) / gap;
+    if (ours.cost > best->cost) scores.lost_because = WhyLost(ours, *best);
   }
 
   const std::shared_ptr<const Course> course_;

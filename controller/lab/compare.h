@@ -25,17 +25,19 @@ struct PolicyResult {
   double unserved_ratio = 0;
   double node_hours = 0;
   double actions = 0;
+  std::optional<double> above_safe_ratio;  // of the time; where limits are raised
   Elasticity elasticity;
   std::optional<double> elastic_speedup;  // over the best static count
 };
 
-// One table of one trace: ours, the optimum, the rivals in the order given.
+// One table of one trace: ours, ours with raised limits, the optimum, the rivals in the order given.
 struct Scores {
   std::vector<PolicyResult> policies;
   std::string best_rival;
   // Where a policy of ours takes part (the first one counts).
   std::optional<double> ours_over_best_rival;
   std::optional<double> gap_closed;  // (best rival - ours) / (best rival - optimum); nothing where there is no gap
+  std::string lost_because;          // one sentence, where ours costs more than the best rival
 
   const PolicyResult& Of(const std::string& name) const;
 };
@@ -61,6 +63,7 @@ struct CompareOptions {
 };
 
 inline constexpr char kOptimumName[] = "optimum";
+inline constexpr char kWithLimits[] = "_with_limits";  // after the name of ours; no figure hangs on it
 
 // A run takes about 3 ns a step, seed and setting. Memory: about 20 bytes a step and seed, and 8 a step and thread.
 TraceResult CompareOn(std::shared_ptr<const Course> course, const std::vector<Contender>& contenders,

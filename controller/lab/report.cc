@@ -27,7 +27,8 @@ std::string Json(const PolicyResult& policy) {
                  Field("timeshare_over_percent", elasticity.timeshare_over_percent),
                  Field("instability_percent", elasticity.instability_percent),
                  Field("jitter_per_hour", elasticity.jitter_per_hour),
-                 Field("elastic_speedup", policy.elastic_speedup.value_or(NAN))});
+                 Field("elastic_speedup", policy.elastic_speedup.value_or(NAN)),
+                 Field("above_safe_ratio", policy.above_safe_ratio.value_or(NAN))});
 }
 
 std::vector<std::string> Fields(const Scores& scores) {
@@ -37,6 +38,7 @@ std::vector<std::string> Fields(const Scores& scores) {
   if (scores.ours_over_best_rival.has_value()) {
     fields.push_back(Field("headroom_over_best_rival", *scores.ours_over_best_rival));
     fields.push_back(Field("gap_closed", scores.gap_closed.value_or(NAN)));
+    if (!scores.lost_because.empty()) fields.push_back(Field("lost_because", JsonString(scores.lost_because)));
   }
   return fields;
 }
@@ -67,6 +69,11 @@ std::vector<std::string> Fields(const Summary& summary) {
       Field("policies", Array(summary.policies, ",\n   ", [](const PolicySummary& policy) { return Json(policy); }))};
   if (summary.ours_over_best_rival_with_room.has_value()) {
     fields.push_back(Field("headroom_over_best_rival_with_room", *summary.ours_over_best_rival_with_room));
+    fields.push_back(Field("headroom_over_hpa_with_room", summary.ours_over_hpa_with_room.value_or(NAN)));
+  }
+  if (summary.worst_actions_over_hpa.has_value()) {
+    fields.push_back(Field("daily_traces", summary.daily));
+    fields.push_back(Field("worst_actions_over_hpa_on_daily", *summary.worst_actions_over_hpa));
   }
   return fields;
 }
@@ -95,6 +102,39 @@ PolicySummary SummariseOne(const std::vector<TraceResult>& traces, Scores TraceR
   return summary;
 }
 
+// The cheaper of the two HPAs.
+const PolicyResult& BestHpa(const Scores& scores) {
+  const PolicyResult &legacy = scores.Of("hpa_legacy"), &behavior = scores.Of("hpa_behavior");
+  return legacy.cost < behavior.cost ? legacy : behavior;
+}
+
+void AddRoom(const std::vector<TraceResult>& traces, Scores TraceResult::*table, Summary& summary) {
+  double over_best = 0, over_hpa = 0;
+  int counted = 0;
+  for (const TraceResult& trace : traces) {
+    const Scores& scores = trace.*table;
+    if (scores.Of(kOptimumName).cost > kRoomRatio * scores.Of(scores.best_rival).cost) continue;
+    ++summary.with_room;
+    if (!scores.ours_over_best_rival.has_value()) continue;
+    over_best += std::log(*scores.ours_over_best_rival);
+    over_hpa += std::log(scores.policies.front().cost / BestHpa(scores).cost);
+    ++counted;
+  }
+  if (counted == 0) return;
+  summary.ours_over_best_rival_with_room = std::exp(over_best / counted);
+  summary.ours_over_hpa_with_room = std::exp(over_hpa / counted);
+}
+
+void AddDaily(const std::vector<TraceResult>& traces, Scores TraceResult::*table, Summary& summary) {
+  for (const TraceResult& trace : traces) {
+    const Scores& scores = trace.*table;
+    if (!(trace.day_autocorrelation >= kDailyAutocorrelation) || !scores.ours_over_best_rival.has_value()) continue;
+    ++summary.daily;
+    const double ratio = scores.policies.front().actions / std::max(1.0, BestHpa(scores).actions);
+    summary.worst_actions_over_hpa = std::max(summary.worst_actions_over_hpa.value_or(0), ratio);
+  }
+}
+
 }  // namespace
 
 Summary Summarise(const std::vector<TraceResult>& traces, Scores TraceResult::*table) {
@@ -103,15 +143,8 @@ Summary Summarise(const std::vector<TraceResult>& traces, Scores TraceResult::*t
   for (const PolicyResult& policy : (traces.front().*table).policies) {
     summary.policies.push_back(SummariseOne(traces, table, policy));
   }
-  double ours = 0;
-  int counted = 0;
-  for (const TraceResult& trace : traces) {
-    const Scores& scores = trace.*table;
-    if (scores.Of(kOptimumName).cost > kRoomRatio * scores.Of(scores.best_rival).cost) continue;
-    ++summary.with_room;
-    if (scores.ours_over_best_rival.has_value()) ours += std::log(*scores.ours_over_best_rival), ++counted;
-  }
-  if (counted > 0) summary.ours_over_best_rival_with_room = std::exp(ours / counted);
+  AddRoom(traces, table, summary);
+  AddDaily(traces, table, summary);
   return summary;
 }
 

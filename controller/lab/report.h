@@ -29,15 +29,19 @@ struct Summary {
   int with_room = 0;
   // Where a policy of ours takes part.
   std::optional<double> ours_over_best_rival_with_room;  // geometric mean
+  std::optional<double> ours_over_hpa_with_room;         // the same, over the cheaper of the two HPAs
+  // Traces whose days are alike, and our actions there over those of the cheaper HPA.
+  int daily = 0;
+  std::optional<double> worst_actions_over_hpa;
 };
 
-inline constexpr double kRoomRatio = 0.85;
+inline constexpr double kRoomRatio = 0.85, kDailyAutocorrelation = 0.7;
 
 Summary Summarise(const std::vector<TraceResult>& traces, Scores TraceResult::*table);
 
 // traces[] = {name, policies[] = {name, setting, cost, cost_over_optimum, unserved_ratio, node_hours, actions, ...},
-// best_rival, headroom_over_best_rival and gap_closed where Headroom takes part, capped: the same under capped
-// metrics}, summary, skipped[].
+// best_rival, headroom_over_best_rival, gap_closed and lost_because where Headroom takes part, capped: the same under
+// capped metrics}, summary, skipped[].
 std::string ToJson(const Comparison& comparison);
 
 }  // namespace headroom::lab

@@ -115,7 +115,8 @@ class Run {
   void Tick(int step) {
     meter_.AdvanceTo(step);
     const int count = crew_.count();
-    const int wanted = std::clamp(rival_.Decide(meter_, {count, crew_.Ready(step)}), course_.terms.nodes_min, course_.terms.nodes_max);
+    const int wanted =
+        std::clamp(rival_.Decide(meter_, {count, crew_.Ready(step)}), course_.terms.nodes_min, course_.terms.nodes_max);
     if (wanted == count) return;
     actions_ += course_.scored_before[step + 1] - course_.scored_before[step];
     crew_.Resize(step, wanted, rival_.victims());
@@ -156,6 +157,24 @@ class Run {
 int InitialNodes(const Demand& demand) {
   return std::clamp(static_cast<int>(std::ceil(demand.offered.front())), demand.course->terms.nodes_min,
                     demand.course->terms.nodes_max);
+}
+
+Outcome WithRaisedLimits(const Demand& demand, const Outcome& outcome) {
+  const Course& course = *demand.course;
+  Outcome raised{.node_hours = outcome.node_hours,
+                 .offered_hours = outcome.offered_hours,
+                 .actions = outcome.actions,
+                 .supply = Series<float>(demand.steps())};
+  int above = 0;
+  for (int step = 0; step < demand.steps(); ++step) {
+    const double safe = double{outcome.supply[step]}, most = safe / kSafeRatio;
+    raised.supply[step] = static_cast<float>(most);
+    if (step < course.first_scored || !course.known(step)) continue;
+    raised.unserved_hours += std::max(0.0, demand.offered[step] - most) * kHoursPerStep;
+    if (demand.offered[step] > safe) ++above;
+  }
+  raised.above_safe_ratio = static_cast<double>(above) / std::max(1, course.scored_steps());
+  return raised;
 }
 
 Outcome Simulate(const Demand& demand, Rival& rival, const RunOptions& options) {

@@ -11,7 +11,7 @@ constexpr absl::Duration kShortStep = absl::Minutes(1), kLongStep = absl::Minute
 constexpr absl::Duration kShortLeadMax = absl::Minutes(10);
 constexpr int kSamples = 12;
 constexpr int64_t kFreshSlots = 3;
-constexpr double kMomentum = 0.5;
+constexpr double kMomentum = 0.5, kOrdinaryGrowth = 0.25;
 constexpr std::array<int64_t, 6> kHorizons = {1, 2, 4, 6, 9, 12};
 // A demand that nobody has told anew for so long is not known to last.
 constexpr absl::Duration kHoldMax = absl::Minutes(1);
@@ -122,8 +122,12 @@ std::optional<DemandForecast::Answer> DemandForecast::Ahead(absl::Duration lead)
 std::optional<DemandForecast::Surprise> DemandForecast::Surprised(absl::Duration lead) const {
   if (!IsFresh() || !demand_.has_value() || !uppers_[0].has_value() || *demand_ <= *uppers_[0]) return std::nullopt;
   const double before = forecaster_->history().Or(SlotOf(at_ - lead, forecaster_->options().step), *demand_);
-  const double growth = std::max(0.0, *demand_ - before);
-  return Surprise{.demand = *demand_, .upper = *uppers_[0], .growth = growth, .ahead = *demand_ + kMomentum * growth};
+  const double growth = *demand_ - before;
+  if (growth <= kOrdinaryGrowth * before) return std::nullopt;
+  return Surprise{.demand = *demand_,
+                  .upper = *uppers_[0],
+                  .growth = growth,
+                  .ahead = *demand_ + kMomentum * (growth - kOrdinaryGrowth * before)};
 }
 
 std::optional<DemandForecast::Answer> DemandForecast::Until(absl::Duration until) const {

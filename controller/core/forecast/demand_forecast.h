@@ -38,8 +38,8 @@ class DemandForecast {
   std::optional<Answer> Ahead(absl::Duration lead) const;
   // The highest of all moments from now until `until` after the last tick.
   std::optional<Answer> Until(absl::Duration until) const;
-  // Demand beyond what was held possible for this moment: the past is no guide, so half of the growth since `lead`
-  // before is taken to come again.
+  // Demand beyond what was held possible for this moment, and a quarter above that of `lead` before: the past is no
+  // guide, so half of the growth beyond that quarter is taken to come again.
   struct Surprise {
     double demand = 0, upper = 0, growth = 0, ahead = 0;  // ahead: the demand to be met
   };

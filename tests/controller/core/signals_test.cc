@@ -111,7 +111,7 @@ TEST(ForecastSignal, ASurpriseIsToldAsOneAndAsksForMoreThanIsThere) {
   past.Observe(absl::UnixEpoch() + absl::Minutes(5 * 24 * 60 + 9 * 60 - 120), 1500, {.lead = absl::Minutes(3)});
   const Demand demand = ForecastWith(past);
   EXPECT_EQ(demand.reason.code, ReasonCode::kSignalSurprise) << RenderReason(demand.reason);
-  EXPECT_NEAR(*demand.node_count, (1500 + 0.5 * 900) / (200 * 0.7), 1);
+  EXPECT_NEAR(*demand.node_count, (1500 + 0.5 * (900 - 150)) / (200 * 0.7), 1);
 }
 
 TEST(ForecastSignal, AsksForNothingWhileItLearnsAndKeepsNobodyFromShrinking) {

@@ -97,15 +97,34 @@ TEST(CompareTest, APolicyOfOursComesFirstAndIsJudgedAgainstTheBestRival) {
                       const std::vector<Demand>&) { return std::vector<Setting>{{.target = 0.8, .hold_steps = 60}}; }});
   const TraceResult result = CompareOn(DayOf("diurnal"), contenders, {});
   EXPECT_EQ(result.offered.policies[0].name, "headroom");
-  EXPECT_EQ(result.offered.policies[1].name, kOptimumName);
+  const PolicyResult &raised = result.offered.policies[1], &optimum = result.offered.policies[2];
+  EXPECT_EQ(raised.name, "headroom_with_limits");
+  EXPECT_EQ(raised.node_hours, result.offered.policies[0].node_hours);
+  EXPECT_LT(raised.unserved_ratio, result.offered.policies[0].unserved_ratio);
+  EXPECT_GT(*raised.above_safe_ratio, 0);
+  EXPECT_EQ(optimum.name, kOptimumName);
   EXPECT_NE(result.offered.best_rival, "headroom");
   EXPECT_NE(result.offered.best_rival, "last_value") << "a reference is no rival";
   const double best = result.offered.Of(result.offered.best_rival).cost, ours = result.offered.policies[0].cost;
   EXPECT_NEAR(*result.offered.ours_over_best_rival, ours / best, 1e-12);
-  EXPECT_NEAR(*result.offered.gap_closed, (best - ours) / (best - result.offered.policies[1].cost), 1e-12);
+  EXPECT_NEAR(*result.offered.gap_closed, (best - ours) / (best - optimum.cost), 1e-12);
   const std::string json = ToJson({.traces = {result}});
   EXPECT_THAT(json, HasSubstr("\"headroom_over_best_rival\": "));
   EXPECT_THAT(json, HasSubstr("\"gap_closed\": "));
+  EXPECT_EQ(result.offered.lost_because.empty(), ours <= best);
+}
+
+TEST(CompareTest, ATraceThatIsLostSaysByHowMuchAndWhy) {
+  std::vector<Contender> contenders = Few();
+  contenders.push_back(
+      {.name = "headroom",
+       .standing = Standing::kOurs,
+       .make = [](const Setting& setting) { return std::make_unique<ForecastCount>(Forecast::kLastValue, setting); },
+       .settings = [](const Contender&,
+                      const std::vector<Demand>&) { return std::vector<Setting>{{.target = 0.3, .hold_steps = 60}}; }});
+  const Scores scores = CompareOn(DayOf("diurnal"), contenders, {}).offered;
+  EXPECT_THAT(scores.lost_because, HasSubstr(scores.best_rival));
+  EXPECT_THAT(scores.lost_because, HasSubstr("more was kept ready than came"));
 }
 
 TEST(CompareTest, WithoutAPolicyOfOursNothingIsSaidOfIt) {
