@@ -57,14 +57,18 @@ Hours HoursOf(const Trace& trace) {
   return hours;
 }
 
-// The usual value of an hour, from what was known before `now`: of its hour of the week, or of the day where the past
-// is short.
+// What repeats, in hours: a week where the past has three of them, else a day.
+int64_t PeriodOf(const Hours& hours) {
+  return hours.end() - hours.first >= 3 * kWeekHours ? kWeekHours : kDayHours;
+}
+
+// The usual value of an hour, from what was known before `now`.
 double Usual(const Hours& hours, int64_t now, int64_t hour) {
-  const bool weekly = now - hours.first >= 2 * kWeekHours;
-  const int64_t period = weekly ? kWeekHours : kDayHours;
+  const int64_t period = PeriodOf(hours);
   std::vector<double> same;
   int64_t at = hour - period * ((hour - now) / period + 1);
-  for (int64_t i = 0; i < (weekly ? kProfileWeeks : kProfileDays); ++i, at -= period) same.push_back(hours[at]);
+  for (int64_t i = 0; i < (period == kWeekHours ? kProfileWeeks : kProfileDays); ++i, at -= period)
+    same.push_back(hours[at]);
   return Quantile(std::move(same), 0.5);
 }
 
@@ -88,7 +92,7 @@ struct Missed {
 Missed Backtest(const Hours& hours, double least) {
   Missed missed;
   const int64_t middle = hours.first + (hours.end() - hours.first) / 2;
-  for (int64_t now = std::max(middle, hours.first + 2 * kDayHours); now < hours.end(); now += kDayHours / 2) {
+  for (int64_t now = std::max(middle, hours.first + 2 * PeriodOf(hours)); now < hours.end(); now += kDayHours / 2) {
     const int64_t until = std::min(hours.end(), now + kOutlookDays * kDayHours);
     const double level = std::sqrt(Level(hours, now));
     for (int64_t hour = now; hour < until; ++hour) {
@@ -110,17 +114,16 @@ void FillHours(const Hours& hours, double growth_per_day, Outlook& outlook) {
   const Missed missed = Backtest(hours, least);
   if (missed.ratios.empty()) return;
   if (missed.sum > 0) outlook.missed_ratio = missed.absolute / missed.sum;
-  const double low = Quantile(missed.ratios, 0.05), high = Quantile(missed.ratios, 0.95);
+  const double low = Quantile(missed.ratios, 0.05), middle = Quantile(missed.ratios, 0.5),
+               high = Quantile(missed.ratios, 0.95);
   const int64_t now = hours.end();
   const double level = std::sqrt(Level(hours, now));
   for (int64_t hour = now; hour < now + kOutlookDays * kDayHours; ++hour) {
     const double days = static_cast<double>(hour - now) / static_cast<double>(kDayHours);
     const double expected = level * Usual(hours, now, hour) * std::pow(1 + growth_per_day, days);
     if (std::isnan(expected)) continue;
-    outlook.hours.push_back({.unix_seconds = hour * kHour,
-                             .low = std::max(0.0, (expected + least) * std::exp(std::min(0.0, low)) - least),
-                             .expected = expected,
-                             .high = (expected + least) * std::exp(std::max(0.0, high)) - least});
+    const auto moved = [&](double ratio) { return std::max(0.0, (expected + least) * std::exp(ratio) - least); };
+    outlook.hours.push_back({hour * kHour, moved(low), moved(middle), moved(high)});
   }
 }
 
@@ -155,18 +158,6 @@ int Weekday(int64_t unix_seconds) {
   return static_cast<int>(unix_seconds / kDaySeconds % 7);
 }
 
-void FindWeekdays(const std::vector<Band>& peaks, const std::vector<double>& logs, Line& line) {
-  if (peaks.size() < 21) return;
-  const double middle = Quantile(logs, 0.5);
-  for (int weekday = 0; weekday < 7; ++weekday) {
-    std::vector<double> same;
-    for (size_t i = 0; i < peaks.size(); ++i) {
-      if (Weekday(peaks[i].unix_seconds) == weekday) same.push_back(logs[i] - middle);
-    }
-    if (!same.empty()) line.weekday[static_cast<size_t>(weekday)] = Quantile(std::move(same), 0.5);
-  }
-}
-
 Growth TheilSen(const std::vector<double>& days, const std::vector<double>& logs) {
   std::vector<double> slopes;
   for (size_t i = 0; i < days.size(); ++i) {
@@ -179,6 +170,25 @@ Growth TheilSen(const std::vector<double>& days, const std::vector<double>& logs
           .high = Quantile(slopes, std::min(1.0, 0.5 + reach))};
 }
 
+// Of what a straight line leaves, so that a trend is not taken for the order of the days.
+void FindWeekdays(const std::vector<Band>& peaks, const std::vector<double>& levels, Line& line) {
+  if (peaks.size() < 21) return;
+  const double middle = Quantile(levels, 0.5);
+  for (int weekday = 0; weekday < 7; ++weekday) {
+    std::vector<double> same;
+    for (size_t i = 0; i < peaks.size(); ++i) {
+      if (Weekday(peaks[i].unix_seconds) == weekday) same.push_back(levels[i] - middle);
+    }
+    if (!same.empty()) line.weekday[static_cast<size_t>(weekday)] = Quantile(std::move(same), 0.5);
+  }
+}
+
+std::vector<double> Levels(const std::vector<double>& days, const std::vector<double>& logs, double slope) {
+  std::vector<double> levels;
+  for (size_t i = 0; i < days.size(); ++i) levels.push_back(logs[i] - slope * days[i]);
+  return levels;
+}
+
 Line Fit(const std::vector<Band>& peaks, std::optional<double> growth_per_day) {
   Line line;
   std::vector<double> days, logs;
@@ -186,11 +196,10 @@ Line Fit(const std::vector<Band>& peaks, std::optional<double> growth_per_day) {
     days.push_back(static_cast<double>(peak.unix_seconds - peaks.back().unix_seconds) / kDaySeconds);
     logs.push_back(std::log(std::max(peak.expected, 1e-9)));
   }
-  FindWeekdays(peaks, logs, line);
+  FindWeekdays(peaks, Levels(days, logs, TheilSen(days, logs).expected), line);
   for (size_t i = 0; i < logs.size(); ++i) logs[i] -= line.weekday[static_cast<size_t>(Weekday(peaks[i].unix_seconds))];
   if (std::ssize(peaks) >= kTrendDaysMin) line.slope = TheilSen(days, logs);
-  std::vector<double> levels;
-  for (size_t i = 0; i < days.size(); ++i) levels.push_back(logs[i] - line.slope.expected * days[i]);
+  const std::vector<double> levels = Levels(days, logs, line.slope.expected);
   line.level = Quantile(levels, 0.5);
   line.residual_low = Quantile(levels, 0.05) - line.level, line.residual_high = Quantile(levels, 0.95) - line.level;
   if (growth_per_day.has_value())

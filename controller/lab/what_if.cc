@@ -78,8 +78,9 @@ absl::StatusOr<Imagined> Imagine(const Trace& trace, const Outlook& outlook, con
   if (what_if.growth_per_day) {
     imagined.grown = std::pow(1 + *what_if.growth_per_day, absl::FDivDuration(what_if.ahead, absl::Hours(24)));
     for (TraceSample& sample : made.samples) sample.value *= imagined.grown;
-    imagined.notes.push_back(absl::StrFormat("demand is multiplied by %.3f: growth until %s ahead", imagined.grown,
-                                             absl::FormatDuration(what_if.ahead)));
+    imagined.notes.push_back(
+        absl::StrFormat("demand is multiplied by %.3f: as it is %s ahead", imagined.grown,
+                        absl::StrCat(absl::FDivDuration(what_if.ahead, absl::Hours(24)), " days")));
   }
   if (what_if.campaign) {
     const Campaign& campaign = *what_if.campaign;
