@@ -146,12 +146,28 @@ std::vector<Band> PastPeaks(const Trace& trace) {
   return peaks;
 }
 
-// Line: logarithms of daily peaks over days, before the last one.
+// Line: daily peaks over days, before the last one, as they are or as their logarithms.
+enum class Form { kRatio, kSum };
+
+double In(Form form, double value) {
+  return form == Form::kRatio ? std::log(std::max(value, 1e-9)) : value;
+}
+double Out(Form form, double value) {
+  return form == Form::kRatio ? std::exp(std::min(value, 300.0)) : std::max(0.0, value);
+}
+
 struct Line {
+  Form form = Form::kRatio;
   double level = 0;  // on the last day
   std::array<double, 7> weekday{};
-  Growth slope;  // of logarithms
+  Growth slope;
   double residual_low = 0, residual_high = 0;
+  double missed = 0;  // mean error over the past
+
+  // On that day, moved by so much.
+  double At(int64_t unix_seconds, double moved) const;
+  // A slope as a ratio of the last day's level.
+  double Ratio(double of) const { return form == Form::kRatio ? std::expm1(of) : level > 0 ? of / level : 0; }
 };
 
 int Weekday(int64_t unix_seconds) {
@@ -189,37 +205,49 @@ std::vector<double> Levels(const std::vector<double>& days, const std::vector<do
   return levels;
 }
 
-Line Fit(const std::vector<Band>& peaks, std::optional<double> growth_per_day) {
-  Line line;
-  std::vector<double> days, logs;
+double Line::At(int64_t unix_seconds, double moved) const {
+  return Out(form, level + weekday[static_cast<size_t>(Weekday(unix_seconds))] + moved);
+}
+
+Line FitAs(Form form, const std::vector<Band>& peaks) {
+  Line line{.form = form};
+  std::vector<double> days, values;
   for (const Band& peak : peaks) {
     days.push_back(static_cast<double>(peak.unix_seconds - peaks.back().unix_seconds) / kDaySeconds);
-    logs.push_back(std::log(std::max(peak.expected, 1e-9)));
+    values.push_back(In(form, peak.expected));
   }
-  FindWeekdays(peaks, Levels(days, logs, TheilSen(days, logs).expected), line);
-  for (size_t i = 0; i < logs.size(); ++i) logs[i] -= line.weekday[static_cast<size_t>(Weekday(peaks[i].unix_seconds))];
-  if (std::ssize(peaks) >= kTrendDaysMin) line.slope = TheilSen(days, logs);
-  const std::vector<double> levels = Levels(days, logs, line.slope.expected);
+  FindWeekdays(peaks, Levels(days, values, TheilSen(days, values).expected), line);
+  for (size_t i = 0; i < values.size(); ++i) {
+    values[i] -= line.weekday[static_cast<size_t>(Weekday(peaks[i].unix_seconds))];
+  }
+  if (std::ssize(peaks) >= kTrendDaysMin) line.slope = TheilSen(days, values);
+  const std::vector<double> levels = Levels(days, values, line.slope.expected);
   line.level = Quantile(levels, 0.5);
   line.residual_low = Quantile(levels, 0.05) - line.level, line.residual_high = Quantile(levels, 0.95) - line.level;
-  if (growth_per_day.has_value())
-    line.slope = Growth{.low = std::log1p(*growth_per_day),
-                        .expected = std::log1p(*growth_per_day),
-                        .high = std::log1p(*growth_per_day)};
+  for (size_t i = 0; i < days.size(); ++i) {
+    line.missed += std::abs(line.At(peaks[i].unix_seconds, line.slope.expected * days[i]) - peaks[i].expected);
+  }
   return line;
 }
 
-void FillPeaks(const Line& line, Outlook& outlook) {
+// What is stored grows by sums, and what is asked for rather by ratios: as the past says.
+Line Fit(const std::vector<Band>& peaks) {
+  Line ratio = FitAs(Form::kRatio, peaks), sum = FitAs(Form::kSum, peaks);
+  return sum.missed < ratio.missed ? sum : ratio;
+}
+
+void FillPeaks(const Line& line, std::optional<double> growth_per_day, Outlook& outlook) {
   const Band& last = outlook.past_peaks.back();
   const auto past = static_cast<double>(last.unix_seconds - outlook.past_peaks.front().unix_seconds) / kDaySeconds + 1;
   const int told = static_cast<int>(std::min<double>(kPeakDaysMax, kReach * past));
+  const Growth slope = growth_per_day ? Growth() : line.slope;
   for (int day = 1; day <= told; ++day) {
     const int64_t at = last.unix_seconds + day * kDaySeconds;
-    const double base = line.level + line.weekday[static_cast<size_t>(Weekday(at))];
+    const double grown = std::pow(1 + growth_per_day.value_or(0), day);
     outlook.peaks.push_back({.unix_seconds = at,
-                             .low = std::exp(base + line.slope.low * day + line.residual_low),
-                             .expected = std::exp(base + line.slope.expected * day),
-                             .high = std::exp(base + line.slope.high * day + line.residual_high)});
+                             .low = grown * line.At(at, slope.low * day + line.residual_low),
+                             .expected = grown * line.At(at, slope.expected * day),
+                             .high = grown * line.At(at, slope.high * day + line.residual_high)});
   }
 }
 
@@ -234,17 +262,16 @@ Outlook LookAhead(const Trace& trace, std::optional<double> growth_per_day) {
                                             trace.name, outlook.past_peaks.size()));
     return outlook;
   }
-  const Line line = Fit(outlook.past_peaks, growth_per_day);
+  const Line line = Fit(outlook.past_peaks);
   if (std::ssize(outlook.past_peaks) >= kTrendDaysMin) {
-    const Growth slope = Fit(outlook.past_peaks, std::nullopt).slope;
-    outlook.measured = Growth{std::expm1(slope.low), std::expm1(slope.expected), std::expm1(slope.high)};
+    outlook.measured = Growth{line.Ratio(line.slope.low), line.Ratio(line.slope.expected), line.Ratio(line.slope.high)};
   } else {
     outlook.notes.push_back(absl::StrFormat(
         "%s: %d days are too few to tell growth (%d are needed); %s", trace.name, outlook.past_peaks.size(),
         kTrendDaysMin, growth_per_day ? "the growth given is used" : "none is assumed; give --growth"));
   }
-  FillHours(hours, std::expm1(line.slope.expected), outlook);
-  FillPeaks(line, outlook);
+  FillHours(hours, growth_per_day.value_or(line.Ratio(line.slope.expected)), outlook);
+  FillPeaks(line, growth_per_day, outlook);
   return outlook;
 }
 

@@ -24,6 +24,7 @@ constexpr uint64_t kSeed = 1;
 constexpr double kTargets[] = {0.6, 0.7, 0.8, 0.9, 0.95};
 constexpr double kMinQuantiles[] = {0.05, 0.25, 0.5};
 constexpr double kLeastTarget = 0.5;
+constexpr char kStoredName[] = "bytes stored";  // it grows by what is kept, not by what is asked for
 constexpr int64_t kPastDaysMax = 3650;
 constexpr double kLimitHeadroom = 1.25;
 constexpr int kLossPercentMax = 90;  // of the scored part: a zone lost at its end would show nothing
@@ -251,7 +252,7 @@ void Explain(const Loop& loop, Recommendation& best) {
       "day short",
       best.target, std::size(kTargets), run.node_hours_per_day, 100 * run.unserved_ratio, run.short_minutes_per_day));
   best.reasons.push_back(
-      absl::StrFormat("min %d is the cheapest of what was tried with it, from 1 up to the usual need", best.min));
+      absl::StrFormat("min %d is the cheapest of what was tried with it, up to the usual need", best.min));
   best.reasons.push_back(absl::StrFormat(
       "max %d is what the highest demand of these days, and the outlook's P95 for the next %s, need at this target%s",
       best.max, SpanText(loop.options.what_if.ahead), loop.options.what_if.zones > 1 ? " with a zone gone" : ""));
@@ -309,7 +310,7 @@ PlanLimit LimitOf(const std::string& name, const std::optional<Trace>& trace, do
   if (!trace.has_value()) {
     limit.cannot_tell = absl::StrCat("the input does not tell ", name);
   } else {
-    limit.outlook = LookAhead(*trace, options.what_if.growth_per_day);
+    limit.outlook = LookAhead(*trace, name == kStoredName ? std::nullopt : options.what_if.growth_per_day);
     if (limit.outlook->peaks.empty()) limit.cannot_tell = "less than two days are known";
     if (per_node <= 0) limit.cannot_tell = absl::StrCat("what one node carries of ", name, " is not given");
   }
@@ -373,7 +374,7 @@ absl::StatusOr<PlanReport> MakePlan(const PlanInput& input, const PlanOptions& o
   report.per_node_known = options.per_node > 0;
   report.limits.push_back(LimitOf("connections", input.demand, options.per_node, options));
   report.limits.push_back(LimitOf("throughput", input.throughput, options.bytes_per_second_per_node, options));
-  report.limits.push_back(LimitOf("bytes stored", input.stored, options.bytes_per_node, options));
+  report.limits.push_back(LimitOf(kStoredName, input.stored, options.bytes_per_node, options));
   HR_ASSIGN_OR_RETURN(Imagined imagined,
                       Imagine(input.demand, *report.limits.front().outlook, options.what_if, options.days));
   report.notes.insert(report.notes.end(), imagined.notes.begin(), imagined.notes.end());

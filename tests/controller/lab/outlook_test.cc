@@ -63,6 +63,14 @@ TEST(OutlookTest, GrowthOfPeaksIsMeasuredAndALimitIsReachedInTime) {
   EXPECT_LE(*until.early_days, *until.expected_days);
 }
 
+TEST(OutlookTest, WhatIsStoredGrowsBySumsAndReachesItsLimitWhenTheyDo) {
+  const Outlook outlook = LookAhead(TraceOf(30, [](double day) { return 8000 + 576 * day; }), std::nullopt);
+  // 25280 at the end; 4720 more take 8 days.
+  const Break until = DaysUntil(outlook, 30'000);
+  ASSERT_TRUE(until.expected_days.has_value());
+  EXPECT_NEAR(*until.expected_days, 8.5, 1);
+}
+
 TEST(OutlookTest, WhatDoesNotGrowDoesNotReachALimitAndSaysHowFarThatIsTold) {
   const Outlook outlook = LookAhead(TraceOf(21, Wave), std::nullopt);
   const Break until = DaysUntil(outlook, 200);
