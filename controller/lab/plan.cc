@@ -405,6 +405,10 @@ absl::StatusOr<PlanReport> MakePlan(const PlanInput& input, const PlanOptions& o
   Relate(report);
   FillLimits(options, report);
   FillDemand(planner.demand(), report);
+  if (report.scored_days < 1) {
+    report.notes.push_back(absl::StrFormat(
+        "ONLY %.1f hours were scored: a day is needed to plan from, a week to trust it", 24 * report.scored_days));
+  }
   return report;
 }
 

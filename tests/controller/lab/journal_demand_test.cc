@@ -32,7 +32,7 @@ class JournalDemandTest : public ::testing::Test {
     policy.connections.per_node_count = 500;
     State state;
     for (int minute = 0; minute <= minutes; ++minute) {
-      state.forecast.Observe(kBegin + minute * absl::Minutes(1), 100.0 * minute, absl::Minutes(2));
+      state.forecast.Observe(kBegin + minute * absl::Minutes(1), 100.0 * minute, {.lead = absl::Minutes(2)});
     }
     JournalWrite write;
     write.snapshot = EncodedSnapshot{kBegin + minutes * absl::Minutes(1), EncodePolicy(policy), EncodeState(state)};

@@ -57,6 +57,7 @@ TEST(PlanTest, WhatTheInputDoesNotTellIsSaid) {
   ASSERT_TRUE(plan.ok()) << plan.status();
   EXPECT_FALSE(plan->per_node_known);
   EXPECT_THAT(plan->notes, Contains(HasSubstr("NOT KNOWN")));
+  EXPECT_THAT(plan->notes, Contains(HasSubstr("ONLY 0.8 hours were scored")));
   ASSERT_THAT(plan->limits, SizeIs(3));
   EXPECT_EQ(LimitSentence(plan->limits[0]),
             "connections: cannot tell: what one node carries of connections is not given");
