@@ -32,7 +32,7 @@ struct Hours {
 double Quantile(std::vector<double> values, double p) {
   std::erase_if(values, [](double value) { return std::isnan(value); });
   if (values.empty()) return kUnknown;
-  const auto place = values.begin() + static_cast<std::ptrdiff_t>(p * static_cast<double>(values.size() - 1) + 0.5);
+  const auto place = values.begin() + std::lround(p * static_cast<double>(values.size() - 1));
   std::nth_element(values.begin(), place, values.end());
   return *place;
 }

@@ -25,8 +25,8 @@ absl::Time EndOf(const Trace& trace) {
 
 // Between the middles of hours in straight lines.
 double Expected(const std::vector<Band>& hours, int64_t unix_seconds) {
-  constexpr int64_t kHour = 3600;
-  const double place = static_cast<double>(unix_seconds - kHour / 2 - hours.front().unix_seconds) / kHour;
+  constexpr int64_t kHour = 3600, kHalf = kHour / 2;
+  const double place = static_cast<double>(unix_seconds - kHalf - hours.front().unix_seconds) / kHour;
   const auto last = static_cast<double>(hours.size() - 1);
   const auto low = static_cast<size_t>(std::clamp(std::floor(place), 0.0, last));
   const size_t high = std::min(low + 1, hours.size() - 1);
