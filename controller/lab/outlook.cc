@@ -32,7 +32,7 @@ struct Hours {
 double Quantile(std::vector<double> values, double p) {
   std::erase_if(values, [](double value) { return std::isnan(value); });
   if (values.empty()) return kUnknown;
-  const auto place = values.begin() + static_cast<std::ptrdiff_t>(p * static_cast<double>(values.size() - 1) + 0.5);
+  const auto place = values.begin() + std::lround(p * static_cast<double>(values.size() - 1));
   std::nth_element(values.begin(), place, values.end());
   return *place;
 }
@@ -57,14 +57,18 @@ Hours HoursOf(const Trace& trace) {
   return hours;
 }
 
-// The usual value of an hour, from what was known before `now`: of its hour of the week, or of the day where the past
-// is short.
+// What repeats, in hours: a week where the past has three of them, else a day.
+int64_t PeriodOf(const Hours& hours) {
+  return hours.end() - hours.first >= 3 * kWeekHours ? kWeekHours : kDayHours;
+}
+
+// The usual value of an hour, from what was known before `now`.
 double Usual(const Hours& hours, int64_t now, int64_t hour) {
-  const bool weekly = now - hours.first >= 2 * kWeekHours;
-  const int64_t period = weekly ? kWeekHours : kDayHours;
+  const int64_t period = PeriodOf(hours);
   std::vector<double> same;
   int64_t at = hour - period * ((hour - now) / period + 1);
-  for (int64_t i = 0; i < (weekly ? kProfileWeeks : kProfileDays); ++i, at -= period) same.push_back(hours[at]);
+  for (int64_t i = 0; i < (period == kWeekHours ? kProfileWeeks : kProfileDays); ++i, at -= period)
+    same.push_back(hours[at]);
   return Quantile(std::move(same), 0.5);
 }
 
@@ -88,7 +92,7 @@ struct Missed {
 Missed Backtest(const Hours& hours, double least) {
   Missed missed;
   const int64_t middle = hours.first + (hours.end() - hours.first) / 2;
-  for (int64_t now = std::max(middle, hours.first + 2 * kDayHours); now < hours.end(); now += kDayHours / 2) {
+  for (int64_t now = std::max(middle, hours.first + 2 * PeriodOf(hours)); now < hours.end(); now += kDayHours / 2) {
     const int64_t until = std::min(hours.end(), now + kOutlookDays * kDayHours);
     const double level = std::sqrt(Level(hours, now));
     for (int64_t hour = now; hour < until; ++hour) {
@@ -110,17 +114,16 @@ void FillHours(const Hours& hours, double growth_per_day, Outlook& outlook) {
   const Missed missed = Backtest(hours, least);
   if (missed.ratios.empty()) return;
   if (missed.sum > 0) outlook.missed_ratio = missed.absolute / missed.sum;
-  const double low = Quantile(missed.ratios, 0.05), high = Quantile(missed.ratios, 0.95);
+  const double low = Quantile(missed.ratios, 0.05), middle = Quantile(missed.ratios, 0.5),
+               high = Quantile(missed.ratios, 0.95);
   const int64_t now = hours.end();
   const double level = std::sqrt(Level(hours, now));
   for (int64_t hour = now; hour < now + kOutlookDays * kDayHours; ++hour) {
     const double days = static_cast<double>(hour - now) / static_cast<double>(kDayHours);
     const double expected = level * Usual(hours, now, hour) * std::pow(1 + growth_per_day, days);
     if (std::isnan(expected)) continue;
-    outlook.hours.push_back({.unix_seconds = hour * kHour,
-                             .low = std::max(0.0, (expected + least) * std::exp(std::min(0.0, low)) - least),
-                             .expected = expected,
-                             .high = (expected + least) * std::exp(std::max(0.0, high)) - least});
+    const auto moved = [&](double ratio) { return std::max(0.0, (expected + least) * std::exp(ratio) - least); };
+    outlook.hours.push_back({hour * kHour, moved(low), moved(middle), moved(high)});
   }
 }
 
@@ -143,28 +146,32 @@ std::vector<Band> PastPeaks(const Trace& trace) {
   return peaks;
 }
 
-// Line: logarithms of daily peaks over days, before the last one.
+// Line: daily peaks over days, before the last one, as they are or as their logarithms.
+enum class Form { kRatio, kSum };
+
+double In(Form form, double value) {
+  return form == Form::kRatio ? std::log(std::max(value, 1e-9)) : value;
+}
+double Out(Form form, double value) {
+  return form == Form::kRatio ? std::exp(std::min(value, 300.0)) : std::max(0.0, value);
+}
+
 struct Line {
+  Form form = Form::kRatio;
   double level = 0;  // on the last day
   std::array<double, 7> weekday{};
-  Growth slope;  // of logarithms
+  Growth slope;
   double residual_low = 0, residual_high = 0;
+  double missed = 0;  // mean error over the past
+
+  // On that day, moved by so much.
+  double At(int64_t unix_seconds, double moved) const;
+  // A slope as a ratio of the last day's level.
+  double Ratio(double of) const { return form == Form::kRatio ? std::expm1(of) : level > 0 ? of / level : 0; }
 };
 
 int Weekday(int64_t unix_seconds) {
   return static_cast<int>(unix_seconds / kDaySeconds % 7);
-}
-
-void FindWeekdays(const std::vector<Band>& peaks, const std::vector<double>& logs, Line& line) {
-  if (peaks.size() < 21) return;
-  const double middle = Quantile(logs, 0.5);
-  for (int weekday = 0; weekday < 7; ++weekday) {
-    std::vector<double> same;
-    for (size_t i = 0; i < peaks.size(); ++i) {
-      if (Weekday(peaks[i].unix_seconds) == weekday) same.push_back(logs[i] - middle);
-    }
-    if (!same.empty()) line.weekday[static_cast<size_t>(weekday)] = Quantile(std::move(same), 0.5);
-  }
 }
 
 Growth TheilSen(const std::vector<double>& days, const std::vector<double>& logs) {
@@ -179,38 +186,68 @@ Growth TheilSen(const std::vector<double>& days, const std::vector<double>& logs
           .high = Quantile(slopes, std::min(1.0, 0.5 + reach))};
 }
 
-Line Fit(const std::vector<Band>& peaks, std::optional<double> growth_per_day) {
-  Line line;
-  std::vector<double> days, logs;
+// Of what a straight line leaves, so that a trend is not taken for the order of the days.
+void FindWeekdays(const std::vector<Band>& peaks, const std::vector<double>& levels, Line& line) {
+  if (peaks.size() < 21) return;
+  const double middle = Quantile(levels, 0.5);
+  for (int weekday = 0; weekday < 7; ++weekday) {
+    std::vector<double> same;
+    for (size_t i = 0; i < peaks.size(); ++i) {
+      if (Weekday(peaks[i].unix_seconds) == weekday) same.push_back(levels[i] - middle);
+    }
+    if (!same.empty()) line.weekday[static_cast<size_t>(weekday)] = Quantile(std::move(same), 0.5);
+  }
+}
+
+std::vector<double> Levels(const std::vector<double>& days, const std::vector<double>& logs, double slope) {
+  std::vector<double> levels;
+  for (size_t i = 0; i < days.size(); ++i) levels.push_back(logs[i] - slope * days[i]);
+  return levels;
+}
+
+double Line::At(int64_t unix_seconds, double moved) const {
+  return Out(form, level + weekday[static_cast<size_t>(Weekday(unix_seconds))] + moved);
+}
+
+Line FitAs(Form form, const std::vector<Band>& peaks) {
+  Line line{.form = form};
+  std::vector<double> days, values;
   for (const Band& peak : peaks) {
     days.push_back(static_cast<double>(peak.unix_seconds - peaks.back().unix_seconds) / kDaySeconds);
-    logs.push_back(std::log(std::max(peak.expected, 1e-9)));
+    values.push_back(In(form, peak.expected));
   }
-  FindWeekdays(peaks, logs, line);
-  for (size_t i = 0; i < logs.size(); ++i) logs[i] -= line.weekday[static_cast<size_t>(Weekday(peaks[i].unix_seconds))];
-  if (std::ssize(peaks) >= kTrendDaysMin) line.slope = TheilSen(days, logs);
-  std::vector<double> levels;
-  for (size_t i = 0; i < days.size(); ++i) levels.push_back(logs[i] - line.slope.expected * days[i]);
+  FindWeekdays(peaks, Levels(days, values, TheilSen(days, values).expected), line);
+  for (size_t i = 0; i < values.size(); ++i) {
+    values[i] -= line.weekday[static_cast<size_t>(Weekday(peaks[i].unix_seconds))];
+  }
+  if (std::ssize(peaks) >= kTrendDaysMin) line.slope = TheilSen(days, values);
+  const std::vector<double> levels = Levels(days, values, line.slope.expected);
   line.level = Quantile(levels, 0.5);
   line.residual_low = Quantile(levels, 0.05) - line.level, line.residual_high = Quantile(levels, 0.95) - line.level;
-  if (growth_per_day.has_value())
-    line.slope = Growth{.low = std::log1p(*growth_per_day),
-                        .expected = std::log1p(*growth_per_day),
-                        .high = std::log1p(*growth_per_day)};
+  for (size_t i = 0; i < days.size(); ++i) {
+    line.missed += std::abs(line.At(peaks[i].unix_seconds, line.slope.expected * days[i]) - peaks[i].expected);
+  }
   return line;
 }
 
-void FillPeaks(const Line& line, Outlook& outlook) {
+// What is stored grows by sums, and what is asked for rather by ratios: as the past says.
+Line Fit(const std::vector<Band>& peaks) {
+  Line ratio = FitAs(Form::kRatio, peaks), sum = FitAs(Form::kSum, peaks);
+  return sum.missed < ratio.missed ? sum : ratio;
+}
+
+void FillPeaks(const Line& line, std::optional<double> growth_per_day, Outlook& outlook) {
   const Band& last = outlook.past_peaks.back();
   const auto past = static_cast<double>(last.unix_seconds - outlook.past_peaks.front().unix_seconds) / kDaySeconds + 1;
   const int told = static_cast<int>(std::min<double>(kPeakDaysMax, kReach * past));
+  const Growth slope = growth_per_day ? Growth() : line.slope;
   for (int day = 1; day <= told; ++day) {
     const int64_t at = last.unix_seconds + day * kDaySeconds;
-    const double base = line.level + line.weekday[static_cast<size_t>(Weekday(at))];
+    const double grown = std::pow(1 + growth_per_day.value_or(0), day);
     outlook.peaks.push_back({.unix_seconds = at,
-                             .low = std::exp(base + line.slope.low * day + line.residual_low),
-                             .expected = std::exp(base + line.slope.expected * day),
-                             .high = std::exp(base + line.slope.high * day + line.residual_high)});
+                             .low = grown * line.At(at, slope.low * day + line.residual_low),
+                             .expected = grown * line.At(at, slope.expected * day),
+                             .high = grown * line.At(at, slope.high * day + line.residual_high)});
   }
 }
 
@@ -225,17 +262,16 @@ Outlook LookAhead(const Trace& trace, std::optional<double> growth_per_day) {
                                             trace.name, outlook.past_peaks.size()));
     return outlook;
   }
-  const Line line = Fit(outlook.past_peaks, growth_per_day);
+  const Line line = Fit(outlook.past_peaks);
   if (std::ssize(outlook.past_peaks) >= kTrendDaysMin) {
-    const Growth slope = Fit(outlook.past_peaks, std::nullopt).slope;
-    outlook.measured = Growth{std::expm1(slope.low), std::expm1(slope.expected), std::expm1(slope.high)};
+    outlook.measured = Growth{line.Ratio(line.slope.low), line.Ratio(line.slope.expected), line.Ratio(line.slope.high)};
   } else {
     outlook.notes.push_back(absl::StrFormat(
         "%s: %d days are too few to tell growth (%d are needed); %s", trace.name, outlook.past_peaks.size(),
         kTrendDaysMin, growth_per_day ? "the growth given is used" : "none is assumed; give --growth"));
   }
-  FillHours(hours, std::expm1(line.slope.expected), outlook);
-  FillPeaks(line, outlook);
+  FillHours(hours, growth_per_day.value_or(line.Ratio(line.slope.expected)), outlook);
+  FillPeaks(line, growth_per_day, outlook);
   return outlook;
 }
 

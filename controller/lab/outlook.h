@@ -11,7 +11,7 @@
 
 // The outlook: what a series may be in days and weeks, for planning; the seconds and minutes are core/forecast's.
 //
-// Hours ahead: the usual hour of the day (of the week, from two weeks on) at the present level, times the trend,
+// Hours ahead: the usual hour of the day (of the week, from three weeks on) at the present level, times the trend,
 // between the 5 and 95 % quantiles of what the same rule missed by in the second half of the past. Daily peaks ahead: a
 // robust straight line through their logarithms (Theil-Sen, weekdays taken out from three weeks on), with Sen's
 // interval of its slope, widened by half since days resemble each other, and the residuals around it. A trend is told

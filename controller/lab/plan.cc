@@ -24,9 +24,10 @@ constexpr uint64_t kSeed = 1;
 constexpr double kTargets[] = {0.6, 0.7, 0.8, 0.9, 0.95};
 constexpr double kMinQuantiles[] = {0.05, 0.25, 0.5};
 constexpr double kLeastTarget = 0.5;
+constexpr char kStoredName[] = "bytes stored";  // it grows by what is kept, not by what is asked for
+constexpr int64_t kPastDaysMax = 3650;
 constexpr double kLimitHeadroom = 1.25;
-constexpr int kLossShare =
-    60;  // where in the scored part a lost zone is looked for at the earliest, in percent: never at the end
+constexpr int kLossPercentMax = 90;  // of the scored part: a zone lost at its end would show nothing
 
 // Planner: the runs of one plan. Ours are what takes time, so they are what is done in parallel and shown as progress.
 class Planner {
@@ -148,7 +149,7 @@ double Mean(const Trace& trace) {
 
 // The highest moment of the scored part that leaves time to recover from.
 int PeakStep(const Course& course) {
-  const int last = course.first_scored + (course.steps - course.first_scored) * (100 - kLossShare / 6) / 100;
+  const int last = course.first_scored + (course.steps - course.first_scored) * kLossPercentMax / 100;
   int peak = course.first_scored;
   for (int step = course.first_scored; step < last; ++step) {
     if (course.held[step] > course.held[peak]) peak = step;
@@ -181,6 +182,13 @@ size_t Cheapest(const std::vector<PlanRun>& runs) {
       std::min_element(runs.begin(), runs.end(),
                        [](const PlanRun& a, const PlanRun& b) { return a.cost_per_day < b.cost_per_day; }) -
       runs.begin());
+}
+
+absl::Status CheckSpan(const Trace& trace) {
+  const int64_t days = (trace.samples.back().unix_seconds - trace.samples.front().unix_seconds) / 86'400;
+  if (days <= kPastDaysMax) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(trace.name, ": it spans ", days, " days, and at most ",
+                                                    kPastDaysMax, " can be planned from; is one of its times wrong?"));
 }
 
 // The quantile of the nodes that demand asks for.
@@ -232,6 +240,11 @@ int MaxFor(const Loop& loop, double target) {
   return WholeNodes(std::max(simulated, ahead) / target / left);
 }
 
+std::string SpanText(absl::Duration span) {
+  const double days = absl::FDivDuration(span, absl::Hours(24));
+  return days >= 1 ? absl::StrFormat("%g days", days) : absl::FormatDuration(span);
+}
+
 void Explain(const Loop& loop, Recommendation& best) {
   const PlanRun& run = best.run;
   best.reasons.push_back(absl::StrFormat(
@@ -239,12 +252,10 @@ void Explain(const Loop& loop, Recommendation& best) {
       "day short",
       best.target, std::size(kTargets), run.node_hours_per_day, 100 * run.unserved_ratio, run.short_minutes_per_day));
   best.reasons.push_back(
-      absl::StrFormat("min %d: below it the loop starts too low for how fast demand rises against a boot of %s",
-                      best.min, absl::FormatDuration(loop.options.boot)));
+      absl::StrFormat("min %d is the cheapest of what was tried with it, up to the usual need", best.min));
   best.reasons.push_back(absl::StrFormat(
-      "max %d: what the highest demand of the loop, and the outlook's P95 for the next %s, need at this target%s",
-      best.max, absl::FormatDuration(loop.options.what_if.ahead),
-      loop.options.what_if.zones > 1 ? ", with a zone gone" : ""));
+      "max %d is what the highest demand of these days, and the outlook's P95 for the next %s, need at this target%s",
+      best.max, SpanText(loop.options.what_if.ahead), loop.options.what_if.zones > 1 ? " with a zone gone" : ""));
   if (best.limit_ceiling > 0) {
     best.reasons.push_back(
         absl::StrFormat("limits up to %.0f connections a node: the most that a node was asked for while others booted "
@@ -299,7 +310,7 @@ PlanLimit LimitOf(const std::string& name, const std::optional<Trace>& trace, do
   if (!trace.has_value()) {
     limit.cannot_tell = absl::StrCat("the input does not tell ", name);
   } else {
-    limit.outlook = LookAhead(*trace, options.what_if.growth_per_day);
+    limit.outlook = LookAhead(*trace, name == kStoredName ? std::nullopt : options.what_if.growth_per_day);
     if (limit.outlook->peaks.empty()) limit.cannot_tell = "less than two days are known";
     if (per_node <= 0) limit.cannot_tell = absl::StrCat("what one node carries of ", name, " is not given");
   }
@@ -356,11 +367,14 @@ std::string LossNote(const Course& course, int zones) {
 
 absl::StatusOr<PlanReport> MakePlan(const PlanInput& input, const PlanOptions& options) {
   HR_CHECK(!options.policies.empty());
+  HR_RETURN_IF_ERROR(CheckSpan(input.demand));
+  if (input.throughput) HR_RETURN_IF_ERROR(CheckSpan(*input.throughput));
+  if (input.stored) HR_RETURN_IF_ERROR(CheckSpan(*input.stored));
   PlanReport report{.name = input.demand.name, .notes = input.demand.notes, .boot = options.boot};
   report.per_node_known = options.per_node > 0;
   report.limits.push_back(LimitOf("connections", input.demand, options.per_node, options));
   report.limits.push_back(LimitOf("throughput", input.throughput, options.bytes_per_second_per_node, options));
-  report.limits.push_back(LimitOf("bytes stored", input.stored, options.bytes_per_node, options));
+  report.limits.push_back(LimitOf(kStoredName, input.stored, options.bytes_per_node, options));
   HR_ASSIGN_OR_RETURN(Imagined imagined,
                       Imagine(input.demand, *report.limits.front().outlook, options.what_if, options.days));
   report.notes.insert(report.notes.end(), imagined.notes.begin(), imagined.notes.end());
@@ -391,6 +405,10 @@ absl::StatusOr<PlanReport> MakePlan(const PlanInput& input, const PlanOptions& o
   Relate(report);
   FillLimits(options, report);
   FillDemand(planner.demand(), report);
+  if (report.scored_days < 1) {
+    report.notes.push_back(absl::StrFormat(
+        "ONLY %.1f hours were scored: a day is needed to plan from, a week to trust it", 24 * report.scored_days));
+  }
   return report;
 }
 

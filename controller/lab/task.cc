@@ -74,9 +74,9 @@ double ScaleOf(const Series<double>& values) {
 
 absl::Status CheckFit(const Trace& trace, absl::Duration step_max) {
   if (trace.step > step_max) {
-    return absl::FailedPreconditionError(absl::StrCat("its step of ", absl::FormatDuration(trace.step), " is over ",
-                                                      absl::FormatDuration(step_max),
-                                                      ": it is for planning, not for scoring"));
+    return absl::FailedPreconditionError(absl::StrCat(
+        "its step of ", absl::FormatDuration(trace.step), " is over ", absl::FormatDuration(step_max),
+        step_max == kTraceStepMax ? ": it is for planning, not for scoring" : ": no plan can be made from it"));
   }
   const int64_t span = trace.samples.back().unix_seconds - trace.samples.front().unix_seconds;
   if (absl::Seconds(span) > kTraceSpanMax) {

@@ -25,8 +25,8 @@ absl::Time EndOf(const Trace& trace) {
 
 // Between the middles of hours in straight lines.
 double Expected(const std::vector<Band>& hours, int64_t unix_seconds) {
-  constexpr int64_t kHour = 3600;
-  const double place = static_cast<double>(unix_seconds - kHour / 2 - hours.front().unix_seconds) / kHour;
+  constexpr int64_t kHour = 3600, kHalf = kHour / 2;
+  const double place = static_cast<double>(unix_seconds - kHalf - hours.front().unix_seconds) / kHour;
   const auto last = static_cast<double>(hours.size() - 1);
   const auto low = static_cast<size_t>(std::clamp(std::floor(place), 0.0, last));
   const size_t high = std::min(low + 1, hours.size() - 1);
@@ -78,8 +78,9 @@ absl::StatusOr<Imagined> Imagine(const Trace& trace, const Outlook& outlook, con
   if (what_if.growth_per_day) {
     imagined.grown = std::pow(1 + *what_if.growth_per_day, absl::FDivDuration(what_if.ahead, absl::Hours(24)));
     for (TraceSample& sample : made.samples) sample.value *= imagined.grown;
-    imagined.notes.push_back(absl::StrFormat("demand is multiplied by %.3f: growth until %s ahead", imagined.grown,
-                                             absl::FormatDuration(what_if.ahead)));
+    imagined.notes.push_back(
+        absl::StrFormat("demand is multiplied by %.3f: as it is %s ahead", imagined.grown,
+                        absl::StrCat(absl::FDivDuration(what_if.ahead, absl::Hours(24)), " days")));
   }
   if (what_if.campaign) {
     const Campaign& campaign = *what_if.campaign;

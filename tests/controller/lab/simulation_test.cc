@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <functional>
+#include <memory>
 #include <utility>
 
 #include "gtest/gtest.h"
@@ -48,6 +49,20 @@ TEST(SimulationTest, AnUnservedNodeHourCostsAHundred) {
   const Outcome outcome = RunWants(DemandOf(Flat(3, 1) + Flat(4, 719)), [](int) { return 3; });
   EXPECT_NEAR(Steps(outcome.unserved_hours), 719, 1e-6);
   EXPECT_NEAR(outcome.cost(), 3 + 100 * 719 / 720.0, 1e-6);
+}
+
+TEST(SimulationTest, NodesThatAreLostServeAndCostNoMoreAndAreWantedAnew) {
+  Demand demand = DemandOf(Flat(3, 400));
+  auto course = std::make_shared<Course>(*demand.course);
+  course->terms.losses = {{.step = 100, .ratio = 0.34}};
+  demand.course = std::move(course);
+  const Outcome kept = RunWants(demand, [](int step) { return step < 100 ? 3 : 1; });
+  EXPECT_EQ(kept.supply[99], 3);
+  EXPECT_EQ(kept.supply[100], 1) << "a third of three, rounded up, is two";
+  EXPECT_NEAR(Steps(kept.node_hours), 3 * 100 + 300, 1e-6);
+  const Outcome anew = RunWants(demand, [](int) { return 3; });
+  EXPECT_EQ(anew.supply[100], 1);
+  EXPECT_EQ(anew.supply[399], 3);
 }
 
 TEST(SimulationTest, ANodeBootsForTwoMinutesAndRampsForOne) {
