@@ -22,6 +22,7 @@ Examples:
   headroomctl policy check policy.yaml                 every fault, no server needed
   headroomctl watch -o json                            decisions as they are made
   headroomctl lab compare --traces traces/             what every autoscaler would have cost; no server needed
+  headroomctl simulate campaign.yaml                   a cluster, its traffic and faults, and what comes of it
 )";
 
 constexpr int kUsage = 2;
@@ -50,6 +51,7 @@ void AddCommands(CLI::App& app, Session& session) {
   AddNodeCommands(app, session);
   AddPolicy(app, session);
   AddLab(app, session);
+  AddSimulate(app, session);
 }
 
 // What a mistyped command may have meant. Values of options are no commands, so only what nobody took is looked at.
