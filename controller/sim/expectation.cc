@@ -98,8 +98,9 @@ Outcome Judge::Tell() const {
   const bool once = named.when == ExpectedCause::When::kOnce;
   Outcome outcome;
   outcome.text = absl::StrCat("cause ", CauseName(named.cause), once ? " named" : " never named", When(expectation_));
-  outcome.got =
-      named_at_.has_value() ? absl::StrCat("named at ", absl::FormatDuration(*named_at_)) : std::string("not named");
+  outcome.got = named_at_.has_value()
+                    ? absl::StrCat("named at ", absl::FormatDuration(absl::Trunc(*named_at_, absl::Milliseconds(100))))
+                    : std::string("not named");
   outcome.met = named_at_.has_value() == once;
   return outcome;
 }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+
 #include "controller/base/status.h"
 #include "controller/sim/cluster_model.h"
 #include "controller/sim/interval_model.h"
@@ -11,6 +13,7 @@ namespace headroom::sim {
 namespace {
 
 constexpr absl::Duration kLook = absl::Seconds(1);
+constexpr absl::Duration kFirstLook = absl::Milliseconds(1);  // the first nodes have begun to serve
 
 RunSample Look(SimRunner& run) {
   const SimulatedCluster& cluster = run.cluster();
@@ -27,6 +30,17 @@ RunSample Look(SimRunner& run) {
   return sample;
 }
 
+// What the interval level would silently leave out. Faults that it does not know it refuses itself.
+absl::Status CheckIntervalKnows(const ClusterSettings& settings) {
+  const auto refuse = [](absl::string_view what) {
+    return absl::UnimplementedError(absl::StrCat("the interval level knows no ", what, "; --model request does"));
+  };
+  if (settings.node.memory.bytes_max > 0) return refuse("memory");
+  if (settings.node.probes.way == ProbeSettings::Way::kShared) return refuse("probes that share the slots");
+  if (settings.client.retry_budget_ratio > 0) return refuse("retry budgets");
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 std::unique_ptr<World> MakeWorld(Grain grain, const ClusterSettings& settings) {
@@ -36,6 +50,7 @@ std::unique_ptr<World> MakeWorld(Grain grain, const ClusterSettings& settings) {
 
 absl::StatusOr<ScenarioResult> RunScenario(const ScenarioFile& file, const ScenarioOptions& options) {
   Scenario scenario = file.scenario;
+  if (options.grain == Grain::kInterval) HR_RETURN_IF_ERROR(CheckIntervalKnows(scenario.cluster.settings));
   if (options.seed.has_value()) scenario.cluster.settings.seed = *options.seed;
   ScenarioResult result{.seed = scenario.cluster.settings.seed};
   std::vector<Judge> judges(file.expectations.begin(), file.expectations.end());
@@ -47,7 +62,7 @@ absl::StatusOr<ScenarioResult> RunScenario(const ScenarioFile& file, const Scena
   const int64_t looks = std::max<int64_t>(1, file.duration / kLook);
   const int64_t keep_each = looks / ScenarioResult::kSamplesMax + 1;
   for (int64_t look = 0; look <= looks; ++look) {
-    run.RunUntil(look == looks ? run.start() + file.duration : run.start() + look * kLook);
+    run.RunUntil(run.start() + (look == looks ? file.duration : std::max(look * kLook, kFirstLook)));
     HR_RETURN_IF_ERROR(run.cluster().fault_status());
     RunSample sample = Look(run);
     for (Judge& judge : judges) judge.See(sample);
