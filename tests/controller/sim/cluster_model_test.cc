@@ -269,5 +269,66 @@ TEST(ClusterModel, StopsAtTheFirstRejectionAndSaysSoOnce) {
   EXPECT_GT(model.Report(node).counters.rejected, 0);
 }
 
+ClusterSettings Tight(int64_t connection_bytes) {
+  ClusterSettings settings = Roomy(1000);
+  settings.node.memory = {.bytes_max = 1 << 30, .base_bytes = 256 << 20, .bytes_per_connection = connection_bytes};
+  settings.client.connections_max = 0;
+  return settings;
+}
+
+TEST(ClusterModel, KillsAServerWhoseMemoryIsFull) {
+  ClusterModel model(Tight(20 << 20));
+  const NodeId node = StartNodes(model, 1)[0];
+  bool crashed = false;
+  const absl::Time end = After(model, 10);
+  while (!crashed && model.AdvanceTo(end) < end) {
+    for (const NodeChange& change : model.TakeChanges()) crashed |= change.what == NodeChange::What::kCrashed;
+  }
+  EXPECT_TRUE(crashed);
+  EXPECT_FALSE(model.IsServing(node));
+  GoTo(model, After(model, 5.5));
+  EXPECT_TRUE(model.IsServing(node)) << "it starts again";
+}
+
+TEST(ClusterModel, GetsSlowerAsMemoryFillsAndTellsTheCeiling) {
+  ClusterModel roomy(Tight(64 << 10)), full(Tight(6 << 20));
+  const NodeId at_ease = StartNodes(roomy, 1)[0], pressed = StartNodes(full, 1)[0];
+  GoTo(roomy, After(roomy, 10));
+  GoTo(full, After(full, 10));
+  EXPECT_GT(full.Report(pressed).memory_bytes, roomy.Report(at_ease).memory_bytes);
+  EXPECT_GT(full.total().latency.Quantile(0.5), 1.1 * roomy.total().latency.Quantile(0.5));
+  const NodeReport report = full.Report(pressed);
+  EXPECT_LT(report.ceiling_memory_count.value(), (870 - 256) / 6 + 1);
+  EXPECT_EQ(full.Hello(pressed).memory_count_max.has_value(), true);
+}
+
+TEST(ClusterModel, WaitsForItsCores) {
+  ClusterSettings settings = Roomy(450);
+  settings.node.cores = 2;
+  settings.node.processor_time = absl::Milliseconds(4);  // 0.9 of both
+  ClusterModel model(settings);
+  const NodeId node = StartNodes(model, 1)[0];
+  GoTo(model, After(model, 60));
+  const NodeReport report = model.Report(node);
+  EXPECT_NEAR(absl::ToDoubleSeconds(report.counters.cpu_time), 450 * 0.004 * 60, 8);
+  EXPECT_GT(report.cpu_some_ratio.value(), 0.3);
+  EXPECT_GT(model.total().latency_sum / model.total().completed, absl::Milliseconds(24));
+}
+
+TEST(ClusterModel, LeavesANodeWithoutPowerWhenItIsNoticed) {
+  ClusterModel model(Roomy(500));
+  const std::vector<NodeId> nodes = StartNodes(model, 2);
+  GoTo(model, After(model, 10));
+  ASSERT_TRUE(model.TakeDown(nodes[0], Outage::kPowerLoss, absl::Seconds(60)).ok());
+  GoTo(model, After(model, 10));
+  const int64_t attempts = model.total().attempts, offered = model.total().offered;
+  EXPECT_GT(attempts, offered) << "clients chose it for a while";
+  GoTo(model, After(model, 10));
+  EXPECT_NEAR(static_cast<double>(model.total().attempts - attempts),
+              static_cast<double>(model.total().offered - offered), 20);
+  GoTo(model, After(model, 45));
+  EXPECT_TRUE(model.IsServing(nodes[0]));
+}
+
 }  // namespace
 }  // namespace headroom::sim
