@@ -21,6 +21,7 @@ Examples:
   headroomctl override --min 5 --reason "sale" --for 8h
   headroomctl policy check policy.yaml                 every fault, no server needed
   headroomctl watch -o json                            decisions as they are made
+  headroomctl plan demand.csv --per-node 500           what the cluster will need; no server needed
   headroomctl lab compare --traces traces/             what every autoscaler would have cost; no server needed
   headroomctl simulate campaign.yaml                   a cluster, its traffic and faults, and what comes of it
 )";
@@ -50,6 +51,7 @@ void AddCommands(CLI::App& app, Session& session) {
   AddOverride(app, session);
   AddNodeCommands(app, session);
   AddPolicy(app, session);
+  AddPlan(app, session);
   AddLab(app, session);
   AddSimulate(app, session);
 }

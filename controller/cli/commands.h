@@ -24,10 +24,12 @@ void AddExplain(CLI::App& app, Session& session);
 void AddHold(CLI::App& app, Session& session);
 void AddOverride(CLI::App& app, Session& session);
 void AddPolicy(CLI::App& app, Session& session);
+void AddPlan(CLI::App& app, Session& session);
 void AddLab(CLI::App& app, Session& session);       // capacity planning; needs no server
 void AddSimulate(CLI::App& app, Session& session);  // a scenario file; needs no server
 // Below the group `lab`: needs no server.
 void AddLabDetect(CLI::App& lab, Session& session);
+void AddLabForecast(CLI::App& lab, Session& session);
 
 // The whole text into a file, for options such as --json.
 absl::Status WriteText(const std::string& path, const std::string& text);
