@@ -55,6 +55,7 @@ class Reader {
   std::vector<Phase> Scale(const v1::ScenarioTrace& message, const RecordedCurve& curve);
   sim::Fault ReadFault(const std::string& path, const v1::ScenarioFault& message);
   FaultKind ReadWhat(const std::string& path, const v1::ScenarioFault& message);
+  FaultKind ReadOfClients(const std::string& path, const v1::ScenarioFault& message);
   BadDeploy ReadDeploy(const std::string& path, const v1::BadDeployFault& message);
   Expectation ReadExpectation(const std::string& path, const v1::ScenarioExpectation& message);
   ExpectedRange ReadRange(const std::string& path, const v1::ScenarioExpectation& message);
@@ -265,28 +266,32 @@ FaultKind Reader::ReadWhat(const std::string& path, const v1::ScenarioFault& mes
     }
     case What::kBadDeploy:
       return ReadDeploy(path + ".bad_deploy", message.bad_deploy());
-    case What::kClientLeak: {
-      ClientLeak what;
-      HR_TAKE(message.client_leak(), connections_per_second, what.connections_per_second);
-      HR_TAKE(message.client_leak(), clients, what.clients);
-      Within(path + ".client_leak.connections_per_second", what.connections_per_second, 1e-3, 1e5);
-      Within<int64_t>(path + ".client_leak.clients", what.clients, 1, kClientsMax);
-      return what;
-    }
-    case What::kRetryStorm: {
-      RetryStorm what;
-      HR_TAKE_DURATION(message.retry_storm(), request_timeout, what.request_timeout);
-      HR_TAKE_DURATION(message.retry_storm(), backoff, what.backoff);
-      HR_TAKE(message.retry_storm(), retries_max, what.retries_max);
-      Within(path + ".retry_storm.retries_max", what.retries_max, 0, 100);
-      Longer(path + ".retry_storm.request_timeout", what.request_timeout);
-      return what;
-    }
+    case What::kClientLeak:
+    case What::kRetryStorm:
+      return ReadOfClients(path, message);
     case What::WHAT_NOT_SET:
       break;
   }
   Fault(path, "says not what goes wrong: slow_disk, packet_loss, bad_deploy, ...");
   return SlowDisk{};
+}
+
+FaultKind Reader::ReadOfClients(const std::string& path, const v1::ScenarioFault& message) {
+  if (message.has_client_leak()) {
+    ClientLeak what;
+    HR_TAKE(message.client_leak(), connections_per_second, what.connections_per_second);
+    HR_TAKE(message.client_leak(), clients, what.clients);
+    Within(path + ".client_leak.connections_per_second", what.connections_per_second, 1e-3, 1e5);
+    Within<int64_t>(path + ".client_leak.clients", what.clients, 1, kClientsMax);
+    return what;
+  }
+  RetryStorm what;
+  HR_TAKE_DURATION(message.retry_storm(), request_timeout, what.request_timeout);
+  HR_TAKE_DURATION(message.retry_storm(), backoff, what.backoff);
+  HR_TAKE(message.retry_storm(), retries_max, what.retries_max);
+  Within(path + ".retry_storm.retries_max", what.retries_max, 0, 100);
+  Longer(path + ".retry_storm.request_timeout", what.request_timeout);
+  return what;
 }
 
 BadDeploy Reader::ReadDeploy(const std::string& path, const v1::BadDeployFault& message) {
