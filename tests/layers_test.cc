@@ -50,8 +50,8 @@ const std::vector<Layer>& Layers() {
        {"controller/base/", "controller/core/", "controller/runtime/", "controller/sim/", "controller/providers/",
         "controller/server/", "proto", "grpc"}},
       {"controller/cli/",
-       {"controller/base/", "controller/core/", "controller/runtime/", "controller/lab/", "controller/cli/", "proto",
-        "grpc"}},
+       {"controller/base/", "controller/core/", "controller/runtime/", "controller/sim/", "controller/lab/",
+        "controller/cli/", "proto", "grpc"}},
       {"controller/", {"controller/", "proto", "grpc"}},  // the mains wire everything
       {"storage_node/", {"controller/base/", "controller/core/limits/", "storage_node/", "proto", "grpc"}},
   };

@@ -23,6 +23,7 @@ Examples:
   headroomctl watch -o json                            decisions as they are made
   headroomctl plan demand.csv --per-node 500           what the cluster will need; no server needed
   headroomctl lab compare --traces traces/             what every autoscaler would have cost; no server needed
+  headroomctl simulate campaign.yaml                   a cluster, its traffic and faults, and what comes of it
 )";
 
 constexpr int kUsage = 2;
@@ -52,6 +53,7 @@ void AddCommands(CLI::App& app, Session& session) {
   AddPolicy(app, session);
   AddPlan(app, session);
   AddLab(app, session);
+  AddSimulate(app, session);
 }
 
 // What a mistyped command may have meant. Values of options are no commands, so only what nobody took is looked at.

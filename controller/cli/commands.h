@@ -25,7 +25,8 @@ void AddHold(CLI::App& app, Session& session);
 void AddOverride(CLI::App& app, Session& session);
 void AddPolicy(CLI::App& app, Session& session);
 void AddPlan(CLI::App& app, Session& session);
-void AddLab(CLI::App& app, Session& session);  // capacity planning; needs no server
+void AddLab(CLI::App& app, Session& session);       // capacity planning; needs no server
+void AddSimulate(CLI::App& app, Session& session);  // a scenario file; needs no server
 // Below the group `lab`: needs no server.
 void AddLabDetect(CLI::App& lab, Session& session);
 void AddLabForecast(CLI::App& lab, Session& session);

@@ -1,13 +1,7 @@
 #include "controller/runtime/config.h"
 
-#include <algorithm>
-#include <cerrno>
-#include <cstdio>
-#include <memory>
-#include <set>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
@@ -124,58 +118,22 @@ Config Complete(const v1::Policy& message, Faults& faults) {
   return config;
 }
 
-// The line of `path`, or of the group around it.
-int LineOf(const YamlReading& reading, std::string path) {
-  while (true) {
-    if (const auto found = reading.lines.find(path); found != reading.lines.end()) return found->second;
-    const size_t dot = path.find_last_of(".[");
-    if (dot == std::string::npos) return 0;
-    path.resize(dot);
-  }
-}
-
-std::string Render(absl::string_view name, const YamlFault& fault) {
-  return absl::StrCat(name, fault.line > 0 ? absl::StrCat(":", fault.line) : "", ": ", fault.path,
-                      fault.path.empty() ? "" : ": ", fault.text);
-}
-
-// A value that could not be read is no missing or wrong value besides.
-void Add(const Faults& faults, YamlReading& reading) {
-  std::set<std::string> told;
-  for (const YamlFault& fault : reading.faults) told.insert(fault.path);
-  for (const PolicyFault& fault : faults) {
-    const bool around = std::any_of(told.begin(), told.end(), [&](const std::string& path) {
-      return !path.empty() && absl::StartsWith(fault.path, path);
-    });
-    if (!around) reading.faults.push_back({LineOf(reading, fault.path), fault.path, fault.text});
-  }
-  std::stable_sort(reading.faults.begin(), reading.faults.end(),
-                   [](const YamlFault& a, const YamlFault& b) { return a.line < b.line; });
-}
-
 }  // namespace
 
 absl::StatusOr<Config> ParseConfig(absl::string_view yaml, absl::string_view name) {
   v1::Policy message;
   YamlReading reading = ReadYaml(yaml, message);
-  const bool readable = reading.faults.empty() || !reading.faults[0].path.empty();
   Faults faults;
   Config config = Complete(message, faults);
-  if (readable) Add(faults, reading);
+  std::vector<YamlFault> values;
+  for (PolicyFault& fault : faults) values.push_back({.path = std::move(fault.path), .text = std::move(fault.text)});
+  HR_RETURN_IF_ERROR(YamlStatus(name, std::move(reading), values));
   config.policy.source = std::string(yaml);
-  if (reading.faults.empty()) return config;
-  return absl::InvalidArgumentError(absl::StrJoin(reading.faults, "\n", [&](std::string* out, const YamlFault& fault) {
-    absl::StrAppend(out, Render(name, fault));
-  }));
+  return config;
 }
 
 absl::StatusOr<std::string> ReadPolicyFile(const std::string& path) {
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "re"), &std::fclose);
-  if (file == nullptr) return absl::ErrnoToStatus(errno, absl::StrCat("cannot read the policy ", path));
-  std::string yaml(kYamlBytesMax + 1, '\0');
-  yaml.resize(std::fread(yaml.data(), 1, yaml.size(), file.get()));
-  if (std::ferror(file.get()) != 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot read the policy ", path));
-  return yaml;
+  return ReadYamlFile(path, "the policy");
 }
 
 absl::StatusOr<Config> LoadConfig(const std::string& path) {

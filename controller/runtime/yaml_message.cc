@@ -1,10 +1,14 @@
 #include "controller/runtime/yaml_message.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <cmath>
+#include <cstdio>
 #include <limits>
+#include <memory>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -339,6 +343,21 @@ void Write(const Message& message, const std::string& indent, std::string& out) 
   }
 }
 
+// The line of `path`, or of the group around it.
+int LineOf(const YamlReading& reading, std::string path) {
+  while (true) {
+    if (const auto found = reading.lines.find(path); found != reading.lines.end()) return found->second;
+    const size_t dot = path.find_last_of(".[");
+    if (dot == std::string::npos) return 0;
+    path.resize(dot);
+  }
+}
+
+std::string Render(absl::string_view name, const YamlFault& fault) {
+  return absl::StrCat(name, fault.line > 0 ? absl::StrCat(":", fault.line) : "", ": ", fault.path,
+                      fault.path.empty() ? "" : ": ", fault.text);
+}
+
 }  // namespace
 
 YamlReading ReadYaml(absl::string_view yaml, Message& message) {
@@ -355,6 +374,34 @@ YamlReading ReadYaml(absl::string_view yaml, Message& message) {
     }
   }
   return reader.Take();
+}
+
+absl::StatusOr<std::string> ReadYamlFile(const std::string& path, absl::string_view what) {
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "re"), &std::fclose);
+  if (file == nullptr) return absl::ErrnoToStatus(errno, absl::StrCat("cannot read ", what, " ", path));
+  std::string yaml(kYamlBytesMax + 1, '\0');
+  yaml.resize(std::fread(yaml.data(), 1, yaml.size(), file.get()));
+  if (std::ferror(file.get()) != 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot read ", what, " ", path));
+  return yaml;
+}
+
+absl::Status YamlStatus(absl::string_view name, YamlReading reading, const std::vector<YamlFault>& values) {
+  std::vector<YamlFault>& faults = reading.faults;
+  const bool readable = faults.empty() || !faults[0].path.empty();
+  // A value that could not be read is no missing or wrong value besides.
+  std::set<std::string> told;
+  for (const YamlFault& fault : faults) told.insert(fault.path);
+  for (const YamlFault& fault : values) {
+    const bool around = std::any_of(told.begin(), told.end(), [&](const std::string& path) {
+      return !path.empty() && absl::StartsWith(fault.path, path);
+    });
+    if (readable && !around) faults.push_back({LineOf(reading, fault.path), fault.path, fault.text});
+  }
+  if (faults.empty()) return absl::OkStatus();
+  std::stable_sort(faults.begin(), faults.end(),
+                   [](const YamlFault& a, const YamlFault& b) { return a.line < b.line; });
+  return absl::InvalidArgumentError(absl::StrJoin(
+      faults, "\n", [&](std::string* out, const YamlFault& fault) { absl::StrAppend(out, Render(name, fault)); }));
 }
 
 std::string WriteYaml(const Message& message) {

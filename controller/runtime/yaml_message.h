@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include <google/protobuf/message.h>
 
@@ -27,8 +29,17 @@ struct YamlReading {
 
 inline constexpr size_t kYamlBytesMax = size_t{1} << 20;
 
+// The text of a file, read up to a little more than kYamlBytesMax. NOT_FOUND / PERMISSION_DENIED: "cannot read `what`
+// PATH", and why.
+absl::StatusOr<std::string> ReadYamlFile(const std::string& path, absl::string_view what);
+
 // Fills `message`. All faults are collected; a fault of syntax ends the reading.
 YamlReading ReadYaml(absl::string_view yaml, google::protobuf::Message& message);
+
+// OK, or INVALID_ARGUMENT with all faults, a line each, in the order of the text: `name`:4: nodes.min: 9 exceeds 6.
+// `values` are faults of what could be read; their lines are those of their paths, or of the group around, and those in
+// what could not be read are left out. A fault of syntax stands alone.
+absl::Status YamlStatus(absl::string_view name, YamlReading reading, const std::vector<YamlFault>& values);
 
 // Every field with its value, messages and `oneof` fields that are not set left out. ReadYaml gives the message back.
 std::string WriteYaml(const google::protobuf::Message& message);

@@ -59,6 +59,7 @@ class ClusterModel final : public World {
   const LimitsInForce& Limits(absl::string_view node) const override;
   NodeHello Hello(absl::string_view node) const override;
   NodeReport Report(absl::string_view node) override;
+  int64_t OpenCount(absl::string_view node) const override;
 
   ClientStatistics Statistics(absl::Time from, absl::Time to) const override;
   const ClientStatistics& total() const override { return total_; }

@@ -60,6 +60,7 @@ void ClusterModel::AcceptOther(int32_t index, const Waiting& waiting) {
     node.probe_answered = waiting.serial;
     return;
   }
+  if (node.state == NodeState::kDraining) return;  // closed at once, as any connection that becomes idle there
   const int32_t connection = Open(index, static_cast<int32_t>(waiting.serial));
   connections_[connection].leaked = true;
   connections_[connection].since_nanos = now_;

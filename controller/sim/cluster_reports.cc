@@ -43,6 +43,11 @@ NodeHello ClusterModel::Hello(absl::string_view id) const {
           .configured_idle_timeout = settings_.node.idle_timeout};
 }
 
+int64_t ClusterModel::OpenCount(absl::string_view id) const {
+  HR_CHECK(IsServing(id));
+  return nodes_[static_cast<size_t>(Find(id))]->open_count;
+}
+
 NodeReport ClusterModel::Report(absl::string_view id) {
   HR_CHECK(IsServing(id));
   Node& node = At(Find(id));

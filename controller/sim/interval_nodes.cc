@@ -245,6 +245,10 @@ void IntervalModel::FillClients(const Node& node, NodeReport& report) {
   }
 }
 
+int64_t IntervalModel::OpenCount(absl::string_view id) const {
+  return std::llround(Heard(id).open());
+}
+
 NodeReport IntervalModel::Report(absl::string_view id) {
   const auto found = nodes_.find(id);
   HR_CHECK(found != nodes_.end() && found->second->state != NodeState::kBooting);

@@ -5,7 +5,8 @@ namespace headroom::sim {
 absl::Status World::SetCondition(absl::string_view node, const NodeCondition& condition) {
   NodeCondition others = condition;
   others.device_slowness = 1;
-  if (others != NodeCondition()) return absl::UnimplementedError("this model knows no trouble but slow devices");
+  if (others != NodeCondition())
+    return absl::UnimplementedError("this model knows no trouble of nodes but slow devices");
   return SetSlowness(node, condition.device_slowness);
 }
 

@@ -198,6 +198,7 @@ class World {
   virtual const LimitsInForce& Limits(absl::string_view node) const = 0;
   virtual NodeHello Hello(absl::string_view node) const = 0;
   virtual NodeReport Report(absl::string_view node) = 0;
+  virtual int64_t OpenCount(absl::string_view node) const = 0;  // connections
 
   // Clients. Statistics are kept for kSecondsMax seconds, whole seconds from `from` to before `to`.
   static constexpr int64_t kSecondsMax = 7200;

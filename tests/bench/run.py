@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Headroom's figures of speed, each beside its reference in the same run. docs/benchmarks.md says what each one means.
 
-    tests/bench/run.py [--only gate,tick,interval,ingest,memory,static,reaction] [--bin build/release/bin] [--out build/bench]
+    tests/bench/run.py [--only gate,tick,interval,requests,ingest,memory,static,reaction] [--bin build/release/bin] [--out build/bench]
 
 Prints a table and writes summary.json: [{name, ours, reference, unit, ratio, goal, met}]. Everything is bounded and on
 loopback. A figure is a ratio, or a time beside its goal; a machine that is busy with other work makes them worse, so the
@@ -128,6 +128,17 @@ def bench_interval(bench):
         note = (f"processor time, from {one['days']:g} days of {one['nodes_mean']:.0f} nodes; "
                 f"{one['micros_per_decision']:.0f} us a decision, its reports and the model included")
         bench.row(f"30 days of a cluster, tick of a {tick}", one["seconds_for_30_days"], goal, "s", 1, note)
+
+
+# Requests ------------------------------------------------------------------------------------------------------------
+
+def bench_requests(bench):
+    figures = json.loads(subprocess.run([bench.program("sim_bench")], capture_output=True, text=True,
+                                        check=True).stdout)
+    for name, what in (("connections", "a balancer chooses a node for each connection"),
+                       ("requests", "clients choose a node for each request")):
+        bench.row(f"simulated requests a second of a core: {what}", figures[name], 300_000, "1/s", 1,
+                  "processor time; 12 nodes under the production loop", goal_is_least=True)
 
 
 # Report ingest -------------------------------------------------------------------------------------------------------
@@ -330,7 +341,8 @@ def bench_reaction(bench, trials=50):
 
 # -----------------------------------------------------------------------------------------------------------------------
 
-BENCHES = {"gate": bench_gate, "tick": bench_tick, "interval": bench_interval, "ingest": bench_ingest, "memory": bench_memory,
+BENCHES = {"gate": bench_gate, "tick": bench_tick, "interval": bench_interval, "requests": bench_requests,
+           "ingest": bench_ingest, "memory": bench_memory,
            "static": bench_static, "reaction": bench_reaction}
 
 

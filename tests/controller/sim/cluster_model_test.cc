@@ -269,5 +269,72 @@ TEST(ClusterModel, StopsAtTheFirstRejectionAndSaysSoOnce) {
   EXPECT_GT(model.Report(node).counters.rejected, 0);
 }
 
+ClusterSettings Tight(int64_t connection_bytes) {
+  ClusterSettings settings = Roomy(1000);
+  settings.node.memory = {.bytes_max = 1 << 30, .base_bytes = 256 << 20, .bytes_per_connection = connection_bytes};
+  settings.client.connections_max = 1;
+  return settings;
+}
+
+TEST(ClusterModel, KillsAServerWhoseMemoryIsFull) {
+  const ClusterSettings settings = Tight(20 << 20);
+  ClusterModel model(settings);
+  const NodeId node = StartNodes(model, 1)[0];
+  const auto goes_to = [&](NodeChange::What what) {
+    const absl::Time end = After(model, 10);
+    while (model.AdvanceTo(end) < end) {
+      for (const NodeChange& change : model.TakeChanges()) {
+        if (change.what == what) return true;
+      }
+    }
+    return false;
+  };
+  EXPECT_TRUE(goes_to(NodeChange::What::kCrashed));
+  EXPECT_FALSE(model.IsServing(node));
+  const absl::Time crashed_at = model.now();
+  EXPECT_TRUE(goes_to(NodeChange::What::kServing)) << "it starts again";
+  EXPECT_EQ(model.now() - crashed_at, settings.node.restart);
+}
+
+TEST(ClusterModel, GetsSlowerAsMemoryFillsAndTellsTheCeiling) {
+  ClusterModel roomy(Tight(64 << 10)), full(Tight(5 << 20));
+  const NodeId at_ease = StartNodes(roomy, 1)[0], pressed = StartNodes(full, 1)[0];
+  GoTo(roomy, After(roomy, 10));
+  GoTo(full, After(full, 10));
+  EXPECT_GT(full.Report(pressed).memory_bytes, roomy.Report(at_ease).memory_bytes);
+  EXPECT_GT(full.total().latency.Quantile(0.5), 1.1 * roomy.total().latency.Quantile(0.5));
+  const NodeReport report = full.Report(pressed);
+  EXPECT_LT(report.ceiling_memory_count.value(), (870 - 256) / 5 + 1);
+  EXPECT_EQ(full.Hello(pressed).memory_count_max.has_value(), true);
+}
+
+TEST(ClusterModel, WaitsForItsCores) {
+  ClusterSettings settings = Roomy(450);
+  settings.node.cores = 2;
+  settings.node.processor_time = absl::Milliseconds(4);  // 0.9 of both
+  ClusterModel model(settings);
+  const NodeId node = StartNodes(model, 1)[0];
+  GoTo(model, After(model, 60));
+  const NodeReport report = model.Report(node);
+  EXPECT_NEAR(absl::ToDoubleSeconds(report.counters.cpu_time), 450 * 0.004 * 60, 8);
+  EXPECT_GT(report.cpu_some_ratio.value(), 0.3);
+  EXPECT_GT(model.total().latency_sum / model.total().completed, absl::Milliseconds(24));
+}
+
+TEST(ClusterModel, LeavesANodeWithoutPowerWhenItIsNoticed) {
+  ClusterModel model(Roomy(500));
+  const std::vector<NodeId> nodes = StartNodes(model, 2);
+  GoTo(model, After(model, 10));
+  ASSERT_TRUE(model.TakeDown(nodes[0], Outage::kPowerLoss, absl::Seconds(60)).ok());
+  GoTo(model, After(model, 10));
+  const int64_t attempts = model.total().attempts, offered = model.total().offered;
+  EXPECT_GT(attempts, offered) << "clients chose it for a while";
+  GoTo(model, After(model, 10));
+  EXPECT_NEAR(static_cast<double>(model.total().attempts - attempts),
+              static_cast<double>(model.total().offered - offered), 20);
+  GoTo(model, After(model, 45));
+  EXPECT_TRUE(model.IsServing(nodes[0]));
+}
+
 }  // namespace
 }  // namespace headroom::sim
