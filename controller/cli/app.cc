@@ -21,6 +21,7 @@ Examples:
   headroomctl override --min 5 --reason "sale" --for 8h
   headroomctl policy check policy.yaml                 every fault, no server needed
   headroomctl watch -o json                            decisions as they are made
+  headroomctl replay /var/lib/headroom                 the same decisions again, or the first that differs; no server
   headroomctl lab compare --traces traces/             what every autoscaler would have cost; no server needed
 )";
 
@@ -49,6 +50,7 @@ void AddCommands(CLI::App& app, Session& session) {
   AddOverride(app, session);
   AddNodeCommands(app, session);
   AddPolicy(app, session);
+  AddReplay(app, session);
   AddLab(app, session);
 }
 
