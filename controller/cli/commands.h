@@ -25,9 +25,11 @@ void AddHold(CLI::App& app, Session& session);
 void AddOverride(CLI::App& app, Session& session);
 void AddPolicy(CLI::App& app, Session& session);
 void AddReplay(CLI::App& app, Session& session);  // a journal, decided again; needs no server
+void AddPlan(CLI::App& app, Session& session);
 void AddLab(CLI::App& app, Session& session);  // capacity planning; needs no server
 // Below the group `lab`: needs no server.
 void AddLabDetect(CLI::App& lab, Session& session);
+void AddLabForecast(CLI::App& lab, Session& session);
 
 // The whole text into a file, for options such as --json.
 absl::Status WriteText(const std::string& path, const std::string& text);

@@ -153,10 +153,12 @@ Decision Autoscaler::Tick(absl::Time now) {
   state_.urgent_at = absl::InfiniteFuture();
   Summarizer sums(policy_, now);
   Survey survey(policy_, state_.diagnosis.series, now);
+  FleetSpread spread(policy_.control.silent_after, now);
   LimitPlanner limit_planner(state_, policy_, now);
   state_.fleet.Advance(now, policy_, [&](Node& node) {
     sums.Add(node);
     survey.Add(node);
+    spread.Add(node);
     limit_planner.Add(node);
   });
   const FleetSummary summary = std::move(sums).Finish(state_.fleet);
@@ -171,8 +173,11 @@ Decision Autoscaler::Tick(absl::Time now) {
   decision.effective_count = summary.effective;
   decision.diagnosis = Diagnose({state_.fleet, summary, policy_, now}, std::move(survey), state_.diagnosis);
 
-  state_.forecast.Observe(now, KnownDemand(summary, policy_), policy_.nodes.lead_time);
-  decision.demands = AskSignals({state_.fleet, summary, state_.forecast, policy_, now});
+  state_.anomaly.Observe({summary, spread, policy_, now});
+  if (state_.anomaly.level_shifted()) state_.forecast.LevelShifted();
+  state_.forecast.Observe(now, KnownDemand(summary, policy_),
+                          {.lead = policy_.nodes.lead_time, .quantile = policy_.forecast.quantile_ratio});
+  decision.demands = AskSignals({state_.fleet, summary, state_.forecast, state_.anomaly, policy_, now});
   const Demand* largest = Largest(decision.demands);
   const double wanted = largest == nullptr ? summary.effective : *largest->node_count;
   GuardInput guards{state_, summary, policy_, decision.demands, decision.diagnosis, now};

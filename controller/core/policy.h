@@ -25,8 +25,8 @@ struct NodePolicy {
   std::vector<std::string> zones;
   absl::Duration stabilization = absl::Minutes(5);
   absl::Duration cooldown = absl::Minutes(10);
-  int remove_count_max = 1;
-  double growth_ratio_max = 2.0;
+  int remove_count_max = 0;  // 0: a tenth of the fleet, one at least
+  double growth_ratio_max = 10.0;
   absl::Duration lead_time = absl::Minutes(2);
   absl::Duration drain_timeout = absl::Minutes(10);
   absl::Duration launch_timeout = absl::Minutes(15);
@@ -112,12 +112,20 @@ struct LatencySignalPolicy {
 struct ForecastSignalPolicy {
   bool enabled = true;
   double quantile_ratio = 0.975;
-  double keep_ratio = 0.6;
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {
     visit("enabled", self.enabled);
     visit("quantile", self.quantile_ratio);
-    visit("keep", self.keep_ratio);
+  }
+};
+
+struct AnomalyPolicy {
+  bool enabled = true;
+  absl::Duration hold = absl::Minutes(15);
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("enabled", self.enabled);
+    visit("hold", self.hold);
   }
 };
 
@@ -157,6 +165,7 @@ struct Policy {
   ThroughputSignalPolicy throughput;
   LatencySignalPolicy latency;
   ForecastSignalPolicy forecast;
+  AnomalyPolicy anomaly;
   ControlPolicy control;
   std::string source;  // the text it came from
 
@@ -170,6 +179,7 @@ struct Policy {
     visit("throughput", self.throughput);
     visit("latency", self.latency);
     visit("forecast", self.forecast);
+    visit("anomaly", self.anomaly);
     visit("control", self.control);
     visit("source", self.source);
   }

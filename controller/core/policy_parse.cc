@@ -151,7 +151,7 @@ void CheckNodes(const NodePolicy& nodes, const v1::Nodes& message, Faults& fault
   faults.Within("nodes.data_floor", nodes.data_floor, 0, kMax);
   faults.Within("nodes.stabilization", nodes.stabilization, absl::ZeroDuration(), kLongest);
   faults.Within("nodes.cooldown", nodes.cooldown, absl::ZeroDuration(), kLongest);
-  faults.Within("nodes.remove_count_max", nodes.remove_count_max, 1, kMax);
+  faults.Within("nodes.remove_count_max", nodes.remove_count_max, 0, kMax);
   faults.Within("nodes.growth_ratio_max", nodes.growth_ratio_max, 1.01, 100.0);
   faults.Within("nodes.lead_time", nodes.lead_time, absl::Milliseconds(100), kLongest);
   faults.Within("nodes.drain_timeout", nodes.drain_timeout, absl::Seconds(1), kLongest);
@@ -192,7 +192,6 @@ void CheckSignals(const Policy& policy, const v1::Signals& message, Faults& faul
   faults.Within("signals.connections.per_node", policy.connections.per_node_count, int64_t{0}, kConnectionsMax);
   faults.Within("signals.connections.target", policy.connections.target_ratio, 0.05, 1.0);
   faults.Within("signals.forecast.quantile", policy.forecast.quantile_ratio, 0.5, 0.995);
-  faults.Within("signals.forecast.keep", policy.forecast.keep_ratio, 0.5, 0.995);
   faults.Within("signals.throughput.target", policy.throughput.target_ratio, 0.05, 1.0);
   if (message.has_throughput()) {
     const int64_t bytes = policy.throughput.bytes_per_second_per_node;
@@ -238,6 +237,7 @@ PolicyReading ReadPolicy(const v1::Policy& message) {
   Take(message.signals().latency(), policy.latency);
   Take(message.signals().throughput(), policy.throughput);
   Take(message.signals().forecast(), policy.forecast);
+  Take(message.anomaly(), policy.anomaly);
   Take(message.control(), policy.control);
 
   Faults faults;
@@ -248,6 +248,7 @@ PolicyReading ReadPolicy(const v1::Policy& message) {
   CheckLimits(policy.limits, faults);
   CheckSignals(policy, message.signals(), faults);
   CheckControl(policy, faults);
+  faults.Within("anomaly.hold", policy.anomaly.hold, absl::ZeroDuration(), absl::Hours(24));
   reading.faults = faults.Take();
   return reading;
 }
@@ -271,6 +272,7 @@ v1::Policy PolicyToMessage(const Policy& policy) {
   Put(policy.forecast, *signals.mutable_forecast());
   if (policy.throughput.bytes_per_second_per_node > 0) Put(policy.throughput, *signals.mutable_throughput());
   if (policy.latency.objective > absl::ZeroDuration()) Put(policy.latency, *signals.mutable_latency());
+  Put(policy.anomaly, *message.mutable_anomaly());
   Put(policy.control, *message.mutable_control());
   return message;
 }

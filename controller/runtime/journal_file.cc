@@ -35,6 +35,23 @@ absl::StatusOr<JournalEntry> EntryOf(const SqliteStatement& row) {
 
 }  // namespace
 
+absl::StatusOr<FoundSnapshot> journal_rows::FindSnapshot(SqliteConnection& connection) {
+  HR_ASSIGN_OR_RETURN(
+      SqliteStatement rows,
+      connection.Prepare("SELECT id, policy, state, checksum, at_nanos, event_id FROM snapshots ORDER BY id DESC"));
+  FoundSnapshot found;
+  while (true) {
+    HR_ASSIGN_OR_RETURN(const bool row, rows.Step());
+    if (!row) return found;
+    if (absl::StatusOr<Snapshot> snapshot = SnapshotOf(rows, 1); snapshot.ok()) {
+      found.snapshot = *std::move(snapshot);
+      found.event_id = rows.Whole(5);
+      return found;
+    }
+    found.notes.push_back(absl::StrCat("snapshot ", rows.Whole(0), " is damaged: the one before it is used"));
+  }
+}
+
 absl::StatusOr<std::unique_ptr<JournalFile>> JournalFile::Open(const std::string& path) {
   std::error_code ignored;
   const std::string file = std::filesystem::is_directory(path, ignored) ? path + "/journal.db" : path;
@@ -108,6 +125,10 @@ absl::StatusOr<std::unique_ptr<JournalReader>> JournalReader::Open(const std::st
                                                                    SqliteConnection::Access access) {
   HR_ASSIGN_OR_RETURN(auto connection, SqliteConnection::Open(path, access));
   return std::unique_ptr<JournalReader>(new JournalReader(std::move(connection)));
+}
+
+absl::StatusOr<FoundSnapshot> JournalReader::NewestSnapshot() {
+  return journal_rows::FindSnapshot(*connection_);
 }
 
 absl::StatusOr<std::vector<JournalEntry>> JournalReader::Decisions(const Journal::Page& page) {

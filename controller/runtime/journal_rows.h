@@ -11,6 +11,7 @@
 
 #include "controller/base/status.h"
 #include "controller/runtime/journal.h"
+#include "controller/runtime/journal_store.h"
 #include "controller/runtime/records.h"
 #include "controller/runtime/sqlite.h"
 
@@ -47,5 +48,8 @@ inline absl::StatusOr<Snapshot> SnapshotOf(const SqliteStatement& row, int first
   if (!whole) return absl::DataLossError("a snapshot is damaged in the journal");
   return Snapshot{absl::FromUnixNanos(row.Whole(first + 3)), std::move(policy), std::move(state)};
 }
+
+// The newest good one, and what was damaged.
+absl::StatusOr<FoundSnapshot> FindSnapshot(SqliteConnection& connection);
 
 }  // namespace headroom::journal_rows

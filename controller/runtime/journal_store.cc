@@ -336,19 +336,10 @@ absl::StatusOr<Recovered> JournalStore::Recover() {
 
 // The id of the last row of events that the snapshot includes.
 absl::StatusOr<int64_t> JournalStore::RecoverSnapshot(Recovered& recovered) {
-  HR_ASSIGN_OR_RETURN(
-      SqliteStatement rows,
-      connection_->Prepare("SELECT id, policy, state, checksum, at_nanos, event_id FROM snapshots ORDER BY id DESC"));
-  while (true) {
-    HR_ASSIGN_OR_RETURN(const bool row, rows.Step());
-    if (!row) return 0;
-    if (absl::StatusOr<Snapshot> snapshot = journal_rows::SnapshotOf(rows, 1); snapshot.ok()) {
-      recovered.snapshot = *std::move(snapshot);
-      return rows.Whole(5);
-    }
-    recovered.notes.push_back(
-        absl::StrCat(path_, ": snapshot ", rows.Whole(0), " is damaged: the one before it is used"));
-  }
+  HR_ASSIGN_OR_RETURN(FoundSnapshot found, journal_rows::FindSnapshot(*connection_));
+  recovered.snapshot = std::move(found.snapshot);
+  for (const std::string& note : found.notes) recovered.notes.push_back(absl::StrCat(path_, ": ", note));
+  return found.event_id;
 }
 
 absl::Status JournalStore::RecoverEvents(int64_t after_id, Recovered& recovered) {

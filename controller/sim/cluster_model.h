@@ -2,8 +2,10 @@
 
 #include <cstdint>
 #include <deque>
+#include <limits>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,7 +27,7 @@ namespace headroom::sim {
 // times. It is the world without the world: no threads, no clock, all chance from one seed, same seed = same run.
 // Held against Little's law, Erlang B and the reference outcomes of docs/planning.md. Not thread-safe.
 //
-// Not modelled: a node's own law after its lease ended, memory, balancers' queues, loss of packets.
+// Not modelled: a node's own law after its lease ended, balancers' queues.
 class ClusterModel final : public World {
  public:
   explicit ClusterModel(ClusterSettings settings);
@@ -36,12 +38,20 @@ class ClusterModel final : public World {
 
   NodeId Launch(const LaunchSettings& settings) override;
   absl::Status Terminate(absl::string_view node) override;
-  absl::Status Restart(absl::string_view node, absl::Duration down) override;
+  absl::Status Restart(absl::string_view node, absl::Duration down) override {
+    return TakeDown(node, Outage::kRestart, down);
+  }
   absl::Status SetLimits(absl::string_view node, const LimitsInForce& limits) override;
   absl::Status Shed(absl::string_view node, const ShedConnections& order) override;
   absl::Status Drain(absl::string_view node) override;
   absl::Status Undrain(absl::string_view node) override;
-  absl::Status SetSlowness(absl::string_view node, double factor) override;
+  absl::Status SetSlowness(absl::string_view node, double factor) override {
+    return SetCondition(node, {.device_slowness = factor});
+  }
+  absl::Status SetCondition(absl::string_view node, const NodeCondition& condition) override;
+  absl::Status SetCondition(const ClientCondition& condition) override;
+  absl::Status TakeDown(absl::string_view node, Outage how, absl::Duration down) override;
+  absl::Status SetRelease(absl::string_view node, const Release& release) override;
 
   std::vector<Machine> Machines() const override;
   bool Exists(absl::string_view node) const override { return Find(node) != Connection::kNone; }
@@ -56,9 +66,24 @@ class ClusterModel final : public World {
   int64_t event_count() const { return events_; }
 
  private:
-  enum class NodeState : uint8_t { kBooting, kServing, kDraining, kGone };
+  enum class NodeState : uint8_t { kBooting, kServing, kDraining, kDark, kGone };  // kDark: gone, and not yet noticed
   enum class RequestState : uint8_t { kFree, kPooled, kConnecting, kQueued, kServing, kPausing };
-  enum Kind : uint8_t { kArrival, kPhase, kSyn, kFinish, kRetry, kIdleExpiry, kBooted, kConnectDeadline, kDeadline };
+  enum Kind : uint8_t {
+    kArrival,
+    kPhase,
+    kSyn,
+    kFinish,
+    kRetry,
+    kIdleExpiry,
+    kBooted,
+    kConnectDeadline,
+    kDeadline,
+    kNoticed,
+    kLeak,
+    kProbe,
+    kProbeDeadline,
+    kOutOfMemory
+  };
   enum Queue : int { kConnectQueue, kRequestQueue };
 
   struct Request {
@@ -68,8 +93,28 @@ class ClusterModel final : public World {
     bool holds_connection = false;  // of its client's, made or in the making
     int64_t begun_nanos = 0;
   };
+  // In an accept queue, or for a connection of its client. Two kinds of callers are no requests.
   struct Waiting {
+    static constexpr uint32_t kProbe = std::numeric_limits<uint32_t>::max();  // serial: of the probe
+    static constexpr uint32_t kLeaked = kProbe - 1;                           // serial: the client
     uint32_t request = 0, serial = 0;
+  };
+  struct Service {
+    int64_t nanos = 0;           // in the server
+    int64_t device_nanos = 0;    // of them in its device
+    int64_t transfer_nanos = 0;  // then, until the client has the answer
+    bool is_error = false;
+  };
+  // The cores of a node: one queue of work.
+  struct Cores {
+    int64_t free_nanos = 0, stalled_until_nanos = 0;  // when they are done with, and nobody waits for, what is known
+    int64_t work_nanos = 0, stalled_nanos = 0;        // up to then: core time used, and time in which somebody waited
+  };
+  // As the kernel's: a share of time, over about 10 s.
+  struct Pressure {
+    double ratio = 0;
+    int64_t at_nanos = 0;
+    double Add(double share, int64_t now_nanos);
   };
   struct Client {
     int connection_count = 0;     // as the client counts: idle, busy and in the making
@@ -82,7 +127,15 @@ class ClusterModel final : public World {
     NodeState state = NodeState::kBooting;
     uint32_t boot = 0;  // serial of its timers
     LimitsInForce limits;
-    double slowness = 1;
+    NodeCondition condition;
+    bool is_ill = false;  // condition says anything of service
+    Release release;
+    int64_t release_nanos = -1;  // since when; -1: long ago
+    Cores cores;
+    Pressure processor_pressure, memory_pressure, device_pressure;
+    int64_t retransmits = 0, device_nanos = 0, stalled_reported_nanos = 0;
+    uint32_t probe = 0, probe_answered = 0;
+    int probe_failures = 0;
     int64_t booted_nanos = 0, expiry_armed_nanos = 0;  // 0: not armed
     uint64_t sequence = 0;
     int64_t open_count = 0, active_count = 0;
@@ -102,6 +155,7 @@ class ClusterModel final : public World {
   void Count(int64_t ClientStatistics::*counter);
   void Schedule(Kind kind, uint32_t subject, uint32_t serial, int64_t delay_nanos);
   void Handle(const Timer& timer);
+  void HandleNode(const Timer& timer);
 
   // Clients.
   void EnterPhase(size_t phase);
@@ -114,8 +168,16 @@ class ClusterModel final : public World {
   void ReleaseConnection(int32_t client);
   void WakeWaiting(int32_t client);
   void SendSyn(uint32_t request);
+  void SendSynAgain(uint32_t request);
+  bool Enqueue(int32_t node, Waiting waiting);
   void FailAttempt(uint32_t request);
   void Pause(uint32_t request);
+  int64_t RequestTimeout() const {
+    return client_condition_.request_timeout.has_value() ? absl::ToInt64Nanoseconds(*client_condition_.request_timeout)
+                                                         : request_timeout_nanos_;
+  }
+  bool MayRetry(const Request& request);
+  void Leak();
   void End(uint32_t request, int64_t ClientStatistics::*outcome);
   NewestOfClient& Newest(Node& node) {
     return settings_.client.spread == Spread::kRequests ? node.newest_of_client : newest_of_client_;
@@ -124,26 +186,49 @@ class ClusterModel final : public World {
 
   // Nodes.
   void Accept(int32_t node);
+  void AcceptOther(int32_t node, const Waiting& waiting);
+  int32_t Open(int32_t node, int32_t client);
   void Serve(int32_t connection, uint32_t request);
+  Service DrawService(Node& node);
+  void Worsen(Node& node, Service& service);
+  int64_t TransferNanos(Node& node);
+  int64_t Segments() const;  // of an answer
+  int64_t WaitForCores(Node& node);
+  int64_t MemoryBytes(const Node& node) const;
+  double MemoryShare(const Node& node) const;
+  std::optional<int64_t> MemoryCeiling(const Node& node) const;
+  void CheckMemory(int32_t node);
+  void Probe(int32_t node);
+  void JudgeProbe(int32_t node);
   void Finish(int32_t connection);
+  void CountWork(Node& node, const Connection& connection);
   void KeepAlive(int32_t connection);
   void Close(int32_t connection);
   void CloseServed(int32_t connection);
   void CloseIdle(int32_t connection, int64_t NodeCounters::*counter);
   void ExpireIdle(int32_t node);
   void ArmExpiry(int32_t node);
-  void ResetConnections(int32_t node);
+  void ResetConnections(int32_t node, Outage how);
   void Boot(int32_t node);
   void Turn(int32_t node, Urgency urgency);
   void RefreshServing();
-  double ServiceSeconds(const Node& node);
+  double LawSeconds(const Node& node) const;
+  static bool Speaks(const Node& node) {
+    return node.state == NodeState::kServing || node.state == NodeState::kDraining;
+  }
   bool IsFull(const Node& node) const;
   std::string BootId(const Node& node) const;
   void FillClients(const Node& node, NodeReport& report) const;
   void FillIdleAges(const Node& node, NodeReport& report) const;
+  void FillWork(Node& node, NodeReport& report);
+  void FillPressure(Node& node, NodeReport& report);
 
   const ClusterSettings settings_;
-  const int64_t connect_timeout_nanos_, request_timeout_nanos_;
+  const int64_t connect_timeout_nanos_, request_timeout_nanos_, processor_nanos_;
+  ClientCondition client_condition_;
+  double retry_tokens_ = ClientSettings::kRetryTokensMax / 10;
+  uint32_t leak_serial_ = 0;
+  int32_t clients_end_ = 0;  // no request's client has this index or a higher one
   Random random_;
   Timers timers_;
   int64_t now_ = 0, events_ = 0;
@@ -157,6 +242,7 @@ class ClusterModel final : public World {
   std::vector<std::unique_ptr<Node>> nodes_;  // gone ones stay, empty
   std::map<NodeId, int32_t, std::less<>> node_index_;
   std::vector<int32_t> serving_;  // get new requests
+  std::vector<int32_t> wanted_;   // of them, those with an attraction
   std::vector<NodeChange> changes_;
   std::deque<ClientStatistics> seconds_;
   int64_t first_second_ = 0;

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <utility>
 
 #include "controller/sim/interval_parts.h"
@@ -276,15 +277,21 @@ void IntervalModel::GiveUp(Pool& pool) {
   }
 }
 
+// The share of so many retries that the clients' budget pays for.
+double IntervalModel::Afford(double retries) {
+  if (settings_.client.retry_budget_ratio <= 0 || retries <= 0) return 1;
+  const double share = std::min(1.0, retry_tokens_ / retries);
+  retry_tokens_ -= share * retries;
+  return share;
+}
+
 void IntervalModel::Fail(Pool& pool, int state, const ByAttempt& attempts) {
   ByAttempt& pausing = spreads_requests_ ? pausing_ : pool.pausing[static_cast<size_t>(state)];
-  for (size_t attempt = 0; attempt < attempts.size(); ++attempt) {
-    if (attempt >= static_cast<size_t>(settings_.client.retries_max)) {
-      failed_.sum += attempts[attempt];
-    } else {
-      pausing[attempt] += attempts[attempt];
-    }
-  }
+  const auto last = static_cast<size_t>(settings_.client.retries_max);
+  const double sum = Sum(attempts), wanted = std::accumulate(attempts.begin(), attempts.begin() + last, 0.0);
+  const double share = Afford(wanted);
+  for (size_t attempt = 0; attempt < last; ++attempt) pausing[attempt] += share * attempts[attempt];
+  failed_.sum += sum - share * wanted;
 }
 
 }  // namespace headroom::sim

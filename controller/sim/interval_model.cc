@@ -239,6 +239,8 @@ void IntervalModel::Count() {
     }
   }
   const double served = Sum(served_);
+  retry_tokens_ =
+      std::min(ClientSettings::kRetryTokensMax, retry_tokens_ + settings_.client.retry_budget_ratio * served);
   ClientStatistics now;
   now.offered = offered_.Take();
   now.failed = failed_.Take();

@@ -14,13 +14,20 @@ SimulatedCluster::SimulatedCluster(const Options& options)
     : SimulatedCluster(options, std::make_unique<ClusterModel>(options.settings)) {}
 
 SimulatedCluster::SimulatedCluster(const Options& options, std::unique_ptr<World> world)
-    : boot_(options.boot), report_interval_(options.report_interval), pace_(options.pace), model_(std::move(world)) {
-  for (int node = 0; node < options.initial_count; ++node) model_->Launch({});
+    : boot_(options.boot),
+      report_interval_(options.report_interval),
+      pace_(options.pace),
+      model_(std::move(world)),
+      faults_(options.faults, model_->now()) {
+  for (size_t node = 0; node < static_cast<size_t>(options.initial_count); ++node) {
+    model_->Launch({.zone = options.zones.empty() ? "" : options.zones[node % options.zones.size()]});
+  }
 }
 
 absl::Time SimulatedCluster::AdvanceTo(absl::Time until) {
   while (events_.empty() && model_->now() < until) {
-    const absl::Time reached = model_->AdvanceTo(std::min(until, NextDue()));
+    const absl::Time reached = model_->AdvanceTo(std::min({until, NextDue(), faults_.NextAt()}));
+    fault_status_.Update(faults_.Advance(*model_));
     for (const NodeChange& change : model_->TakeChanges()) Take(change);
     for (auto& [node, reporter] : reporters_) {
       if (reporter.due <= reached) Say(node, Urgency::kNone);
@@ -43,6 +50,8 @@ absl::Time SimulatedCluster::NextDue() const {
 void SimulatedCluster::Take(const NodeChange& change) {
   switch (change.what) {
     case NodeChange::What::kServing: {
+      fault_status_.Update(faults_.NodeServes(change.node, *model_));
+      if (!model_->IsServing(change.node)) return;
       NodeHello hello = model_->Hello(change.node);
       hello.term_max_seen = terms_[change.node];
       reporters_[change.node].boot_id = hello.boot_id;
@@ -50,18 +59,24 @@ void SimulatedCluster::Take(const NodeChange& change) {
       return Say(change.node, Urgency::kState);
     }
     case NodeChange::What::kStopped: {
-      const auto reporter = reporters_.find(change.node);
-      if (reporter == reporters_.end()) return;
       const bool exists = model_->Exists(change.node);
-      events_.push_back(NodeLeft{.node = change.node,
-                                 .boot_id = reporter->second.boot_id,
-                                 .how = exists ? NodeLeft::How::kRestarting : NodeLeft::How::kStopping});
-      reporters_.erase(reporter);
-      return;
+      return Leave(change.node, exists ? NodeLeft::How::kRestarting : NodeLeft::How::kStopping);
     }
+    case NodeChange::What::kCrashed:
+      return Leave(change.node, NodeLeft::How::kLost);
+    case NodeChange::What::kSilent:
+      reporters_.erase(change.node);
+      return;
     case NodeChange::What::kTurned:
       if (model_->IsServing(change.node)) Say(change.node, change.urgency);
   }
+}
+
+void SimulatedCluster::Leave(const NodeId& node, NodeLeft::How how) {
+  const auto reporter = reporters_.find(node);
+  if (reporter == reporters_.end()) return;
+  events_.push_back(NodeLeft{.node = node, .boot_id = reporter->second.boot_id, .how = how});
+  reporters_.erase(reporter);
 }
 
 void SimulatedCluster::Say(const NodeId& node, Urgency urgency) {

@@ -9,6 +9,7 @@
 
 #include "controller/core/action.h"
 #include "controller/core/event.h"
+#include "controller/sim/faults.h"
 #include "controller/sim/world.h"
 
 namespace headroom::sim {
@@ -20,7 +21,9 @@ class SimulatedCluster {
  public:
   struct Options {
     ClusterSettings settings;
-    int initial_count = 0;  // nodes that serve from the start
+    int initial_count = 0;           // nodes that serve from the start
+    std::vector<std::string> zones;  // that they are spread over; empty: none is told
+    std::vector<Fault> faults;       // of the world (what goes wrong between it and a controller is not its own)
     absl::Duration boot = absl::Seconds(45);
     absl::Duration report_interval = absl::Seconds(1);
     // Reports come one by one, as from real nodes, or all on the same whole multiples: fewer looks in long runs.
@@ -38,6 +41,8 @@ class SimulatedCluster {
   absl::Time AdvanceTo(absl::Time until);
   // What they said since the last call, in order. `emptied` is the last batch: its memory is used again.
   std::vector<Event> TakeEvents(std::vector<Event> emptied = {});
+  // UNIMPLEMENTED: of the first fault that came and that this world's model cannot have.
+  const absl::Status& fault_status() const { return fault_status_; }
 
   // The same launch id again is the same node, gone or not.
   NodeId Launch(const ActionId& launch_id, const std::string& zone);
@@ -53,6 +58,7 @@ class SimulatedCluster {
   };
 
   void Take(const NodeChange& change);
+  void Leave(const NodeId& node, NodeLeft::How how);
   void Say(const NodeId& node, Urgency urgency);
   absl::Status Grant(const NodeId& node, const GrantLimits& grant);
   absl::Time NextDue() const;
@@ -66,6 +72,8 @@ class SimulatedCluster {
   std::map<NodeId, int64_t> terms_;      // highest term that each node has seen
   std::map<ActionId, NodeId> launches_;  // bounded by the launches of one run
   std::vector<Event> events_;
+  Faults faults_;
+  absl::Status fault_status_;
 };
 
 }  // namespace headroom::sim

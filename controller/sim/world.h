@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,8 +15,31 @@
 
 namespace headroom::sim {
 
+// What connections and requests cost, and what happens at the end of it: garbage collection slows a node down as its
+// memory fills, past the limit it swaps, 10 % past it the kernel kills the server, which starts again.
+struct MemorySettings {
+  int64_t bytes_max = 0;  // 0: memory is no matter
+  int64_t base_bytes = 256 << 20;
+  int64_t bytes_per_connection = 64 << 10;
+  int64_t bytes_per_request = 4 << 20;  // in service
+};
+
+// Liveness probes from outside, as an orchestrator sends them.
+struct ProbeSettings {
+  enum class Way : uint8_t {
+    kNone,      // nobody probes
+    kReserved,  // a port and slots of their own: a full node is alive
+    kShared,    // through the accept queue and the slots of the clients
+  };
+  Way way = Way::kNone;
+  absl::Duration interval = absl::Seconds(5), timeout = absl::Seconds(1);
+  int failures_max = 3;                     // so many in a row: the node is killed ...
+  absl::Duration down = absl::Seconds(30);  // ... and serves again after so long
+};
+
 // A storage node. Service of a request that starts as the k-th active one takes, in the mean,
 // service_time x (1 + linear x (k-1) + (1-linear)/knee^2 x k (k-1)): past the knee, more in service is less done.
+// On top, requests wait for the cores where there are too few.
 struct NodeSettings {
   int64_t connection_limit = 200;  // 0: none
   int backlog = 128;               // as listen(2): one more than it waits; -1: nobody waits
@@ -23,8 +47,48 @@ struct NodeSettings {
   absl::Duration service_time = absl::Milliseconds(20);  // mean of an exponential, on an idle node
   double linear = 0;
   int64_t knee = 300;  // 0: none, the node never gets slower
+  double cores = 2;
+  absl::Duration processor_time = absl::Microseconds(150);  // of one request, part of service_time
   int64_t fd_count_max = 65'536;
   int64_t object_bytes = 16 << 10;
+  absl::Duration restart = absl::Seconds(5);  // of the server, after a kill
+  MemorySettings memory;
+  ProbeSettings probes;
+};
+
+// What is wrong with one node, or with the way to it. As made: nothing.
+struct NodeCondition {
+  double device_slowness = 1;  // the device takes so many times as long
+  double code_slowness = 1;    // the server takes so many times as long, waiting for itself: no device, no core
+  double processor_cost = 1;   // a request costs so many times the processor time
+  double error_ratio = 0;      // of the requests that are answered with a server error
+  double loss_ratio = 0;       // of the segments between clients and the node, each way
+  double attraction = 0;       // of all choices of a node (see Spread) that fall on this one before any other
+  bool shunned = false;        // whoever chooses does not know it; it keeps the connections that it has
+  bool operator==(const NodeCondition&) const = default;
+};
+
+// What is wrong with the clients. Absent: as in ClientSettings.
+struct ClientCondition {
+  std::optional<absl::Duration> request_timeout, backoff;
+  std::optional<int> retries_max;
+  // Connections that clients open, never use and never close, on top of their own.
+  double leaked_per_second = 0;
+  int64_t leaking_clients = 1;
+  bool operator==(const ClientCondition&) const = default;
+};
+
+// What a node's server is.
+struct Release {
+  std::string version = "simulated/1";
+  std::string config_hash;
+};
+
+// How a node goes down, to come back.
+enum class Outage : uint8_t {
+  kRestart,    // in good order, it says so; connections are reset
+  kCrash,      // the server dies; its stream breaks, connections are reset
+  kPowerLoss,  // nothing is said, nothing answers; clients keep choosing it for ClientSettings::detection
 };
 
 // How requests find a node. Either way only nodes that serve and do not drain are chosen.
@@ -43,6 +107,12 @@ struct ClientSettings {
   absl::Duration request_timeout = absl::Seconds(1);  // from then on; an abandoned request keeps its slot until done
   int retries_max = 3;
   absl::Duration backoff = absl::Milliseconds(100);  // doubles with each retry, times a uniform number below 1
+  // Tokens that a success earns, a retry costs one; without one a failed attempt is a failed request. All clients draw
+  // on one account of at most kRetryTokensMax, a tenth of it at the start. 0: no budget.
+  double retry_budget_ratio = 0;
+  static constexpr double kRetryTokensMax = 100;
+  bool tells_attempts = false;                  // requests say which attempt they are, so that nodes count retries
+  absl::Duration detection = absl::Seconds(6);  // until a node that does not answer is chosen no more
 };
 
 // A stretch of traffic: Poisson requests, each of a client drawn from `clients`.
@@ -75,7 +145,7 @@ struct ClientStatistics {
 
 // Something that a node's reporter would say at once.
 struct NodeChange {
-  enum class What : uint8_t { kServing, kStopped, kTurned };
+  enum class What : uint8_t { kServing, kStopped, kCrashed, kTurned, kSilent };  // kSilent: only the model knows
   NodeId node;
   What what = What::kTurned;
   Urgency urgency = Urgency::kNone;  // of kTurned
@@ -112,7 +182,14 @@ class World {
   virtual absl::Status Shed(absl::string_view node, const ShedConnections& order) = 0;
   virtual absl::Status Drain(absl::string_view node) = 0;  // no new requests; connections close as they become idle
   virtual absl::Status Undrain(absl::string_view node) = 0;
-  virtual absl::Status SetSlowness(absl::string_view node, double factor) = 0;  // service takes so many times as long
+  virtual absl::Status SetSlowness(absl::string_view node,
+                                   double factor) = 0;  // the device takes so many times as long
+  // What is wrong from now on (faults.h does it by a schedule). UNIMPLEMENTED: this model has no such thing; as given
+  // here: any but slow devices and restarts in good order.
+  virtual absl::Status SetCondition(absl::string_view node, const NodeCondition& condition);
+  virtual absl::Status SetCondition(const ClientCondition& condition);
+  virtual absl::Status TakeDown(absl::string_view node, Outage how, absl::Duration down);
+  virtual absl::Status SetRelease(absl::string_view node, const Release& release);  // told in the next hello
 
   virtual std::vector<Machine> Machines() const = 0;
   virtual bool Exists(absl::string_view node) const = 0;

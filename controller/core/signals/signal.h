@@ -6,6 +6,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
+#include "controller/core/anomaly/watch.h"
 #include "controller/core/decision.h"
 #include "controller/core/fleet.h"
 #include "controller/core/fleet_summary.h"
@@ -18,6 +19,7 @@ struct SignalInput {
   const Fleet& fleet;
   const FleetSummary& summary;
   const forecast::DemandForecast& forecast;
+  const AnomalyWatch& anomaly;
   const Policy& policy;
   absl::Time now;
 };
@@ -34,14 +36,16 @@ Demand ConnectionDemand(const SignalInput& in);  // slots: demand position in mi
 Demand ThroughputDemand(const SignalInput& in);  // bytes a second
 Demand LatencyDemand(const SignalInput& in);     // p99 against its objective
 Demand ForecastDemand(const SignalInput& in);    // slots, when a node that is asked for now serves
+Demand SurgeDemand(const SignalInput& in);       // slots, if an unusual rise goes on
 
-inline constexpr std::array<Signal, 4> kSignals = {{
+inline constexpr std::array<Signal, 5> kSignals = {{
     {"connections", [](const Policy& policy) { return policy.connections.enabled; }, ConnectionDemand},
     {"throughput", [](const Policy& policy) { return policy.throughput.bytes_per_second_per_node > 0; },
      ThroughputDemand},
     {"latency", [](const Policy& policy) { return policy.latency.objective > absl::ZeroDuration(); }, LatencyDemand},
     {"forecast", [](const Policy& policy) { return policy.connections.enabled && policy.forecast.enabled; },
      ForecastDemand},
+    {"surge", [](const Policy& policy) { return policy.connections.enabled && policy.anomaly.enabled; }, SurgeDemand},
 }};
 
 // Connections that are wanted of the cluster: open and waiting. Nothing: it cannot be told.
