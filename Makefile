@@ -7,7 +7,7 @@ BUILD := build/$(PRESET)
 PROGRAMS := headroomd headroomctl headroom-node headroom-agent headroom-load
 export CMAKE_BUILD_PARALLEL_LEVEL := $(JOBS)
 
-.PHONY: help deps deps-bench configure build demo test test-e2e test-asan bench format tidy clean
+.PHONY: help deps deps-bench configure build demo test test-e2e test-asan bench model-errors format tidy clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -40,6 +40,10 @@ test-asan: ## The unit tests under address and undefined-behaviour sanitizers
 bench: deps-bench configure ## Measure speed beside its limits; writes build/bench/summary.json
 	@cmake --build $(BUILD)
 	@tests/bench/run.py
+
+model-errors: configure ## Hold both models of a cluster against the last run of the demo
+	@cmake --build $(BUILD) --target model_errors
+	@tests/bench/model_errors.py
 
 format: ## Format our own code
 	@git ls-files '*.cc' '*.h' | xargs clang-format -i

@@ -21,6 +21,7 @@ Examples:
   headroomctl override --min 5 --reason "sale" --for 8h
   headroomctl policy check policy.yaml                 every fault, no server needed
   headroomctl watch -o json                            decisions as they are made
+  headroomctl replay /var/lib/headroom                 the same decisions again, or the first that differs; no server
   headroomctl plan demand.csv --per-node 500           what the cluster will need; no server needed
   headroomctl lab compare --traces traces/             what every autoscaler would have cost; no server needed
   headroomctl simulate campaign.yaml                   a cluster, its traffic and faults, and what comes of it
@@ -51,6 +52,7 @@ void AddCommands(CLI::App& app, Session& session) {
   AddOverride(app, session);
   AddNodeCommands(app, session);
   AddPolicy(app, session);
+  AddReplay(app, session);
   AddPlan(app, session);
   AddLab(app, session);
   AddSimulate(app, session);

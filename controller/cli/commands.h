@@ -24,6 +24,7 @@ void AddExplain(CLI::App& app, Session& session);
 void AddHold(CLI::App& app, Session& session);
 void AddOverride(CLI::App& app, Session& session);
 void AddPolicy(CLI::App& app, Session& session);
+void AddReplay(CLI::App& app, Session& session);  // a journal, decided again; needs no server
 void AddPlan(CLI::App& app, Session& session);
 void AddLab(CLI::App& app, Session& session);       // capacity planning; needs no server
 void AddSimulate(CLI::App& app, Session& session);  // a scenario file; needs no server

@@ -14,13 +14,18 @@
 #include <unistd.h>
 
 #include "controller/base/status.h"
+#include "controller/runtime/journal_rows.h"
 #include "controller/runtime/records.h"
 
 namespace headroom {
 namespace {
 
-constexpr int64_t kApplicationId = 0x48524a31;  // "HRJ1"
-constexpr int64_t kSchemaVersion = 1;
+using journal_rows::Checksum;
+using journal_rows::DecisionChecksum;
+using journal_rows::Hash;
+using journal_rows::kApplicationId;
+using journal_rows::kSchemaVersion;
+
 constexpr int kPageBytes = 4096;
 constexpr size_t kRecordsMeasured = 32;  // fewer tell nothing of the size of a report
 constexpr int kTrimMax = 1000;           // rows that one commit removes at most
@@ -40,23 +45,6 @@ CREATE TABLE intents(
   id TEXT PRIMARY KEY, at_nanos INTEGER NOT NULL, open INTEGER NOT NULL, body BLOB NOT NULL, checksum INTEGER NOT NULL) STRICT;
 CREATE INDEX intents_open ON intents(open, at_nanos);
 )sql";
-
-// FNV-1a: tells a torn row from a whole one; no defence against a forger.
-uint64_t Hash(absl::string_view bytes, uint64_t hash = 0xcbf29ce484222325) {
-  for (const char c : bytes) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3;
-  return hash;
-}
-
-int64_t Checksum(uint64_t body_hash, std::initializer_list<int64_t> columns) {
-  for (const int64_t column : columns) {
-    body_hash = Hash({reinterpret_cast<const char*>(&column), sizeof(column)}, body_hash);
-  }
-  return static_cast<int64_t>(body_hash);
-}
-
-int64_t DecisionChecksum(uint64_t body_hash, int64_t sequence, int64_t sequence_last, int64_t until_nanos) {
-  return Checksum(body_hash, {sequence, sequence_last, until_nanos});
-}
 
 absl::Status SystemError(absl::string_view what, const std::string& path) {
   return absl::Status(errno == EACCES || errno == EROFS || errno == EPERM ? absl::StatusCode::kPermissionDenied
@@ -134,6 +122,8 @@ absl::Status JournalStore::Prepare(const Bounds& bounds) {
     HR_RETURN_IF_ERROR(
         connection_->Execute(absl::StrCat("PRAGMA max_page_count=", bounds.file_bytes_max / kPageBytes)));
   }
+  HR_ASSIGN_OR_RETURN(const int64_t events, connection_->Number("SELECT seq FROM sqlite_sequence WHERE name='events'"));
+  first_event_id_ = events + 1;
   HR_ASSIGN_OR_RETURN(events_bytes_, connection_->Number("SELECT SUM(LENGTH(body)) FROM events"));
   HR_ASSIGN_OR_RETURN(decisions_bytes_, connection_->Number("SELECT SUM(LENGTH(body)) FROM decisions"));
   return absl::OkStatus();
@@ -163,6 +153,7 @@ absl::Status JournalStore::Write(const JournalWrite& write) {
   const auto events_bytes = events_bytes_, decisions_bytes = decisions_bytes_;
   LastDecision last = last_;
   const Cause last_cause = last_cause_;
+  const bool began = began_;
   HR_RETURN_IF_ERROR(connection_->Execute("BEGIN IMMEDIATE"));
   absl::Status status = WriteAll(write);
   if (status.ok()) status = connection_->Execute("COMMIT");
@@ -173,6 +164,7 @@ absl::Status JournalStore::Write(const JournalWrite& write) {
   decisions_bytes_ = decisions_bytes;
   last_ = std::move(last);
   last_cause_ = last_cause;
+  began_ = began;
   return status;
 }
 
@@ -217,8 +209,39 @@ absl::Status JournalStore::WriteSnapshot(const EncodedSnapshot& snapshot) {
   const uint64_t hash = Hash(snapshot.state, Hash(snapshot.policy));
   insert.Bind(1, at).Bind(2, event_id).BindBytes(3, snapshot.policy).BindBytes(4, snapshot.state);
   HR_RETURN_IF_ERROR(insert.Bind(5, Checksum(hash, {at, event_id})).Run());
-  HR_ASSIGN_OR_RETURN(SqliteStatement trim, connection_->Prepare("DELETE FROM snapshots WHERE id <= ?1"));
-  return trim.Bind(1, connection_->LastRowId() - kSnapshotsKept).Run();
+  const int64_t id = connection_->LastRowId();
+  if (!began_) HR_RETURN_IF_ERROR(WriteLife(id));
+  return TrimSnapshots(id);
+}
+
+// What a restart makes of the past is in no row of events: whoever replays must know where a process began.
+absl::Status JournalStore::WriteLife(int64_t snapshot_id) {
+  HR_ASSIGN_OR_RETURN(SqliteStatement insert, connection_->Prepare("INSERT OR REPLACE INTO meta VALUES(?1, ?2)"));
+  const std::string key = absl::StrCat("life:", snapshot_id);
+  HR_RETURN_IF_ERROR(insert.BindText(1, key).Bind(2, first_event_id_).Run());
+  began_ = true;
+  return absl::OkStatus();
+}
+
+absl::Status JournalStore::TrimSnapshots(int64_t newest_id) {
+  const int64_t old = newest_id - kSnapshotsKept;
+  // The one that is no longer among the newest stays if it is the first of its process, or long after the one before.
+  HR_ASSIGN_OR_RETURN(SqliteStatement thin, connection_->Prepare("DELETE FROM snapshots WHERE id = ?1 AND NOT EXISTS "
+                                                                 "(SELECT 1 FROM meta WHERE key = 'life:' || ?1) AND "
+                                                                 "at_nanos < ?2 + (SELECT MAX(at_nanos) FROM snapshots "
+                                                                 "WHERE id < ?1)"));
+  HR_RETURN_IF_ERROR(thin.Bind(1, old).Bind(2, absl::ToInt64Nanoseconds(kAnchorApart)).Run());
+  HR_ASSIGN_OR_RETURN(SqliteStatement cut,
+                      connection_->Prepare("DELETE FROM snapshots WHERE id <= ?1 AND event_id + 1 < "
+                                           "(SELECT MIN(id) FROM events)"));
+  HR_RETURN_IF_ERROR(cut.Bind(1, old).Run());
+  HR_ASSIGN_OR_RETURN(SqliteStatement bound,
+                      connection_->Prepare("DELETE FROM snapshots WHERE id IN (SELECT id FROM (SELECT id, "
+                                           "SUM(LENGTH(state)) OVER (ORDER BY id DESC) AS bytes FROM snapshots WHERE "
+                                           "id <= ?1) WHERE bytes > ?2)"));
+  HR_RETURN_IF_ERROR(bound.Bind(1, old).Bind(2, bounds_.events_bytes_max / 4).Run());
+  return connection_->Execute(
+      "DELETE FROM meta WHERE key LIKE 'life:%' AND CAST(SUBSTR(key, 6) AS INTEGER) NOT IN (SELECT id FROM snapshots)");
 }
 
 absl::Status JournalStore::WriteDecision(const Decision& decision) {
@@ -311,34 +334,9 @@ absl::StatusOr<Recovered> JournalStore::Recover() {
   return recovered;
 }
 
-namespace {
-
-absl::StatusOr<FoundSnapshot> FindSnapshot(SqliteConnection& connection) {
-  HR_ASSIGN_OR_RETURN(
-      SqliteStatement rows,
-      connection.Prepare("SELECT id, at_nanos, event_id, policy, state, checksum FROM snapshots ORDER BY id DESC"));
-  FoundSnapshot found;
-  while (true) {
-    HR_ASSIGN_OR_RETURN(const bool row, rows.Step());
-    if (!row) return found;
-    const uint64_t hash = Hash(rows.Bytes(4), Hash(rows.Bytes(3)));
-    const bool whole = rows.Whole(5) == Checksum(hash, {rows.Whole(1), rows.Whole(2)});
-    absl::StatusOr<Policy> policy = DecodePolicy(rows.Bytes(3));
-    absl::StatusOr<State> state = DecodeState(rows.Bytes(4));
-    if (whole && policy.ok() && state.ok()) {
-      found.snapshot = Snapshot{absl::FromUnixNanos(rows.Whole(1)), *std::move(policy), *std::move(state)};
-      found.event_id = rows.Whole(2);
-      return found;
-    }
-    found.notes.push_back(absl::StrCat("snapshot ", rows.Whole(0), " is damaged: the one before it is used"));
-  }
-}
-
-}  // namespace
-
 // The id of the last row of events that the snapshot includes.
 absl::StatusOr<int64_t> JournalStore::RecoverSnapshot(Recovered& recovered) {
-  HR_ASSIGN_OR_RETURN(FoundSnapshot found, FindSnapshot(*connection_));
+  HR_ASSIGN_OR_RETURN(FoundSnapshot found, journal_rows::FindSnapshot(*connection_));
   recovered.snapshot = std::move(found.snapshot);
   for (const std::string& note : found.notes) recovered.notes.push_back(absl::StrCat(path_, ": ", note));
   return found.event_id;
@@ -382,60 +380,6 @@ absl::Status JournalStore::RecoverIntents(Recovered& recovered) {
                                              "tells what became of it"));
     }
   }
-}
-
-namespace {
-
-constexpr char kDecisionColumns[] = "SELECT sequence, sequence_last, until_nanos, body, checksum FROM decisions ";
-
-absl::StatusOr<JournalEntry> EntryOf(const SqliteStatement& row) {
-  const int64_t checksum = DecisionChecksum(Hash(row.Bytes(3)), row.Whole(0), row.Whole(1), row.Whole(2));
-  absl::StatusOr<Decision> decision = DecodeDecision(row.Bytes(3));
-  if (checksum != row.Whole(4) || !decision.ok()) {
-    return absl::DataLossError(absl::StrCat("decision ", row.Whole(0), " is damaged in the journal"));
-  }
-  return JournalEntry{*std::move(decision), static_cast<uint64_t>(row.Whole(1)), absl::FromUnixNanos(row.Whole(2))};
-}
-
-}  // namespace
-
-absl::StatusOr<std::unique_ptr<JournalReader>> JournalReader::Open(const std::string& path) {
-  HR_ASSIGN_OR_RETURN(auto connection, SqliteConnection::Open(path, SqliteConnection::Access::kRead));
-  return std::unique_ptr<JournalReader>(new JournalReader(std::move(connection)));
-}
-
-absl::StatusOr<FoundSnapshot> JournalReader::NewestSnapshot() {
-  return FindSnapshot(*connection_);
-}
-
-absl::StatusOr<std::vector<JournalEntry>> JournalReader::Decisions(const Journal::Page& page) {
-  HR_ASSIGN_OR_RETURN(SqliteStatement rows,
-                      connection_->Prepare(absl::StrCat(kDecisionColumns,
-                                                        "WHERE sequence < ?1 AND acting >= ?2 AND until_nanos >= ?3 "
-                                                        "ORDER BY sequence DESC")));
-  const bool from_newest = page.before_sequence == 0 || page.before_sequence > INT64_MAX;
-  rows.Bind(1, from_newest ? INT64_MAX : static_cast<int64_t>(page.before_sequence)).Bind(2, page.only_acting ? 1 : 0);
-  rows.Bind(3, absl::ToUnixNanos(page.since));
-  std::vector<JournalEntry> entries;
-  while (std::ssize(entries) < page.count) {
-    HR_ASSIGN_OR_RETURN(const bool row, rows.Step());
-    if (!row) break;
-    // A damaged row hides itself, not the others: a page that is not full is the last one.
-    if (absl::StatusOr<JournalEntry> entry = EntryOf(rows); entry.ok()) entries.push_back(*std::move(entry));
-  }
-  return entries;
-}
-
-absl::StatusOr<JournalEntry> JournalReader::Find(uint64_t sequence) {
-  HR_ASSIGN_OR_RETURN(
-      SqliteStatement rows,
-      connection_->Prepare(absl::StrCat(kDecisionColumns, "WHERE sequence <= ?1 ORDER BY sequence DESC LIMIT 1")));
-  rows.Bind(1, static_cast<int64_t>(std::min<uint64_t>(sequence, INT64_MAX)));
-  HR_ASSIGN_OR_RETURN(const bool row, rows.Step());
-  if (!row || static_cast<uint64_t>(rows.Whole(1)) < sequence) {
-    return absl::NotFoundError(absl::StrCat("the journal has no decision ", sequence, " (any more)"));
-  }
-  return EntryOf(rows);
 }
 
 }  // namespace headroom

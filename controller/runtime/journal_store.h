@@ -50,7 +50,9 @@ struct JournalWrite {
 // JournalStore: the file journal.db of a state directory: its schema, its one writing connection, and what a restart
 // reads. Every row carries a checksum, so that one torn by a bad disk is noticed, left out and reported. The file's
 // rows are bounded: events and decisions in bytes (the oldest go first, decisions that did nothing before those that
-// acted or changed the diagnosis), two snapshots, kIntentsMax ended intents. One thread at a time.
+// acted or changed the diagnosis), kIntentsMax ended intents, and snapshots: the newest two for a restart, and for
+// replays the first of each process and one an hour, as long as all events after them are there, in a quarter of the
+// bytes of events. One thread at a time.
 class JournalStore {
  public:
   struct Bounds {
@@ -59,6 +61,7 @@ class JournalStore {
     int64_t file_bytes_max = 0;  // 0: the disk's
   };
   static constexpr int kSnapshotsKept = 2;
+  static constexpr absl::Duration kAnchorApart = absl::Hours(1);
   static constexpr int kIntentsMax = 10'000;
 
   // Creates the directory where it is missing. FAILED_PRECONDITION: another process has it; DATA_LOSS: the file is
@@ -91,6 +94,8 @@ class JournalStore {
   absl::Status WriteTerm(int64_t term);
   absl::Status WriteBatch(const RecordBatch& batch);
   absl::Status WriteSnapshot(const EncodedSnapshot& snapshot);
+  absl::Status WriteLife(int64_t snapshot_id);
+  absl::Status TrimSnapshots(int64_t newest_id);
   absl::Status WriteDecision(const Decision& decision);
   absl::Status ExtendDecision(const Decision& decision);
   absl::Status WriteIntent(const JournalWrite::Intent& intent);
@@ -106,6 +111,8 @@ class JournalStore {
   int lock_file_;
   Bounds bounds_;
   std::unique_ptr<SqliteConnection> connection_;
+  int64_t first_event_id_ = 1;  // of this process
+  bool began_ = false;          // its first snapshot is written
   int64_t events_bytes_ = 0, decisions_bytes_ = 0, record_bytes_ = 0;
   LastDecision last_;
   Cause last_cause_ = Cause::kNone;
@@ -122,7 +129,8 @@ struct FoundSnapshot {
 class JournalReader {
  public:
   // NOT_FOUND / DATA_LOSS: there is no such file, or it is no journal.
-  static absl::StatusOr<std::unique_ptr<JournalReader>> Open(const std::string& path);
+  static absl::StatusOr<std::unique_ptr<JournalReader>> Open(
+      const std::string& path, SqliteConnection::Access access = SqliteConnection::Access::kRead);
   absl::StatusOr<std::vector<JournalEntry>> Decisions(const Journal::Page& page);
   absl::StatusOr<JournalEntry> Find(uint64_t sequence);
   absl::StatusOr<FoundSnapshot> NewestSnapshot();

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include <sqlite3.h>
 
 #include "controller/base/status.h"
@@ -33,6 +34,11 @@ absl::StatusCode CodeOf(int result, int system_error) {
     default:
       return absl::StatusCode::kInternal;
   }
+}
+
+// A path as it stands in an URI.
+std::string Escaped(const std::string& path) {
+  return absl::StrReplaceAll(path, {{"%", "%25"}, {"?", "%3f"}, {"#", "%23"}});
 }
 
 absl::Status ErrorOf(sqlite3* connection, int result) {
@@ -90,14 +96,16 @@ absl::string_view SqliteStatement::Bytes(int column) const {
 }
 
 absl::StatusOr<std::unique_ptr<SqliteConnection>> SqliteConnection::Open(const std::string& path, Access access) {
-  const int flags = access == Access::kRead ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+  const int flags = access == Access::kWrite ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
+  const std::string name = access == Access::kReadStill ? absl::StrCat("file:", Escaped(path), "?immutable=1") : path;
+  const int uri = access == Access::kReadStill ? SQLITE_OPEN_URI : 0;
   sqlite3* raw = nullptr;
-  const int result = sqlite3_open_v2(path.c_str(), &raw, flags | SQLITE_OPEN_FULLMUTEX, nullptr);
+  const int result = sqlite3_open_v2(name.c_str(), &raw, flags | uri | SQLITE_OPEN_FULLMUTEX, nullptr);
   std::unique_ptr<SqliteConnection> connection(new SqliteConnection(raw));
   if (result != SQLITE_OK) return Annotate(ErrorOf(raw, result), path);
   sqlite3_extended_result_codes(raw, 1);
   sqlite3_busy_timeout(raw, kBusyMillis);
-  if (access == Access::kRead) {
+  if (access != Access::kWrite) {
     sqlite3_db_config(raw, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
     HR_RETURN_IF_ERROR(connection->Execute("PRAGMA query_only=ON; PRAGMA wal_autocheckpoint=0"));
   }

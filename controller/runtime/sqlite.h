@@ -45,7 +45,8 @@ class SqliteStatement {
 
 class SqliteConnection {
  public:
-  enum class Access { kWrite, kRead };
+  // kReadStill: nobody writes, so that not even the files of a lock are made beside it.
+  enum class Access { kWrite, kRead, kReadStill };
   static absl::StatusOr<std::unique_ptr<SqliteConnection>> Open(const std::string& path, Access access);
   ~SqliteConnection();
   SqliteConnection(const SqliteConnection&) = delete;

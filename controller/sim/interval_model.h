@@ -118,6 +118,7 @@ class IntervalModel final : public World {
   void KnockAgain(Pool& pool, double seconds);
   void Promote(Pool& pool, int rank, double clients, Step& step);
   void GiveUp(Pool& pool);
+  double Afford(double retries);
   void Fail(Pool& pool, int rank, const ByAttempt& attempts);
   void Spread(Pool& pool, Step& step);
   void Count();
@@ -139,6 +140,7 @@ class IntervalModel final : public World {
 
   Tally offered_, completed_, failed_, attempts_, syn_drops_;
   std::unique_ptr<std::array<Latencies, kAttemptsMax>> latencies_;
+  double retry_tokens_ = 0.1 * ClientSettings::kRetryTokensMax;
   ByAttempt served_{};          // in this step
   double service_seconds_ = 0;  // of all that was served in this step, added up
   std::deque<ClientStatistics> statistics_;

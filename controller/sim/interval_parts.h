@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
+#include <cstdint>
 #include <limits>
 #include <string>
 #include <vector>
@@ -9,9 +11,16 @@
 #include "controller/sim/idle_ages.h"
 #include "controller/sim/interval_model.h"
 
-// The parts of IntervalModel, for its own two files.
+// The parts of IntervalModel, for its own files.
 
 namespace headroom::sim {
+
+// Erlang's loss formula: the share of calls that finds all of `lines` busy.
+inline double AllBusy(size_t lines, double offered) {
+  double busy = 1;
+  for (size_t line = 1; line <= lines; ++line) busy = offered * busy / (static_cast<double>(line) + offered * busy);
+  return busy;
+}
 
 // Latencies: values of an exponential distribution, as whole counts in a histogram: points of equal weight.
 class Latencies {

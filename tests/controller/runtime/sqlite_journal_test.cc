@@ -155,7 +155,7 @@ TEST_F(SqliteJournalTest, ADamagedDecisionDoesNotEndTheHistory) {
   EXPECT_EQ(entries->back().decision.sequence, 6u);
 }
 
-TEST_F(SqliteJournalTest, TheNewestSnapshotIsUsedAndTwoAreKept) {
+TEST_F(SqliteJournalTest, TheNewestSnapshotIsUsedAndTwoAreKeptBesideTheFirst) {
   {
     const auto journal = Open();
     Autoscaler core(LoopPolicy());
@@ -169,7 +169,7 @@ TEST_F(SqliteJournalTest, TheNewestSnapshotIsUsedAndTwoAreKept) {
     absl::StatusOr<std::unique_ptr<SqliteConnection>> file =
         SqliteConnection::Open(File(), SqliteConnection::Access::kRead);
     ASSERT_TRUE(file.ok());
-    EXPECT_EQ(*(*file)->Number("SELECT n FROM counted"), 2);
+    EXPECT_EQ(*(*file)->Number("SELECT n FROM counted"), 3);
   }
   EXPECT_EQ(Open()->Recover()->snapshot->at, kStart + absl::Seconds(4));
 }

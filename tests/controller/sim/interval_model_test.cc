@@ -91,6 +91,9 @@ std::vector<Case> Cases() {
   ClusterSettings no_retries = Surge(450, 1350, 250, 750);
   no_retries.client.retries_max = 0;
   cases.push_back({.name = "no retries", .settings = no_retries, .from = 60, .to = 120});
+  ClusterSettings budget = Surge(450, 1350, 250, 750);
+  budget.client.retry_budget_ratio = 0.1;
+  cases.push_back({.name = "a retry budget", .settings = budget, .from = 60, .to = 120});
   ClusterSettings room = Surge(450, 1350, 250, 750);
   room.node.connection_limit = 2000;
   cases.push_back({.name = "a surge that finds room", .settings = room, .from = 60, .to = 120});

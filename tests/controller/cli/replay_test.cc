@@ -1,0 +1,94 @@
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <sstream>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include <unistd.h>
+
+#include "controller/cli/app.h"
+#include "controller/runtime/sqlite_journal.h"
+#include "controller/sim/interval_model.h"
+#include "controller/sim/runner.h"
+
+namespace headroom {
+namespace {
+
+using ::testing::HasSubstr;
+
+class ReplayCommandTest : public ::testing::Test {
+ protected:
+  ReplayCommandTest() : folder_(absl::StrCat(testing::TempDir(), "replay_command_", getpid())) {
+    std::filesystem::remove_all(folder_);
+  }
+  ~ReplayCommandTest() override { std::filesystem::remove_all(folder_); }
+
+  // A cluster whose traffic rises threefold after two minutes.
+  void Record() const {
+    auto journal = SqliteJournal::Open({.state_dir = folder_});
+    ASSERT_TRUE(journal.ok()) << journal.status();
+    sim::Scenario scenario;
+    scenario.journal = journal->get();
+    scenario.policy.mode = Mode::kLive;
+    scenario.policy.nodes = {.min = 3, .max = 8, .lead_time = absl::Minutes(1)};
+    scenario.cluster.initial_count = 3;
+    scenario.cluster.settings.phases = {
+        {.duration = absl::Minutes(2), .requests_per_second = 450, .clients = 200},
+        {.duration = absl::Hours(1), .requests_per_second = 1350, .clients = 750},
+    };
+    sim::SimRunner run(scenario, std::make_unique<sim::IntervalModel>(scenario.cluster.settings));
+    for (int stretch = 1; stretch <= 10; ++stretch) {  // the disk sets the pace
+      run.RunUntil(run.start() + stretch * absl::Seconds(30));
+      ASSERT_TRUE((*journal)->Sync(absl::Seconds(60)).ok());
+    }
+  }
+  // There is no server: whoever asks for one crashes.
+  int Run(const std::vector<std::string>& arguments) {
+    std::ostringstream out, err;
+    const Terminal terminal{.out = out, .err = err, .now = [] { return absl::UnixEpoch(); }, .actor = "ann@desk"};
+    const int code = RunHeadroomctl(arguments, terminal);
+    out_ = out.str(), err_ = err.str();
+    return code;
+  }
+
+  const std::string folder_;
+  std::string out_, err_;
+};
+
+TEST_F(ReplayCommandTest, SaysThatAllDecisionsComeOutTheSame) {
+  Record();
+  EXPECT_EQ(Run({"replay", folder_}), 0) << err_;
+  EXPECT_THAT(out_, HasSubstr("identical to the journal's, 0 no longer in it"));
+  EXPECT_EQ(err_, "");
+}
+
+TEST_F(ReplayCommandTest, TellsWhatAnotherPolicyHadMade) {
+  Record();
+  const std::string policy = folder_ + "/other.yaml", json = folder_ + "/what-if.json";
+  std::ofstream(policy) << "cluster: test\nmode: live\nnodes: {min: 3, max: 3, lead_time: 1m}\n"
+                           "limits: {enabled: false}\nprovider: {simulated: {}}\n";
+  ASSERT_EQ(Run({"replay", folder_, "--policy", policy, "--json", json, "--count", "3"}), 0) << err_;
+  EXPECT_THAT(out_, HasSubstr("the other policy wants another number of nodes in"));
+  EXPECT_THAT(out_, HasSubstr("What would have happened"));
+  std::ifstream file(json);
+  const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  EXPECT_THAT(text, HasSubstr("\"courses\": [{\"policy\": \"journal's\""));
+  EXPECT_THAT(text, HasSubstr("\"first_difference\": null"));
+}
+
+TEST_F(ReplayCommandTest, EndsWithTheCodeOfTheFault) {
+  EXPECT_EQ(Run({"replay", folder_}), 3);
+  EXPECT_THAT(err_, HasSubstr("there is no such file"));
+  EXPECT_EQ(Run({"replay"}), 2);
+  Record();
+  std::ofstream(folder_ + "/no.db") << std::string(5000, 'x');
+  EXPECT_EQ(Run({"replay", folder_ + "/no.db"}), 1);
+  EXPECT_THAT(err_, HasSubstr("no.db"));
+  EXPECT_EQ(Run({"replay", folder_, "--policy", folder_ + "/missing.yaml"}), 3);
+}
+
+}  // namespace
+}  // namespace headroom
