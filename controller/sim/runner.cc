@@ -104,7 +104,9 @@ void SimRunner::RunUntil(absl::Time end) {
     absl::Time until = std::min(end, wake_);
     if (!due_.empty()) until = std::min(until, due_.begin()->first);
     now_ = cluster_.AdvanceTo(std::max(until, now_));
-    for (Event& event : cluster_.TakeEvents()) Post(std::move(event));
+    for (Event& event : cluster_.TakeEvents()) {
+      if (!heard_ || heard_(now_, event)) Post(std::move(event));
+    }
     while (!due_.empty() && due_.begin()->first <= now_) {
       const std::function<void()> work = std::move(due_.begin()->second);
       due_.erase(due_.begin());

@@ -94,6 +94,23 @@ double LeakSeen(const Evidence& e) {
   return Any({by_one, old});
 }
 
+// A request costs more of the cores than it used to: whatever brings the requests, that is not its doing.
+double CostUp(const Evidence& e) {
+  const std::optional<double> cores = e.Ratio(Metric::kCores), answers = e.Ratio(Metric::kAnswers);
+  return cores.has_value() && answers.value_or(0) > 0 ? Rise(*cores / *answers, 2, 3) : 0;
+}
+// Each request is tried again and again; or it looks so, where nobody counts: the same clients make many times the
+// connections and get more answers.
+double RetriesSeen(const Evidence& e) {
+  if (e.Now(Metric::kAttempts).has_value()) {
+    const double usual = e.Usual(Metric::kAttempts).value_or(1);
+    return All({Rise(e.Now(Metric::kAttempts), 1.3, 1.7), Rise(*e.Now(Metric::kAttempts) / usual, 1.2, 1.5)});
+  }
+  if (!e.clients_told) return 0;
+  return All({Rise(e.Ratio(Metric::kArrivals), 3, 6), Rise(e.Ratio(Metric::kAnswers), 1.15, 1.35),
+              1 - Rise(e.Ratio(Metric::kClients), 1.2, 1.4)});
+}
+
 double ScoreSurge(const Evidence& e) {
   // Many that knock while answers stand still may be newcomers, or old clients that a leak has shut out. A leak fills
   // the slots little by little, and takes them from those who worked.
@@ -108,7 +125,8 @@ double ScoreSurge(const Evidence& e) {
 }
 
 double ScoreRetryStorm(const Evidence& e) {
-  const double hurt = Any({LatencyUp(e), SlotsPressed(e), ErrorsUp(e)});
+  const double hurt = Any({LatencyUp(e), SlotsPressed(e), ErrorsUp(e), RetriesSeen(e)});
+  const double not_by_cost = 1 - All({CostUp(e), CpuShort(e)});
   // Errors at full speed with slots free are the software's; that clients then try again is no cause.
   const double by_overload = 1 - All({ErrorsUp(e), 1 - MedianLatencyUp(e), 1 - SlotsPressed(e)});
   if (e.Now(Metric::kAttempts).has_value()) {
@@ -116,14 +134,16 @@ double ScoreRetryStorm(const Evidence& e) {
     const double first_flat = first.has_value() ? 1 - Rise(*first, 1.2, 1.5) : 0.5;
     const double usual = e.Usual(Metric::kAttempts).value_or(1);
     return All({Rise(e.Now(Metric::kAttempts), 1.25, 1.7), Rise(*e.Now(Metric::kAttempts) / usual, 1.15, 1.5),
-                first_flat, hurt, by_overload});
+                first_flat, hurt, by_overload, not_by_cost});
   }
   const double clients_flat = e.clients_told ? 1 - Rise(e.Ratio(Metric::kClients), 1.3, 1.6) : 1;
   const double suffering = Any({LatencyUp(e), ErrorsUp(e)});
   // Guessed from the pattern alone, so anything that makes clients give up must be known to be well.
   const double nothing_else = 1 - Any({CpuShort(e), DeviceSlow(e), OneDeviceSlow(e)});
-  return 0.8 * All({Rise(e.Ratio(Metric::kArrivals), 1.8, 2.8), WorkFlat(e), clients_flat, suffering, by_overload,
-                    nothing_else});
+  const double seen = 0.8 * All({RetriesSeen(e), by_overload, nothing_else});
+  const double suffered = 0.8 * All({Rise(e.Ratio(Metric::kArrivals), 1.8, 2.8), WorkFlat(e), clients_flat, suffering,
+                                     by_overload, nothing_else});
+  return Any({seen, suffered});
 }
 
 // The newest version fares worse than the others, or than everything did before it came.
@@ -217,7 +237,9 @@ double ScoreClientLeak(const Evidence& e) {
                                      Rise(e.Ratio(Metric::kAnswers).value_or(1), 0.8, 0.95)});
   // A leak gives nothing back; what a surge leaves behind does look like one, but shrinks.
   const double held = Rise(e.now.Or(Metric::kDemand, 0) / std::max(1.0, e.demand_peak), 0.75, 0.9);
-  return All({SlotsPressed(e), WorkFlat(e), 1 - Rise(e.now.Or(Metric::kActiveShare, 1), 0.15, 0.35), more, held,
+  // Slots that run out at one node, and nothing to be seen of a leak, are that node's.
+  const double broad = e.spread.nodes < 2 ? 1 : Any({Rise(e.spread.median_taken, 0.6, 0.75), LeakSeen(e)});
+  return All({SlotsPressed(e), WorkFlat(e), 1 - Rise(e.now.Or(Metric::kActiveShare, 1), 0.15, 0.35), more, held, broad,
               not_of_many, 1 - MedianLatencyUp(e), 1 - ErrorsUp(e), 1 - knocking});
 }
 
@@ -333,6 +355,7 @@ Symptoms FindSymptoms(const Evidence& e) {
   // The latency of a handful of requests is chance.
   symptoms.latency = e.now.Or(Metric::kAnswers, 0) >= 2 &&
                      Any({LatencyUp(e), ScoreBadDeploy(e), OneDeviceSlow(e), ScoreHotNode(e)}) >= kPresent;
+  symptoms.retries = e.now.Or(Metric::kAnswers, 0) >= 2 && RetriesSeen(e) >= kPresent;
   symptoms.network = ScoreNetwork(e) >= kPresent;
   symptoms.silence = ScoreReportLoss(e) >= kPresent;
   symptoms.down = e.down > 0;
