@@ -41,6 +41,10 @@ bench: deps-bench configure ## Measure speed beside its limits; writes build/ben
 	@cmake --build $(BUILD)
 	@tests/bench/run.py
 
+confusion: configure ## Measure diagnosis on simulated incidents of known cause (docs/diagnosis.md)
+	@cmake --build $(BUILD) --target confusion_test
+	@HEADROOM_CONFUSION_SEEDS=$${SEEDS:-50} $(BUILD)/bin/confusion_test
+
 format: ## Format our own code
 	@git ls-files '*.cc' '*.h' | xargs clang-format -i
 

@@ -66,12 +66,17 @@ double CpuShort(const Evidence& e) {
 // A device that is slow by itself, not because there is so much more to do.
 double DeviceSlow(const Evidence& e) {
   const double all = Grown(e, Metric::kDevice, 2.5, 0.008);
+  // Where answers take seconds more and the device milliseconds, it is not what they wait for.
+  const double device_more = e.now.Or(Metric::kDevice, 0) - e.Usual(Metric::kDevice).value_or(0);
+  const double p50_more = e.now.Or(Metric::kP50, 0) - e.Usual(Metric::kP50).value_or(0);
+  const bool told = e.Now(Metric::kDevice).has_value() && p50_more > 0;
+  const double explains = told ? Rise(device_more / p50_more, 0.05, 0.15) : 1;
   const double stalls =
       e.Now(Metric::kDevice).has_value()
           ? 0
           : All({Rise(e.Now(Metric::kIoFull), 0.1, 0.3),
                  Rise(e.Now(Metric::kIoFull).value_or(0) - e.Usual(Metric::kIoFull).value_or(0), 0.05, 0.15)});
-  return All({Any({all, stalls}), 1 - Rise(e.Ratio(Metric::kAnswers), 1.25, 1.6)});
+  return All({Any({all, stalls}), explains, 1 - Rise(e.Ratio(Metric::kAnswers), 1.25, 1.6)});
 }
 // One node's device is slow, beside the others' and beside what is usual.
 double OneDeviceSlow(const Evidence& e) {
@@ -94,10 +99,13 @@ double LeakSeen(const Evidence& e) {
   return Any({by_one, old});
 }
 
-// A request costs more of the cores than it used to: whatever brings the requests, that is not its doing.
+// An answer costs many times the cores that it used to, and there are no more of them: whoever tries again does so
+// because of it. Retries alone make answers dearer too, by what is abandoned, but not by so much.
 double CostUp(const Evidence& e) {
   const std::optional<double> cores = e.Ratio(Metric::kCores), answers = e.Ratio(Metric::kAnswers);
-  return cores.has_value() && answers.value_or(0) > 0 ? Rise(*cores / *answers, 2, 3) : 0;
+  return cores.has_value() && answers.value_or(0) > 0
+             ? All({Rise(*cores / *answers, 8, 16), 1 - Rise(*answers, 1.1, 1.5)})
+             : 0;
 }
 // Each request is tried again and again; or it looks so, where nobody counts: the same clients make many times the
 // connections and get more answers.
