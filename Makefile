@@ -45,6 +45,10 @@ model-errors: configure ## Hold both models of a cluster against the last run of
 	@cmake --build $(BUILD) --target model_errors
 	@tests/bench/model_errors.py
 
+confusion: configure ## Measure diagnosis on simulated incidents of known cause (docs/diagnosis.md)
+	@cmake --build $(BUILD) --target confusion_test
+	@HEADROOM_CONFUSION_SEEDS=$${SEEDS:-50} $(BUILD)/bin/confusion_test
+
 format: ## Format our own code
 	@git ls-files '*.cc' '*.h' | xargs clang-format -i
 

@@ -22,6 +22,16 @@ absl::Duration LatencyHistogram::Quantile(double quantile) const {
   return absl::Microseconds((LowerMicros(bucket) + LowerMicros(bucket + 1)) / 2);
 }
 
+absl::Duration LatencyHistogram::Mean() const {
+  int64_t total = 0, twice_micros = 0;
+  for (int bucket = 0; bucket < kBuckets; ++bucket) {
+    const int64_t count = counts[static_cast<size_t>(bucket)];
+    total += count;
+    twice_micros += count * (LowerMicros(bucket) + LowerMicros(bucket + 1));
+  }
+  return total == 0 ? absl::ZeroDuration() : absl::Microseconds(twice_micros / 2) / total;
+}
+
 LatencyHistogram LatencyHistogram::Since(const LatencyHistogram& earlier) const {
   LatencyHistogram window;
   for (size_t i = 0; i < counts.size(); ++i) window.counts[i] = std::max<int64_t>(counts[i] - earlier.counts[i], 0);

@@ -37,6 +37,8 @@ struct LatencyHistogram {
   int64_t Total() const;
   // The latency below which `quantile` (0..1) of the values lie, in the middle of its bucket; zero when empty.
   absl::Duration Quantile(double quantile) const;
+  // Of the middles of the buckets; zero when empty.
+  absl::Duration Mean() const;
   // What was added between `earlier` and this; a bucket that went backwards counts as zero.
   LatencyHistogram Since(const LatencyHistogram& earlier) const;
   LatencyHistogram& operator+=(const LatencyHistogram& other);

@@ -14,6 +14,27 @@ constexpr size_t kLeadTimesMax = 20;
 // A node whose drain was cancelled is told again every few seconds for so long; one that drains on is given up.
 constexpr absl::Duration kReturnMax = absl::Minutes(1);
 
+// Connections that bring as much work as the node does best: the knee is of requests in service, and only some of the
+// connections are active. That share is not taken below an eighth: all that is idle may become active at once.
+int64_t KneeCeiling(const Node& node, absl::Time at) {
+  constexpr double kShareMin = 0.125;
+  if (!node.knee.knee().has_value()) return 0;
+  const double share = std::clamp(node.active_share.Max(at, Node::kActivePeakWindow), kShareMin, 1.0);
+  return static_cast<int64_t>(node.knee.knee()->high / share);
+}
+
+void LearnKnee(Node& node, absl::Time at) {
+  constexpr double kSmooth = 0.2, kOpenMin = 8;
+  if (node.rates.seconds <= 0) return;
+  const auto active = static_cast<double>(node.report.active_count), open = static_cast<double>(node.report.open_count);
+  node.knee.Add(at, {active, node.rates.completed, node.latency.Mean()});
+  if (open >= kOpenMin) {
+    node.active_share_now += kSmooth * (active / open - node.active_share_now);
+    node.active_share.Add(at, Node::kActivePeakWindow, node.active_share_now);
+  }
+  node.knee_count_max = KneeCeiling(node, at);
+}
+
 bool IsBusy(const Node& node) {
   return node.LimitCount() > 0 && 2 * node.DemandCount() > node.LimitCount();
 }
@@ -121,6 +142,7 @@ bool Fleet::On(absl::Time at, const NodeJoined& event, const Policy&) {
     node.limit = {};
   }
   if (event.hello.learned_baseline_latency.has_value()) node.baseline.Adopt(*event.hello.learned_baseline_latency);
+  if (event.hello.learned_knee.has_value()) node.knee.Adopt(*event.hello.learned_knee);
   if (node.state == NodeState::kLaunching) node.Become(NodeState::kJoining, at);
   return true;
 }
@@ -158,6 +180,7 @@ bool Fleet::TakeLoad(Node& node, const NodeCounters& counters, absl::Time at, co
   node.largest_client_count = node.report.top_clients.empty() ? 0 : node.report.top_clients.front().open_count;
   node.baseline.Add(node.latency_p50, !IsBusy(node));
   node.work.Add(static_cast<double>(node.report.active_count), node.rates.completed);
+  LearnKnee(node, at);
   const auto demand = static_cast<double>(node.DemandCount());
   node.demand_slope.Add(at, demand);
   node.open_peak.Add(at, policy.limits.peak_window, demand);

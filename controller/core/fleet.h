@@ -13,6 +13,7 @@
 
 #include "controller/base/boxed_map.h"
 #include "controller/core/event.h"
+#include "controller/core/limits/knee.h"
 #include "controller/core/limits/law.h"
 #include "controller/core/policy.h"
 #include "controller/core/report.h"
@@ -129,8 +130,9 @@ struct Node {
   absl::Duration latency_p50, latency_p99;           // over the stretch of `rates`; zero: no request
   Goodput goodput;                                   // over about 5 s
   BaselineLatency baseline;
-  WorkCorrelation work;  // of active requests and completions
-  BalancerView behind;   // what balancers say of it
+  WorkCorrelation work;        // of active requests and completions
+  BalancerView behind;         // what balancers say of it
+  int64_t knee_count_max = 0;  // the ceiling that its knee sets, in connections; 0: unknown
   // Limits.
   LimitMemory limit;
   absl::Time limit_stepped_at = absl::InfinitePast();  // the newest word, of node or balancer, at its last step
@@ -156,6 +158,9 @@ struct Node {
   std::string drain_reason, drain_actor;        // the operator's
   Retries terminates_failed;
   CounterWindow counters;
+  KneeEstimator knee;
+  WindowedMax active_share;  // of the open connections, smoothed, over kActivePeakWindow
+  double active_share_now = 0;
 
   // What its reporter can do, as load.proto names it. One that tells nothing can do all.
   bool Can(absl::string_view capability) const {
@@ -244,6 +249,10 @@ struct Node {
     visit("demand_slope", self.demand_slope);
     visit("baseline", self.baseline);
     visit("work", self.work);
+    visit("knee", self.knee);
+    visit("knee_max", self.knee_count_max);
+    visit("active_share", self.active_share);
+    visit("active_share_now", self.active_share_now);
     visit("behind", self.behind);
     visit("limit", self.limit);
     visit("limit_stepped_at", self.limit_stepped_at);

@@ -29,6 +29,7 @@ LimitInputs InputsOf(const Node& node, const PeakBuckets& buckets, absl::Time no
   in.configured_idle_timeout = node.hello.configured_idle_timeout;
   in.fd_count_max = node.hello.fd_count_max;
   in.memory_count_max = node.hello.memory_count_max;
+  if (node.knee_count_max > 0) in.knee_count_max = node.knee_count_max;
   if (node.rates.completed * node.rates.seconds >= kLatencyCountMin) in.latency_p50 = node.latency_p50;
   in.latency_baseline = node.baseline.value();
   in.memory_full_ratio = node.report.memory_full_ratio;

@@ -9,6 +9,7 @@
 #include "absl/time/time.h"
 
 #include "controller/base/latency_histogram.h"
+#include "controller/core/limits/knee.h"
 
 // What nodes and balancers say, as the core sees it: plain values, already checked at the wire (no NaN, no negative
 // number, nothing absurd). Meaning, unit and default of every field: proto/headroom/v1/load.proto.
@@ -59,6 +60,7 @@ struct NodeHello {
   SlotUnit slot_unit = SlotUnit::kSockets;
   std::optional<int64_t> fd_count_max, memory_count_max;  // ceilings, in connections
   std::optional<absl::Duration> learned_baseline_latency;
+  std::optional<Knee> learned_knee;
   int64_t learned_proven_count = 0, learned_bad_count = 0;
   int64_t configured_count_max = 0;        // the server's own limit; 0: none
   absl::Duration configured_idle_timeout;  // the server's own; zero: for ever
@@ -83,6 +85,7 @@ struct NodeHello {
     visit("fd_max", self.fd_count_max);
     visit("memory_max", self.memory_count_max);
     visit("baseline_latency", self.learned_baseline_latency);
+    visit("knee", self.learned_knee);
     visit("proven", self.learned_proven_count);
     visit("bad", self.learned_bad_count);
   }

@@ -98,6 +98,15 @@ std::optional<absl::Duration> LearnedLatency(Checker& check, const v1::Learned& 
   return latency > absl::ZeroDuration() ? std::optional<absl::Duration>(latency) : std::nullopt;
 }
 
+// A band that contradicts itself is none.
+std::optional<Knee> LearnedKnee(const v1::Learned& in) {
+  const v1::Knee& knee = in.knee();
+  const bool whole = knee.low_count() > 0 && knee.low_count() <= knee.count() && knee.count() <= knee.high_count() &&
+                     knee.high_count() <= 1e7 && knee.proven_count() > 0 && knee.proven_count() <= 1e7;
+  if (!whole) return std::nullopt;
+  return Knee{knee.count(), knee.low_count(), knee.high_count(), knee.proven_count()};
+}
+
 void ReadConnections(Checker& check, const v1::Connections& in, NodeReport& out) {
   out.open_count = Connections(check, "connections.open_count", in.open_count());
   out.active_count = Connections(check, "connections.active_count", in.active_count());
@@ -239,6 +248,7 @@ absl::StatusOr<NodeHello> ToNodeHello(const v1::Hello& in) {
   out.fd_count_max = CeilingCount(check, "ceilings.fd_connection_count_max", in.ceilings().fd_connection_count_max());
   out.memory_count_max =
       CeilingCount(check, "ceilings.memory_connection_count_max", in.ceilings().memory_connection_count_max());
+  out.learned_knee = LearnedKnee(in.learned());
   out.learned_baseline_latency = LearnedLatency(check, in.learned());
   out.learned_proven_count =
       Connections(check, "learned.proven_connection_count", in.learned().proven_connection_count());

@@ -105,7 +105,9 @@ void SimRunner::RunUntil(absl::Time end) {
     if (!due_.empty()) until = std::min(until, due_.begin()->first);
     now_ = cluster_.AdvanceTo(std::max(until, now_));
     events_ = cluster_.TakeEvents(std::move(events_));
-    for (Event& event : events_) Post(std::move(event));
+    for (Event& event : events_) {
+      if (!heard_ || heard_(now_, event)) Post(std::move(event));
+    }
     while (!due_.empty() && due_.begin()->first <= now_) {
       const std::function<void()> work = std::move(due_.begin()->second);
       due_.erase(due_.begin());

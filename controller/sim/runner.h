@@ -47,6 +47,9 @@ class SimRunner {
   // Called with each decision, before it is carried out any further. Set before it runs.
   void OnDecision(std::function<void(const Decision&)> listener) { listener_ = std::move(listener); }
 
+  // What reporters say reaches the controller only where this is true. Set before it runs.
+  void OnlyHear(std::function<bool(absl::Time, const Event&)> heard) { heard_ = std::move(heard); }
+
   // Everything that happens until then, in order of its time.
   void RunUntil(absl::Time end);
 
@@ -77,6 +80,7 @@ class SimRunner {
   std::vector<Event> events_;  // its memory is used again
   RunSummary summary_;
   std::function<void(const Decision&)> listener_;
+  std::function<bool(absl::Time, const Event&)> heard_;
 };
 
 }  // namespace headroom::sim

@@ -1,6 +1,7 @@
 #include "storage_node/reporter/node_history.h"
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "storage_node/proto_time.h"
@@ -59,6 +60,7 @@ NodeHistory::Window NodeHistory::MeasureSince(const NodeSample& mark, absl::Time
   window.error_count = Grown(now_.gate.errors_5xx, mark.gate.errors_5xx);
   const LatencyHistogram latency = now_.gate.latency.Since(mark.gate.latency);
   if (latency.Total() >= kLatencyCountMin) window.latency_p50 = latency.Quantile(0.5);
+  window.latency_mean = latency.Mean();
   return window;
 }
 
@@ -68,6 +70,7 @@ void NodeHistory::CloseWindow(absl::Time now) {
   mark_ = now_;
   marked_at_ = now;
   PushBounded(windows_, window, kWindows);
+  LearnKnee(window);
   LearnFrom(window);
 }
 
@@ -128,6 +131,20 @@ LimitInputs NodeHistory::Inputs() const {
   return inputs;
 }
 
+// What is told changes only by what is worth a word: what was learned is sent whenever it differs.
+void NodeHistory::LearnKnee(const Window& window) {
+  constexpr double kWorth = 0.1;
+  if (window.seconds > 0) {
+    knee_.Add(window.end, {static_cast<double>(window.active_count),
+                           static_cast<double>(window.completed_count) / window.seconds, window.latency_mean});
+  }
+  const std::optional<Knee>& knee = knee_.knee();
+  const bool same = knee.has_value() && knee_told_.has_value() &&
+                    std::abs(knee->count - knee_told_->count) < kWorth * knee_told_->count &&
+                    std::abs(knee->high - knee_told_->high) < kWorth * knee_told_->high;
+  if (!same) knee_told_ = knee;
+}
+
 void NodeHistory::LearnFrom(const Window& window) {
   if (!window.latency_p50) return;
   const bool is_full = window.rejected_count > 0 || now_.kernel.listener.accept_queue_count() > 0;
@@ -153,12 +170,21 @@ void NodeHistory::LearnBaseline(absl::Duration latency_p50) {
 void NodeHistory::Recall(const v1::Learned& learned) {
   if (learned.has_baseline_latency()) recalled_baseline_ = baseline_ = FromProto(learned.baseline_latency());
   proven_count_ = learned.proven_connection_count();
+  const v1::Knee& knee = learned.knee();
+  if (knee.count() > 0) knee_.Adopt({knee.count(), knee.low_count(), knee.high_count(), knee.proven_count()});
+  knee_told_ = knee_.knee();
 }
 
 v1::Learned NodeHistory::Learned() const {
   v1::Learned learned;
   if (baseline_) *learned.mutable_baseline_latency() = ToProto(*baseline_);
   learned.set_proven_connection_count(proven_count_);
+  if (!knee_told_) return learned;
+  v1::Knee& knee = *learned.mutable_knee();
+  knee.set_count(knee_told_->count);
+  knee.set_low_count(knee_told_->low);
+  knee.set_high_count(knee_told_->high);
+  knee.set_proven_count(knee_told_->proven);
   return learned;
 }
 

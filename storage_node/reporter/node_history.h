@@ -8,6 +8,7 @@
 #include "absl/time/time.h"
 
 #include "controller/base/latency_histogram.h"
+#include "controller/core/limits/knee.h"
 #include "controller/core/limits/law.h"
 #include "headroom/v1/load.pb.h"
 #include "storage_node/gate/gate.h"
@@ -22,9 +23,10 @@ struct NodeSample {
 };
 
 // NodeHistory: what a node knows of its own last hour. It turns samples into the inputs of the limit law, so that the
-// node can govern itself, and learns what a healthy node looks like: the latency under light load and the most
-// connections carried in good health. Samples come about once a second, and between them when something turns; a window
-// closes when a second has passed. Bounded: 600 windows and 60 minutes. Pure, thread-compatible; times are monotonic.
+// node can govern itself, and learns what a healthy node looks like: the latency under light load, the most
+// connections carried in good health, and its knee. Samples come about once a second, and between them when something
+// turns; a window closes when a second has passed. Bounded: 600 windows and 60 minutes. Pure, thread-compatible; times
+// are monotonic.
 class NodeHistory {
  public:
   explicit NodeHistory(LimitPolicy policy) : policy_(policy) {}
@@ -47,6 +49,7 @@ class NodeHistory {
     int64_t completed_count = 0, error_count = 0;
     double seconds = 0;
     std::optional<absl::Duration> latency_p50;
+    absl::Duration latency_mean;
   };
   static constexpr size_t kWindows = 600;
   static constexpr size_t kMinutes = 60;
@@ -56,6 +59,7 @@ class NodeHistory {
   void CloseWindow(absl::Time now);
   void NotePeak(absl::Time now);
   void LearnFrom(const Window& window);
+  void LearnKnee(const Window& window);
   void LearnBaseline(absl::Duration latency_p50);
   double SlopePerSecond() const;
   int64_t WaitingCount() const;
@@ -69,6 +73,8 @@ class NodeHistory {
   std::deque<absl::Duration> quiet_latencies_;  // medians of windows under light load
   std::optional<absl::Duration> recalled_baseline_, baseline_;
   int64_t proven_count_ = 0;
+  KneeEstimator knee_;
+  std::optional<Knee> knee_told_;
 };
 
 }  // namespace headroom

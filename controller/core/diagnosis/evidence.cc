@@ -250,7 +250,7 @@ class SpreadView {
     spread.median_demand = LowerMedian(demands_);
     spread.rejected = Rejections(*busiest_);
     spread.rejected_share = rejected_ > 0 ? spread.rejected / rejected_ : 0;
-    spread.is_full = busiest_->LimitCount() > 0 && busiest_->DemandCount() >= busiest_->LimitCount();
+    spread.is_full = busiest_->LimitCount() > 0 && spread.demand >= OwnLimit(*busiest_);
     spread.median_taken = LowerMedian(takens_);
     spread.busiest_p50 = Seconds(busiest_->latency_p50);
     if (!p50s_.empty()) spread.median_p50 = LowerMedian(p50s_);

@@ -39,7 +39,7 @@ struct SpreadEvidence {
   double demand = 0, median_demand = 0;
   double rejected = 0;                            // at the busiest
   double rejected_share = 0;                      // of all rejections
-  bool is_full = false;                           // the busiest is at its limit
+  bool is_full = false;                           // the busiest is at its limit, or would be had nobody raised it
   double busy_share = 0;                          // nodes that carry at least 2/3 of what the busiest does
   double median_taken = 0;                        // demand over limit
   std::optional<double> busiest_p50, median_p50;  // seconds

@@ -66,12 +66,17 @@ double CpuShort(const Evidence& e) {
 // A device that is slow by itself, not because there is so much more to do.
 double DeviceSlow(const Evidence& e) {
   const double all = Grown(e, Metric::kDevice, 2.5, 0.008);
+  // Where answers take seconds more and the device milliseconds, it is not what they wait for.
+  const double device_more = e.now.Or(Metric::kDevice, 0) - e.Usual(Metric::kDevice).value_or(0);
+  const double p50_more = e.now.Or(Metric::kP50, 0) - e.Usual(Metric::kP50).value_or(0);
+  const bool told = e.Now(Metric::kDevice).has_value() && p50_more > 0;
+  const double explains = told ? Rise(device_more / p50_more, 0.05, 0.15) : 1;
   const double stalls =
       e.Now(Metric::kDevice).has_value()
           ? 0
           : All({Rise(e.Now(Metric::kIoFull), 0.1, 0.3),
                  Rise(e.Now(Metric::kIoFull).value_or(0) - e.Usual(Metric::kIoFull).value_or(0), 0.05, 0.15)});
-  return All({Any({all, stalls}), 1 - Rise(e.Ratio(Metric::kAnswers), 1.25, 1.6)});
+  return All({Any({all, stalls}), explains, 1 - Rise(e.Ratio(Metric::kAnswers), 1.25, 1.6)});
 }
 // One node's device is slow, beside the others' and beside what is usual.
 double OneDeviceSlow(const Evidence& e) {
@@ -94,6 +99,26 @@ double LeakSeen(const Evidence& e) {
   return Any({by_one, old});
 }
 
+// An answer costs many times the cores that it used to, and there are no more of them: whoever tries again does so
+// because of it. Retries alone make answers dearer too, by what is abandoned, but not by so much.
+double CostUp(const Evidence& e) {
+  const std::optional<double> cores = e.Ratio(Metric::kCores), answers = e.Ratio(Metric::kAnswers);
+  return cores.has_value() && answers.value_or(0) > 0
+             ? All({Rise(*cores / *answers, 8, 16), 1 - Rise(*answers, 1.1, 1.5)})
+             : 0;
+}
+// Each request is tried again and again; or it looks so, where nobody counts: the same clients make many times the
+// connections and get more answers.
+double RetriesSeen(const Evidence& e) {
+  if (e.Now(Metric::kAttempts).has_value()) {
+    const double usual = e.Usual(Metric::kAttempts).value_or(1);
+    return All({Rise(e.Now(Metric::kAttempts), 1.3, 1.7), Rise(*e.Now(Metric::kAttempts) / usual, 1.2, 1.5)});
+  }
+  if (!e.clients_told) return 0;
+  return All({Rise(e.Ratio(Metric::kArrivals), 3, 6), Rise(e.Ratio(Metric::kAnswers), 1.15, 1.35),
+              1 - Rise(e.Ratio(Metric::kClients), 1.2, 1.4)});
+}
+
 double ScoreSurge(const Evidence& e) {
   // Many that knock while answers stand still may be newcomers, or old clients that a leak has shut out. A leak fills
   // the slots little by little, and takes them from those who worked.
@@ -108,7 +133,8 @@ double ScoreSurge(const Evidence& e) {
 }
 
 double ScoreRetryStorm(const Evidence& e) {
-  const double hurt = Any({LatencyUp(e), SlotsPressed(e), ErrorsUp(e)});
+  const double hurt = Any({LatencyUp(e), SlotsPressed(e), ErrorsUp(e), RetriesSeen(e)});
+  const double not_by_cost = 1 - All({CostUp(e), CpuShort(e)});
   // Errors at full speed with slots free are the software's; that clients then try again is no cause.
   const double by_overload = 1 - All({ErrorsUp(e), 1 - MedianLatencyUp(e), 1 - SlotsPressed(e)});
   if (e.Now(Metric::kAttempts).has_value()) {
@@ -116,14 +142,16 @@ double ScoreRetryStorm(const Evidence& e) {
     const double first_flat = first.has_value() ? 1 - Rise(*first, 1.2, 1.5) : 0.5;
     const double usual = e.Usual(Metric::kAttempts).value_or(1);
     return All({Rise(e.Now(Metric::kAttempts), 1.25, 1.7), Rise(*e.Now(Metric::kAttempts) / usual, 1.15, 1.5),
-                first_flat, hurt, by_overload});
+                first_flat, hurt, by_overload, not_by_cost});
   }
   const double clients_flat = e.clients_told ? 1 - Rise(e.Ratio(Metric::kClients), 1.3, 1.6) : 1;
   const double suffering = Any({LatencyUp(e), ErrorsUp(e)});
   // Guessed from the pattern alone, so anything that makes clients give up must be known to be well.
   const double nothing_else = 1 - Any({CpuShort(e), DeviceSlow(e), OneDeviceSlow(e)});
-  return 0.8 * All({Rise(e.Ratio(Metric::kArrivals), 1.8, 2.8), WorkFlat(e), clients_flat, suffering, by_overload,
-                    nothing_else});
+  const double seen = 0.8 * All({RetriesSeen(e), by_overload, nothing_else});
+  const double suffered = 0.8 * All({Rise(e.Ratio(Metric::kArrivals), 1.8, 2.8), WorkFlat(e), clients_flat, suffering,
+                                     by_overload, nothing_else});
+  return Any({seen, suffered});
 }
 
 // The newest version fares worse than the others, or than everything did before it came.
@@ -217,7 +245,9 @@ double ScoreClientLeak(const Evidence& e) {
                                      Rise(e.Ratio(Metric::kAnswers).value_or(1), 0.8, 0.95)});
   // A leak gives nothing back; what a surge leaves behind does look like one, but shrinks.
   const double held = Rise(e.now.Or(Metric::kDemand, 0) / std::max(1.0, e.demand_peak), 0.75, 0.9);
-  return All({SlotsPressed(e), WorkFlat(e), 1 - Rise(e.now.Or(Metric::kActiveShare, 1), 0.15, 0.35), more, held,
+  // Slots that run out at one node, and nothing to be seen of a leak, are that node's.
+  const double broad = e.spread.nodes < 2 ? 1 : Any({Rise(e.spread.median_taken, 0.6, 0.75), LeakSeen(e)});
+  return All({SlotsPressed(e), WorkFlat(e), 1 - Rise(e.now.Or(Metric::kActiveShare, 1), 0.15, 0.35), more, held, broad,
               not_of_many, 1 - MedianLatencyUp(e), 1 - ErrorsUp(e), 1 - knocking});
 }
 
@@ -333,6 +363,7 @@ Symptoms FindSymptoms(const Evidence& e) {
   // The latency of a handful of requests is chance.
   symptoms.latency = e.now.Or(Metric::kAnswers, 0) >= 2 &&
                      Any({LatencyUp(e), ScoreBadDeploy(e), OneDeviceSlow(e), ScoreHotNode(e)}) >= kPresent;
+  symptoms.retries = e.now.Or(Metric::kAnswers, 0) >= 2 && RetriesSeen(e) >= kPresent;
   symptoms.network = ScoreNetwork(e) >= kPresent;
   symptoms.silence = ScoreReportLoss(e) >= kPresent;
   symptoms.down = e.down > 0;

@@ -48,12 +48,13 @@ struct Symptoms {
   bool rejections = false;  // connections are turned away
   bool errors = false;
   bool latency = false;
+  bool retries = false;  // clients try again and again, whatever the servers feel of it
   bool network = false;
   bool silence = false;
   bool down = false;  // nodes are gone; the others may not feel it
   bool Any() const { return AreFelt() || down; }
   // By more than those nodes that are gone.
-  bool AreFelt() const { return slots || rejections || errors || latency || network || silence; }
+  bool AreFelt() const { return slots || rejections || errors || latency || retries || network || silence; }
   // Slots well used or fewer nodes, but nobody is hurt: a new normal, if it lasts.
   bool IsMild() const { return !(rejections || errors || latency || network || silence); }
 };
