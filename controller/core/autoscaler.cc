@@ -171,8 +171,10 @@ Decision Autoscaler::Tick(absl::Time now) {
   decision.effective_count = summary.effective;
   decision.diagnosis = Diagnose({state_.fleet, summary, policy_, now}, std::move(survey), state_.diagnosis);
 
-  state_.forecast.Observe(now, KnownDemand(summary, policy_), policy_.nodes.lead_time);
-  decision.demands = AskSignals({state_.fleet, summary, state_.forecast, policy_, now});
+  const std::optional<double> demand = KnownDemand(summary, policy_);
+  state_.forecast.Observe(now, demand, policy_.nodes.lead_time);
+  state_.usual.Observe(now, BringsDemand(policy_.calendar, now) ? std::nullopt : demand);
+  decision.demands = AskSignals({state_.fleet, summary, state_.forecast, policy_, now, &state_.usual});
   const Demand* largest = Largest(decision.demands);
   const double wanted = largest == nullptr ? summary.effective : *largest->node_count;
   GuardInput guards{state_, summary, policy_, decision.demands, decision.diagnosis, now};

@@ -7,6 +7,7 @@
 
 #include "absl/time/time.h"
 
+#include "controller/core/calendar/usual_demand.h"
 #include "controller/core/decision.h"
 #include "controller/core/diagnosis/diagnosis.h"
 #include "controller/core/event.h"
@@ -59,6 +60,7 @@ struct State {
   ScaleMemory scale;
   DiagnosisMemory diagnosis;
   forecast::DemandForecast forecast;
+  UsualDemand usual;
   std::vector<HoldChanged> holds;
   std::optional<OverrideSet> override_set;
   std::string journal_error;
@@ -76,6 +78,7 @@ struct State {
     visit("scale", self.scale);
     visit("diagnosis", self.diagnosis);
     visit("forecast", self.forecast);
+    visit("usual", self.usual);
     visit("holds", self.holds);
     visit("override", self.override_set);
     visit("journal_error", self.journal_error);

@@ -43,11 +43,19 @@ void CountState(const Node& node, FleetSummary& summary) {
   if (node.launch_failed && node.IsComing()) ++summary.stuck;
 }
 
+void AddStored(const Node& node, FleetSummary& summary) {
+  if (node.report.capacity_bytes <= 0) return;
+  ++summary.storing;
+  summary.stored_bytes += static_cast<double>(node.report.stored_bytes);
+  summary.capacity_bytes += static_cast<double>(node.report.capacity_bytes);
+}
+
 void AddLoad(const Node& node, FleetSummary& summary) {
   const NodeRates& rates = node.rates;
   summary.open += node.OpenCount();
   summary.active += node.report.active_count;
   summary.waiting += node.WaitingCount();
+  summary.in_flight += std::max(node.report.in_flight_count, node.report.active_count);
   summary.limit += node.LimitCount();
   summary.completed += rates.completed;
   summary.errors += rates.errors;
@@ -67,6 +75,23 @@ int64_t Median(std::vector<int64_t>& values) {
 
 }  // namespace
 
+void Positions::Add(double position) {
+  const double bucket = std::min(position * kPerOne, static_cast<double>(kBuckets - 1));
+  ++buckets_[static_cast<size_t>(bucket)];
+  ++count_;
+  sum_ += position;
+}
+
+std::optional<double> Positions::Quantile(double p) const {
+  if (count_ == 0) return std::nullopt;
+  int32_t reached = 0;
+  for (size_t i = 0; i < buckets_.size(); ++i) {
+    reached += buckets_[i];
+    if (reached >= p * count_) return (static_cast<double>(i) + 0.5) / kPerOne;
+  }
+  return std::nullopt;
+}
+
 void Summarizer::Add(const Node& node) {
   CountState(node, summary_);
   if (!node.Carries()) return;
@@ -74,6 +99,9 @@ void Summarizer::Add(const Node& node) {
   summary_.newest_at = std::max(summary_.newest_at, node.state_since);
   if (node.state == NodeState::kDraining) return;
   AddLoad(node, summary_);
+  AddStored(node, summary_);
+  const int64_t per_node = per_node_count_ > 0 ? per_node_count_ : node.ConfiguredCount();
+  if (per_node > 0) summary_.positions.Add(static_cast<double>(node.DemandCount()) / static_cast<double>(per_node));
   ++summary_.carrying;
   if (now_ - node.last_report_at <= silent_after_) ++summary_.fresh;
   if (node.behind.is_stale) ++summary_.stale;

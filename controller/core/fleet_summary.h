@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -11,6 +12,24 @@
 #include "controller/core/policy.h"
 
 namespace headroom {
+
+// Positions: how full the nodes are, each against what it carries well, as a histogram: the p95 of 10,000 nodes must
+// not cost a sort in each tick.
+class Positions {
+ public:
+  void Add(double position);
+  double Sum() const { return sum_; }
+  double Mean() const { return count_ == 0 ? 0 : sum_ / count_; }
+  // The position that a share of `p` of the nodes does not exceed, within 1/32; positions over 8 count as 8. Nothing:
+  // no node is known.
+  std::optional<double> Quantile(double p) const;
+
+ private:
+  static constexpr int kPerOne = 32, kBuckets = 8 * kPerOne + 1;
+  std::array<int32_t, kBuckets> buckets_{};
+  int32_t count_ = 0;
+  double sum_ = 0;
+};
 
 // FleetSummary: the fleet in sums, computed once per tick; signals, guards and diagnosis read it. Counts and rates are
 // over serving nodes unless said otherwise; rates are per second over the last second or two.
@@ -33,7 +52,11 @@ struct FleetSummary {
   int64_t demand = 0;
   double completed = 0, errors = 0, rejected = 0;
   double sent_bytes = 0, received_bytes = 0;
-  LatencyHistogram latency;  // of the last seconds
+  int64_t in_flight = 0;                        // requests in service
+  int storing = 0;                              // nodes that tell what they store ...
+  double stored_bytes = 0, capacity_bytes = 0;  // ... and their sums
+  Positions positions;                          // demand of each node, by the connections that one carries well
+  LatencyHistogram latency;                     // of the last seconds
   // The usual number of connections of one node: the median of the configured limits; 0: unknown.
   int64_t configured_median = 0;
 
@@ -52,12 +75,14 @@ struct FleetSummary {
 // Adds up a fleet, node by node.
 class Summarizer {
  public:
-  Summarizer(const Policy& policy, absl::Time now) : silent_after_(policy.control.silent_after), now_(now) {}
+  Summarizer(const Policy& policy, absl::Time now)
+      : silent_after_(policy.control.silent_after), per_node_count_(policy.connections.per_node_count), now_(now) {}
   void Add(const Node& node);
   FleetSummary Finish(const Fleet& fleet) &&;
 
  private:
   const absl::Duration silent_after_;
+  const int64_t per_node_count_;  // 0: each node's own configured limit
   const absl::Time now_;
   FleetSummary summary_;
   std::vector<int64_t> configured_;  // of each node

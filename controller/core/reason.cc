@@ -263,6 +263,23 @@ constexpr Row kRows[] = {
      "Shorten the idle timeout, shed the oldest idle connections, and mend the client[ {client}]."},
     {ReasonCode::kRemedyReports, "remedy_reports",
      "Look at the path between the reporters and the controller; nothing is shrunk until reports are back."},
+    // What came later.
+    {ReasonCode::kSignalCalendar, "signal_calendar",
+     "Calendar: {name} [begins in {begins_in}|has begun][; it brings {multiplied}x the usual demand of {usual}][; a "
+     "demand of {demand} is to be expected]: it needs {nodes} nodes."},
+    {ReasonCode::kSignalCalendarIdle, "signal_calendar_idle", "Calendar: nothing is due[; {next} is next]."},
+    {ReasonCode::kSignalInFlight, "signal_in_flight",
+     "In flight: {requests} requests in service at {per_node} a node, filled to {target%}, need {nodes} nodes."},
+    {ReasonCode::kSignalStored, "signal_stored",
+     "Stored: {bytes#} at {bytes_per_node#} a node, filled to {target%}, need {nodes} nodes."},
+    {ReasonCode::kSignalHotNodes, "signal_hot_nodes",
+     "Hot nodes: the p95 node is filled to {hot%} and the mean one to {mean%}; to bring the p95 node to {at%} it needs "
+     "{nodes} nodes."},
+    {ReasonCode::kSignalHotNodesIdle, "signal_hot_nodes_idle",
+     "Hot nodes: no load, or new nodes are still filling; it asks for nothing."},
+    {ReasonCode::kSignalHotNodesSkewed, "signal_hot_nodes_skewed",
+     "Hot nodes: the p95 node is filled to {hot%}, over {at%}, and the mean one only to {mean%}: the load must be "
+     "spread anew, as new nodes alone would stay cold; it asks for {nodes} nodes."},
 };
 
 #undef HR_FACTS_SURGE

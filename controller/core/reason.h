@@ -137,6 +137,14 @@ enum class ReasonCode : uint16_t {
   kRemedyRebalance,       // node
   kRemedyClient,          // [client]
   kRemedyReports,         // nothing
+  // What came later. Codes are saved by their number, so new ones are added here, whatever they belong to.
+  kSignalCalendar,        // name, [begins in], [multiplied by], [usual demand], [demand], nodes
+  kSignalCalendarIdle,    // [name of the next]
+  kSignalInFlight,        // requests in service, per node, target, nodes
+  kSignalStored,          // bytes, bytes per node, target, nodes
+  kSignalHotNodes,        // p95 position, mean, at, nodes
+  kSignalHotNodesIdle,    // nothing
+  kSignalHotNodesSkewed,  // p95 position, mean, at, nodes
   kCount,
 };
 

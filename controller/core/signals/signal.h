@@ -6,6 +6,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
+#include "controller/core/calendar/usual_demand.h"
 #include "controller/core/decision.h"
 #include "controller/core/fleet.h"
 #include "controller/core/fleet_summary.h"
@@ -20,6 +21,7 @@ struct SignalInput {
   const forecast::DemandForecast& forecast;
   const Policy& policy;
   absl::Time now;
+  const UsualDemand* usual = nullptr;  // null: nothing is known of it
 };
 
 // A signal says how many nodes are needed, or that it cannot tell. Pure: history lives in the fleet. To add one: a file
@@ -34,14 +36,23 @@ Demand ConnectionDemand(const SignalInput& in);  // slots: demand position in mi
 Demand ThroughputDemand(const SignalInput& in);  // bytes a second
 Demand LatencyDemand(const SignalInput& in);     // p99 against its objective
 Demand ForecastDemand(const SignalInput& in);    // slots, when a node that is asked for now serves
+Demand InFlightDemand(const SignalInput& in);    // requests in service
+Demand StoredDemand(const SignalInput& in);      // bytes on disk
+Demand HotNodeDemand(const SignalInput& in);     // the fullest nodes, and how uneven the load is
+Demand CalendarDemand(const SignalInput& in);    // what the policy says is to come
 
-inline constexpr std::array<Signal, 4> kSignals = {{
+inline constexpr std::array<Signal, 8> kSignals = {{
     {"connections", [](const Policy& policy) { return policy.connections.enabled; }, ConnectionDemand},
     {"throughput", [](const Policy& policy) { return policy.throughput.bytes_per_second_per_node > 0; },
      ThroughputDemand},
     {"latency", [](const Policy& policy) { return policy.latency.objective > absl::ZeroDuration(); }, LatencyDemand},
     {"forecast", [](const Policy& policy) { return policy.connections.enabled && policy.forecast.enabled; },
      ForecastDemand},
+    {"in_flight", [](const Policy& policy) { return policy.in_flight.per_node_count > 0; }, InFlightDemand},
+    {"stored", [](const Policy& policy) { return policy.stored.target_ratio > 0; }, StoredDemand},
+    {"hot_nodes", [](const Policy& policy) { return policy.connections.enabled && policy.hot_nodes.enabled; },
+     HotNodeDemand},
+    {"calendar", [](const Policy& policy) { return !policy.calendar.empty(); }, CalendarDemand},
 }};
 
 // Connections that are wanted of the cluster: open and waiting. Nothing: it cannot be told.
