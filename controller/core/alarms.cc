@@ -7,9 +7,10 @@ namespace {
 
 constexpr absl::Duration kRefusedFor = absl::Minutes(10);  // an alarm of what was refused stands for so long
 
-void AtMax(const AlarmInput& in, std::vector<Reason>& alarms) {
-  const Bounds bounds = EffectiveBounds(in.state, in.policy, in.now);
-  if (in.wanted > bounds.max) alarms.push_back(MakeReason(ReasonCode::kAlarmAtMax, bounds.max, in.wanted));
+void Capped(const AlarmInput& in, std::vector<Reason>& alarms) {
+  const int max = EffectiveBounds(in.state, in.policy, in.now).max;
+  const auto alarm = in.state.at_max.Judge({in.summary, in.state.forecast, in.policy, max, in.wanted, in.now});
+  if (alarm.has_value()) alarms.push_back(*alarm);
 }
 
 void NodesLost(const AlarmInput& in, std::vector<Reason>& alarms) {
@@ -44,7 +45,7 @@ void LongUnknown(const AlarmInput& in, std::vector<Reason>& alarms) {
 }  // namespace
 
 void RaiseAlarms(const AlarmInput& in, std::vector<Reason>& alarms) {
-  AtMax(in, alarms);
+  Capped(in, alarms);
   if (in.summary.lost > 0) NodesLost(in, alarms);
   if (in.summary.stuck > 0) LaunchesStuck(in, alarms);
   LongUnknown(in, alarms);

@@ -7,6 +7,7 @@
 
 #include "absl/time/time.h"
 
+#include "controller/core/at_max.h"
 #include "controller/core/calendar/usual_demand.h"
 #include "controller/core/decision.h"
 #include "controller/core/diagnosis/diagnosis.h"
@@ -61,6 +62,7 @@ struct State {
   DiagnosisMemory diagnosis;
   forecast::DemandForecast forecast;
   UsualDemand usual;
+  AtMax at_max;
   std::vector<HoldChanged> holds;
   std::optional<OverrideSet> override_set;
   std::string journal_error;
@@ -79,6 +81,7 @@ struct State {
     visit("diagnosis", self.diagnosis);
     visit("forecast", self.forecast);
     visit("usual", self.usual);
+    visit("at_max", self.at_max);
     visit("holds", self.holds);
     visit("override", self.override_set);
     visit("journal_error", self.journal_error);

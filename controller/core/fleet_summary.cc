@@ -43,6 +43,14 @@ void CountState(const Node& node, FleetSummary& summary) {
   if (node.launch_failed && node.IsComing()) ++summary.stuck;
 }
 
+// How far the limit of a node can be raised.
+int64_t CeilingOf(const Node& node, const FleetLimitPolicy& policy) {
+  if (!policy.enabled || !node.takes_limits) return node.LimitCount();
+  int64_t ceiling = policy.law.ceiling_count;
+  ceiling = std::min(ceiling, node.hello.fd_count_max.value_or(ceiling));
+  return std::min(ceiling, node.hello.memory_count_max.value_or(ceiling));
+}
+
 void AddStored(const Node& node, FleetSummary& summary) {
   if (node.report.capacity_bytes <= 0) return;
   ++summary.storing;
@@ -100,10 +108,11 @@ void Summarizer::Add(const Node& node) {
   if (node.state == NodeState::kDraining) return;
   AddLoad(node, summary_);
   AddStored(node, summary_);
-  const int64_t per_node = per_node_count_ > 0 ? per_node_count_ : node.ConfiguredCount();
+  summary_.ceiling += CeilingOf(node, policy_.limits);
+  const int64_t fixed = policy_.connections.per_node_count, per_node = fixed > 0 ? fixed : node.ConfiguredCount();
   if (per_node > 0) summary_.positions.Add(static_cast<double>(node.DemandCount()) / static_cast<double>(per_node));
   ++summary_.carrying;
-  if (now_ - node.last_report_at <= silent_after_) ++summary_.fresh;
+  if (now_ - node.last_report_at <= policy_.control.silent_after) ++summary_.fresh;
   if (node.behind.is_stale) ++summary_.stale;
   if (node.ConfiguredCount() > 0) configured_.push_back(node.ConfiguredCount());
 }

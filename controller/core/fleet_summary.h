@@ -52,6 +52,7 @@ struct FleetSummary {
   int64_t demand = 0;
   double completed = 0, errors = 0, rejected = 0;
   double sent_bytes = 0, received_bytes = 0;
+  int64_t ceiling = 0;                          // connections with every limit raised to its ceilings
   int64_t in_flight = 0;                        // requests in service
   int storing = 0;                              // nodes that tell what they store ...
   double stored_bytes = 0, capacity_bytes = 0;  // ... and their sums
@@ -75,14 +76,12 @@ struct FleetSummary {
 // Adds up a fleet, node by node.
 class Summarizer {
  public:
-  Summarizer(const Policy& policy, absl::Time now)
-      : silent_after_(policy.control.silent_after), per_node_count_(policy.connections.per_node_count), now_(now) {}
+  Summarizer(const Policy& policy, absl::Time now) : policy_(policy), now_(now) {}
   void Add(const Node& node);
   FleetSummary Finish(const Fleet& fleet) &&;
 
  private:
-  const absl::Duration silent_after_;
-  const int64_t per_node_count_;  // 0: each node's own configured limit
+  const Policy& policy_;
   const absl::Time now_;
   FleetSummary summary_;
   std::vector<int64_t> configured_;  // of each node

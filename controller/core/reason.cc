@@ -150,7 +150,10 @@ constexpr Row kRows[] = {
     {ReasonCode::kServersChanged, "servers_changed",
      "The balancers are told of {servers} servers, {draining} of them draining."},
     // Alarms.
-    {ReasonCode::kAlarmAtMax, "alarm_at_max", "Capped at {max} nodes, {wanted} are wanted."},
+    {ReasonCode::kAlarmAtMax, "alarm_at_max",
+     "Capped at {max} nodes, {wanted} are wanted[; first to break: {first} in {left}|; {first} are exhausted|; nothing "
+     "is about "
+     "to break, the nearest are {nearest}, used to {used%}]."},
     {ReasonCode::kAlarmNodeLost, "alarm_node_lost", "{node} is lost: silent for {silent}."},
     {ReasonCode::kAlarmSignalUnknown, "alarm_signal_unknown", "The signal {signal} has been unknown for {unknown}."},
     {ReasonCode::kAlarmJournal, "alarm_journal", "The journal fails: {error}"},

@@ -72,7 +72,7 @@ enum class ReasonCode : uint16_t {
   kListDue,                // nothing
   kServersChanged,         // servers, draining
   // Alarms.
-  kAlarmAtMax,               // max, wanted
+  kAlarmAtMax,               // max, wanted, [first to break], [in], [nearest to break], [its use]
   kAlarmNodeLost,            // node, silent for
   kAlarmSignalUnknown,       // signal, unknown for
   kAlarmJournal,             // error
