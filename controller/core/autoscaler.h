@@ -15,6 +15,7 @@
 #include "controller/core/fleet.h"
 #include "controller/core/forecast/demand_forecast.h"
 #include "controller/core/policy.h"
+#include "controller/core/trial.h"
 
 namespace headroom {
 
@@ -65,6 +66,8 @@ struct State {
   AtMax at_max;
   std::vector<HoldChanged> holds;
   std::optional<OverrideSet> override_set;
+  std::optional<ModeChosen> mode_chosen;
+  Trial trial;  // since the mode is what it is
   std::string journal_error;
   std::vector<ServerTarget> servers;  // what balancers were last told
   bool servers_due = false;           // a balancer joined: tell again
@@ -84,6 +87,8 @@ struct State {
     visit("at_max", self.at_max);
     visit("holds", self.holds);
     visit("override", self.override_set);
+    visit("mode_chosen", self.mode_chosen);
+    visit("trial", self.trial);
     visit("journal_error", self.journal_error);
     visit("servers", self.servers);
     visit("servers_due", self.servers_due);
@@ -113,10 +118,13 @@ class Autoscaler {
   // Signals -> guards -> planner, and limits beside them. `now` must not go backwards.
   Decision Tick(absl::Time now);
 
+  // The policy in force: that of the file, but for a mode that an operator chose.
   const Policy& policy() const { return policy_; }
   const Fleet& fleet() const { return state_.fleet; }
 
  private:
+  void Adopt(absl::Time at, Policy policy);
+
   Policy policy_;
   State state_;
 };

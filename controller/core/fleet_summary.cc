@@ -41,6 +41,8 @@ void CountState(const Node& node, FleetSummary& summary) {
   if (node.CountsAsCapacity()) ++summary.effective;
   if (node.IsAbsent()) ++summary.absent;
   if (node.launch_failed && node.IsComing()) ++summary.stuck;
+  if (node.IsComing() && node.launched_at != absl::InfinitePast())
+    summary.asked_at = std::min(summary.asked_at, node.launched_at);
 }
 
 // How far the limit of a node can be raised.
@@ -102,6 +104,8 @@ std::optional<double> Positions::Quantile(double p) const {
 
 void Summarizer::Add(const Node& node) {
   CountState(node, summary_);
+  const bool fresh = node.state == NodeState::kServing && now_ - node.state_since < policy_.nodes.restart_grace;
+  if (fresh && node.launched_at == absl::InfinitePast()) ++summary_.newcomers;
   if (!node.Carries()) return;
   summary_.demand += node.DemandCount();
   summary_.newest_at = std::max(summary_.newest_at, node.state_since);

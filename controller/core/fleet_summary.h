@@ -37,15 +37,17 @@ struct FleetSummary {
   int serving = 0, launching = 0, joining = 0, draining = 0, drained = 0, restarting = 0, lost = 0;
   int terminating = 0;  // really
   int drained_by_operator = 0, returning = 0;
-  int returnable = 0;  // leaving, and Headroom may take them back
-  int stuck = 0;       // launched, and not serving within the launch timeout
-  int absent = 0;      // machines that the provider lists, and that carry nothing that we know of
-  int effective = 0;   // nodes once all work in flight lands: the number every rule reasons about
-  int kept = 0;        // drained for an operator, or by somebody else: they stay
-  int carrying = 0;    // nodes that really carry load and do not leave, whatever the dry run thinks of them
-  int fresh = 0;       // of these, those that reported within control.silent_after
-  int stale = 0;       // serving nodes whose slots are in balancers of which none speaks
-  int at_limit = 0;    // serving nodes whose open + waiting reach their limit
+  int returnable = 0;                            // leaving, and Headroom may take them back
+  int stuck = 0;                                 // launched, and late
+  int newcomers = 0;                             // serving since less than restart_grace, and not launched by Headroom
+  absl::Time asked_at = absl::InfiniteFuture();  // when the oldest of the launches that are under way was asked for
+  int absent = 0;     // machines that the provider lists, and that carry nothing that we know of
+  int effective = 0;  // nodes once all work in flight lands: the number every rule reasons about
+  int kept = 0;       // drained for an operator, or by somebody else: they stay
+  int carrying = 0;   // nodes that really carry load and do not leave, whatever the dry run thinks of them
+  int fresh = 0;      // of these, those that reported within control.silent_after
+  int stale = 0;      // serving nodes whose slots are in balancers of which none speaks
+  int at_limit = 0;   // serving nodes whose open + waiting reach their limit
   absl::Time newest_at = absl::InfinitePast();  // the last time that a node that carries load changed its state
   int64_t open = 0, active = 0, waiting = 0, limit = 0;
   // Demand of serving AND draining nodes: what the fleet would carry without the leaving ones.

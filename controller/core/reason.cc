@@ -158,7 +158,8 @@ constexpr Row kRows[] = {
     {ReasonCode::kAlarmSignalUnknown, "alarm_signal_unknown", "The signal {signal} has been unknown for {unknown}."},
     {ReasonCode::kAlarmJournal, "alarm_journal", "The journal fails: {error}"},
     {ReasonCode::kAlarmProvider, "alarm_provider", "The provider failed to {operation}: {error}"},
-    {ReasonCode::kAlarmLaunchStuck, "alarm_launch_stuck", "{node} was launched {since} ago and does not serve yet."},
+    {ReasonCode::kAlarmLaunchStuck, "alarm_launch_stuck",
+     "{node} was launched {since} ago and does not serve yet[; usually that takes {usual} at most]."},
     {ReasonCode::kAlarmForeignWriter, "alarm_foreign_writer",
      "{node}: somebody else set the limit to {limit}, where {granted} was granted."},
     {ReasonCode::kAlarmFloorsExceedBudget, "alarm_floors_exceed_budget",
@@ -283,6 +284,19 @@ constexpr Row kRows[] = {
     {ReasonCode::kSignalHotNodesSkewed, "signal_hot_nodes_skewed",
      "Hot nodes: the p95 node is filled to {hot%}, over {at%}, and the mean one only to {mean%}: the load must be "
      "spread anew, as new nodes alone would stay cold; it asks for {nodes} nodes."},
+    {ReasonCode::kLearnsWindow, "learns_window", "Window: {remaining} more before anything may be removed."},
+    {ReasonCode::kLearnsLeadTime, "learns_lead_time",
+     "Lead time: fewer than two launches were seen, the policy's {lead_time} is taken."},
+    {ReasonCode::kLearnsLatency, "learns_latency", "Usual latency: known of {known} of {nodes} nodes."},
+    {ReasonCode::kLearnsForecast, "learns_forecast", "Forecast: {remaining} more; it has seen {slots} slots."},
+    {ReasonCode::kGuardNewcomers, "guard_newcomers",
+     "No shrinking while {nodes} nodes that were not launched here began to serve within {window}: a rolling update "
+     "may "
+     "be about to stop the old ones."},
+    {ReasonCode::kGuardRatchet, "guard_ratchet",
+     "{asked} nodes are under way, asked for up to {since} ago, and none has arrived since: no more are asked for."},
+    {ReasonCode::kAlarmDrainStuck, "alarm_drain_stuck",
+     "{node} has been draining for {since}, where {usual} is usual; {open} connections are open."},
 };
 
 #undef HR_FACTS_SURGE

@@ -77,7 +77,7 @@ enum class ReasonCode : uint16_t {
   kAlarmSignalUnknown,       // signal, unknown for
   kAlarmJournal,             // error
   kAlarmProvider,            // operation, error
-  kAlarmLaunchStuck,         // node, since
+  kAlarmLaunchStuck,         // node, since, [usual time]
   kAlarmForeignWriter,       // node, limit, granted
   kAlarmFloorsExceedBudget,  // floors, budget
   kAlarmCeiling,             // node, ceiling name, ceiling
@@ -145,6 +145,13 @@ enum class ReasonCode : uint16_t {
   kSignalHotNodes,        // p95 position, mean, at, nodes
   kSignalHotNodesIdle,    // nothing
   kSignalHotNodesSkewed,  // p95 position, mean, at, nodes
+  kLearnsWindow,          // remaining
+  kLearnsLeadTime,        // lead time that is taken meanwhile
+  kLearnsLatency,         // nodes known, nodes
+  kLearnsForecast,        // remaining, slots seen
+  kGuardNewcomers,        // nodes, window
+  kGuardRatchet,          // nodes asked for, since
+  kAlarmDrainStuck,       // node, since, usual time, open connections
   kCount,
 };
 

@@ -29,6 +29,9 @@ class DemandForecast {
   // The highest p-quantile of all moments from now until `until` after the last tick.
   std::optional<Answer> Until(absl::Duration until, double p) const;
 
+  // Slots that must still be seen before Ahead() tells.
+  int64_t SlotsMissing(absl::Duration lead, double p) const;
+  absl::Duration step() const;  // of a slot
   // Full slots of demand that have been seen.
   int64_t known_count() const { return forecaster_.has_value() ? forecaster_->known_count() : 0; }
 
