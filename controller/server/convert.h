@@ -52,6 +52,7 @@ v1::Reason ToWire(const Reason& reason, Rendering rendering);
 v1::Diagnosis ToWire(const Diagnosis& diagnosis, Rendering rendering);
 v1::Decision ToWire(const Decision& decision, Rendering rendering);
 v1::Mode ToWire(Mode mode);
+v1::Trial ToWire(const Trial& trial);
 // `now` gives the ages and which fixed limit still holds.
 v1::Node ToWire(const Node& node, const Policy& policy, absl::Time now);
 v1::Hold ToWire(const HoldChanged& hold);
