@@ -69,7 +69,7 @@ const std::vector<Library>& Libraries() {
       {"gRPC",
        {"grpcpp/", "grpc/"},
        {"controller/server/", "controller/cli/", "controller/providers/", "controller/headroom", "storage_node/"}},
-      {"Boost", {"boost/"}, {"controller/server/", "storage_node/", "controller/headroom"}},
+      {"Boost", {"boost/"}, {"controller/server/", "controller/cli/", "storage_node/", "controller/headroom"}},
       {"cpprestsdk", {"cpprest/", "pplx/"}, {"controller/providers/http/"}},
       {"SQLite", {"sqlite3.h"}, {"controller/runtime/"}},
       {"yaml-cpp", {"yaml-cpp/"}, {"controller/runtime/", "controller/cli/", "storage_node/"}},

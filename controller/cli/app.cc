@@ -22,6 +22,7 @@ Examples:
   headroomctl override --min 5 --reason "sale" --for 8h
   headroomctl policy check policy.yaml                 every fault, no server needed
   headroomctl watch -o json                            decisions as they are made
+  headroomctl plan demand.csv --per-node 500           what the cluster will need; no server needed
   headroomctl lab compare --traces traces/             what every autoscaler would have cost; no server needed
 )";
 
@@ -51,6 +52,7 @@ void AddCommands(CLI::App& app, Session& session) {
   AddNodeCommands(app, session);
   AddPolicy(app, session);
   AddModes(app, session);
+  AddPlan(app, session);
   AddLab(app, session);
 }
 

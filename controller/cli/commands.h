@@ -25,9 +25,11 @@ void AddHold(CLI::App& app, Session& session);
 void AddOverride(CLI::App& app, Session& session);
 void AddPolicy(CLI::App& app, Session& session);
 void AddModes(CLI::App& app, Session& session);  // enable, disable
-void AddLab(CLI::App& app, Session& session);    // capacity planning; needs no server
+void AddPlan(CLI::App& app, Session& session);
+void AddLab(CLI::App& app, Session& session);  // capacity planning; needs no server
 // Below the group `lab`: needs no server.
 void AddLabDetect(CLI::App& lab, Session& session);
+void AddLabForecast(CLI::App& lab, Session& session);
 
 // "12 launched, 4 removed, ..." and "34 raised, 10 lowered, ...".
 std::string TrialNodes(const v1::Trial& trial);

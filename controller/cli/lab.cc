@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <thread>
@@ -27,13 +26,6 @@ struct CompareArguments {
   std::string json, policy;
   int threads = 0;
 };
-
-// The traces of a folder, or the one that is named.
-absl::StatusOr<lab::TraceFolder> SourcesOf(const std::string& source) {
-  std::error_code ignored;
-  if (std::filesystem::is_directory(source, ignored)) return lab::FindTraces(source);
-  return lab::TraceFolder{.files = {source}};
-}
 
 std::string Duration(absl::Duration duration) {
   return absl::FormatDuration(absl::Trunc(duration, absl::Seconds(1)));
@@ -165,12 +157,7 @@ absl::Status RunCompare(Session& session, const CompareArguments& arguments) {
     HR_ASSIGN_OR_RETURN(Config config, ParseConfig(yaml, arguments.policy));
     policy = std::move(config.policy);
   }
-  lab::TraceFolder all;
-  for (const std::string& source : arguments.sources) {
-    HR_ASSIGN_OR_RETURN(const lab::TraceFolder found, SourcesOf(source));
-    all.files.insert(all.files.end(), found.files.begin(), found.files.end());
-    all.skipped.insert(all.skipped.end(), found.skipped.begin(), found.skipped.end());
-  }
+  HR_ASSIGN_OR_RETURN(const lab::TraceFolder all, lab::CollectTraces(arguments.sources));
   lab::Comparison comparison = CompareAll(session, all.files, policy, arguments.threads);
   comparison.skipped.insert(comparison.skipped.begin(), all.skipped.begin(), all.skipped.end());
   for (const std::string& text : comparison.skipped) session.err() << "skipped " << text << '\n';
@@ -248,12 +235,13 @@ absl::Status WriteText(const std::string& path, const std::string& text) {
 }
 
 void AddLab(CLI::App& app, Session& session) {
-  CLI::App* lab = app.add_subcommand("lab", "Capacity planning and detection on traces: compare, trace, detect");
+  CLI::App* lab = app.add_subcommand("lab", "Policies, forecasts and detection on traces: compare, trace, detect, forecast");
   lab->require_subcommand(1);
   lab->fallthrough();
   AddCompare(*lab, session);
   AddTrace(*lab, session);
   AddLabDetect(*lab, session);
+  AddLabForecast(*lab, session);
 }
 
 }  // namespace headroom

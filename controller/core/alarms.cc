@@ -1,5 +1,7 @@
 #include "controller/core/alarms.h"
 
+#include <utility>
+
 #include "controller/core/guards.h"
 
 namespace headroom {
@@ -61,6 +63,17 @@ void LongUnknown(const AlarmInput& in, std::vector<Reason>& alarms) {
   alarms.push_back(MakeReason(ReasonCode::kAlarmSignalUnknown, unknown->signal, in.now - since));
 }
 
+// One alarm of the cluster, however many of its series show it, and one of each kind of node.
+void Anomalies(const AlarmInput& in, std::vector<Reason>& alarms) {
+  bool told = false;
+  for (const AnomalyIncident& incident : in.state.anomaly.incidents()) {
+    const bool of_cluster = incident.series < WatchedSeries::kSilentNodes;
+    if (of_cluster && std::exchange(told, true)) continue;
+    alarms.push_back(MakeReason(ReasonCode::kAlarmAnomaly, ToString(incident.series), ToString(incident.kind),
+                                incident.seen, incident.expected, incident.sigmas, incident.node, incident.score));
+  }
+}
+
 }  // namespace
 
 void RaiseAlarms(const AlarmInput& in, std::vector<Reason>& alarms) {
@@ -69,6 +82,7 @@ void RaiseAlarms(const AlarmInput& in, std::vector<Reason>& alarms) {
   if (in.summary.stuck > 0) LaunchesStuck(in, alarms);
   if (in.summary.draining > 0) DrainsStuck(in, alarms);
   LongUnknown(in, alarms);
+  Anomalies(in, alarms);
   if (!in.state.journal_error.empty()) alarms.push_back(MakeReason(ReasonCode::kAlarmJournal, in.state.journal_error));
   const Fleet& fleet = in.state.fleet;
   if (in.now - fleet.refused_at() < kRefusedFor)

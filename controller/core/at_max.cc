@@ -37,7 +37,7 @@ std::array<double, kResources> CapacityOf(const AtMaxInput& in) {
 // When the forecast, as likely as not, exceeds the capacity.
 absl::Duration LeftByForecast(const forecast::DemandForecast& forecast, double capacity) {
   for (const int minutes : {1, 2, 4, 6, 9, 12, 20, 30, 45, 60}) {
-    const auto answer = forecast.Ahead(absl::Minutes(minutes), 0.5);
+    const auto answer = forecast.Ahead(absl::Minutes(minutes));
     if (!answer.has_value()) break;
     if (answer->expected > capacity) return std::min(std::max(answer->ahead, absl::Minutes(1)), kForecastMax);
   }

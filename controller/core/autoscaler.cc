@@ -174,10 +174,12 @@ Decision Autoscaler::Tick(absl::Time now) {
   state_.urgent_at = absl::InfiniteFuture();
   Summarizer sums(policy_, now);
   Survey survey(policy_, state_.diagnosis.series, now);
+  FleetSpread spread(policy_.control.silent_after, now);
   LimitPlanner limit_planner(state_, policy_, now);
   state_.fleet.Advance(now, policy_, [&](Node& node) {
     sums.Add(node);
     survey.Add(node);
+    spread.Add(node);
     limit_planner.Add(node);
   });
   const FleetSummary summary = std::move(sums).Finish(state_.fleet);
@@ -192,10 +194,12 @@ Decision Autoscaler::Tick(absl::Time now) {
   decision.effective_count = summary.effective;
   decision.diagnosis = Diagnose({state_.fleet, summary, policy_, now}, std::move(survey), state_.diagnosis);
 
+  state_.anomaly.Observe({summary, spread, policy_, now});
+  if (state_.anomaly.level_shifted()) state_.forecast.LevelShifted();
   const std::optional<double> demand = KnownDemand(summary, policy_);
-  state_.forecast.Observe(now, demand, policy_.nodes.lead_time);
+  state_.forecast.Observe(now, demand, {.lead = policy_.nodes.lead_time, .quantile = policy_.forecast.quantile_ratio});
   state_.usual.Observe(now, BringsDemand(policy_.calendar, now) ? std::nullopt : demand);
-  decision.demands = AskSignals({state_.fleet, summary, state_.forecast, policy_, now, &state_.usual});
+  decision.demands = AskSignals({state_.fleet, summary, state_.forecast, state_.anomaly, policy_, now, &state_.usual});
   const Demand* largest = Largest(decision.demands);
   const double wanted = largest == nullptr ? summary.effective : *largest->node_count;
   GuardInput guards{state_, summary, policy_, decision.demands, decision.diagnosis, now};

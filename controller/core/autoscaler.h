@@ -7,6 +7,7 @@
 
 #include "absl/time/time.h"
 
+#include "controller/core/anomaly/watch.h"
 #include "controller/core/at_max.h"
 #include "controller/core/calendar/usual_demand.h"
 #include "controller/core/decision.h"
@@ -64,6 +65,7 @@ struct State {
   forecast::DemandForecast forecast;
   UsualDemand usual;
   AtMax at_max;
+  AnomalyWatch anomaly;
   std::vector<HoldChanged> holds;
   std::optional<OverrideSet> override_set;
   std::optional<ModeChosen> mode_chosen;
@@ -85,6 +87,7 @@ struct State {
     visit("forecast", self.forecast);
     visit("usual", self.usual);
     visit("at_max", self.at_max);
+    visit("anomaly", self.anomaly);
     visit("holds", self.holds);
     visit("override", self.override_set);
     visit("mode_chosen", self.mode_chosen);

@@ -69,6 +69,7 @@ void AddLoad(const Node& node, FleetSummary& summary) {
   summary.limit += node.LimitCount();
   summary.completed += rates.completed;
   summary.errors += rates.errors;
+  summary.accepted += rates.accepted;
   summary.rejected += rates.rejected;
   summary.sent_bytes += rates.sent_bytes;
   summary.received_bytes += rates.received_bytes;

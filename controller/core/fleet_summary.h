@@ -52,7 +52,7 @@ struct FleetSummary {
   int64_t open = 0, active = 0, waiting = 0, limit = 0;
   // Demand of serving AND draining nodes: what the fleet would carry without the leaving ones.
   int64_t demand = 0;
-  double completed = 0, errors = 0, rejected = 0;
+  double completed = 0, errors = 0, accepted = 0, rejected = 0;
   double sent_bytes = 0, received_bytes = 0;
   int64_t ceiling = 0;                          // connections with every limit raised to its ceilings
   int64_t in_flight = 0;                        // requests in service

@@ -11,8 +11,6 @@ namespace {
 
 using Bound = std::optional<Verdict>;
 
-constexpr double kKeepLeads = 3;
-
 Verdict AtLeast(int nodes, Reason reason) {
   return {"", nodes, std::nullopt, 0, 0, std::move(reason)};
 }
@@ -72,6 +70,19 @@ Bound Stabilization(const GuardInput& in, int desired) {
                  MakeReason(ReasonCode::kGuardStabilization, highest, in.policy.nodes.stabilization));
 }
 
+// Something unusual goes on: what load is measured may not be the load that there is. It binds for anomaly.hold from
+// the onset at most, then what was unusual is how things are.
+Bound Anomaly(const GuardInput& in, int) {
+  for (const AnomalyIncident& incident : in.state.anomaly.incidents()) {
+    const absl::Duration left = incident.since + in.policy.anomaly.hold - in.now;
+    if (left <= absl::ZeroDuration()) continue;
+    return AtLeast(in.summary.effective,
+                   MakeReason(ReasonCode::kGuardAnomaly, left, ToString(incident.series), ToString(incident.kind),
+                              incident.seen, incident.expected, incident.node));
+  }
+  return {};
+}
+
 // Nodes that are lost by the dozen carry load still: what is left tells too little.
 Bound ReportsLost(const GuardInput& in, int) {
   if (!in.summary.ReportsAreLost(in.policy.control)) return {};
@@ -94,8 +105,8 @@ Bound Cooldown(const GuardInput& in, int) {
   return AtLeast(in.summary.effective, MakeReason(ReasonCode::kGuardCooldown, until - in.now));
 }
 
-// What is likely to be needed while a node that is removed now could not be had back, and, as a node costs its boot and
-// its warming again, soon after. Nothing: too little is known to tell.
+// What is likely to be needed while a node that is removed now could not be had back. Nothing: too little is known to
+// tell.
 struct Need {
   forecast::DemandForecast::Answer demand;
   int nodes = 0;
@@ -103,13 +114,10 @@ struct Need {
 std::optional<Need> LikelyNeed(const GuardInput& in) {
   const int64_t per_node = ConnectionsPerNode(in.policy, in.summary);
   if (!in.policy.forecast.enabled || !in.policy.connections.enabled || per_node <= 0) return std::nullopt;
-  const absl::Duration lead = in.state.fleet.learned_lead_time().value_or(in.policy.nodes.lead_time);
-  const auto soon = in.state.forecast.Until(lead, in.policy.forecast.quantile_ratio);
-  const auto later = in.state.forecast.Until(kKeepLeads * lead, in.policy.forecast.keep_ratio);
-  if (!soon.has_value() || !later.has_value()) return std::nullopt;
-  const auto& most = soon->upper >= later->upper ? *soon : *later;
-  const double nodes = NodesFor(most.upper, per_node, in.policy);
-  return Need{most, static_cast<int>(std::ceil(std::min(nodes, 1e6) - 1e-9))};
+  const auto most = in.state.forecast.Until(in.state.fleet.learned_lead_time().value_or(in.policy.nodes.lead_time));
+  if (!most.has_value()) return std::nullopt;
+  const double nodes = NodesFor(most->upper, per_node, in.policy);
+  return Need{*most, static_cast<int>(std::round(std::min(nodes, 1e6)))};
 }
 
 Bound ForecastKeeps(const GuardInput& in, int desired) {
@@ -146,9 +154,11 @@ Bound Step(const GuardInput& in, int) {
 }
 
 Bound RemoveStep(const GuardInput& in, int) {
-  const int may_go = std::max(0, in.policy.nodes.remove_count_max - in.summary.Leaving());
-  return AtLeast(in.summary.effective - may_go,
-                 MakeReason(ReasonCode::kGuardRemoveStep, in.policy.nodes.remove_count_max));
+  constexpr int kTenth = 10;
+  const int leaving = in.summary.Leaving();
+  const int set = in.policy.nodes.remove_count_max;
+  const int most = set > 0 ? set : std::max(1, (in.summary.effective + leaving) / kTenth);
+  return AtLeast(in.summary.effective - std::max(0, most - leaving), MakeReason(ReasonCode::kGuardRemoveStep, most));
 }
 
 // While servers restart, the others carry their load for a moment; that is no growth, and no time to remove one.
@@ -235,7 +245,7 @@ struct Guard {
 };
 
 // Order = priority, lowest first. The bounds of safety stand last.
-constexpr std::array<Guard, 21> kGuards = {{
+constexpr std::array<Guard, 22> kGuards = {{
     {"override", Override},
     {"projection", Projection},
     {"stabilization", Stabilization},
@@ -243,6 +253,7 @@ constexpr std::array<Guard, 21> kGuards = {{
     {"warm", Warm},
     {"cooldown", Cooldown},
     {"trouble", Trouble},
+    {"anomaly", Anomaly},
     {"unknown_signal", UnknownSignal},
     {"reports_lost", ReportsLost},
     {"remove_step", RemoveStep},

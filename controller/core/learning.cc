@@ -39,7 +39,7 @@ Open Forecast(const Autoscaler& core) {
   const Policy& policy = core.policy();
   const forecast::DemandForecast& forecast = core.Save().forecast;
   const absl::Duration lead = core.fleet().learned_lead_time().value_or(policy.nodes.lead_time);
-  if (forecast.Ahead(lead, policy.forecast.quantile_ratio).has_value()) return {};
+  if (forecast.Ahead(lead).has_value()) return {};
   const int64_t missing = forecast.SlotsMissing(lead, policy.forecast.quantile_ratio);
   return MakeReason(ReasonCode::kLearnsForecast, std::max<int64_t>(1, missing) * forecast.step(),
                     forecast.known_count());

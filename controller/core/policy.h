@@ -26,8 +26,8 @@ struct NodePolicy {
   std::vector<std::string> zones;
   absl::Duration stabilization = absl::Minutes(5);
   absl::Duration cooldown = absl::Minutes(10);
-  int remove_count_max = 1;
-  double growth_ratio_max = 2.0;
+  int remove_count_max = 0;  // 0: a tenth of the fleet, one at least
+  double growth_ratio_max = 10.0;
   absl::Duration lead_time = absl::Minutes(2);
   absl::Duration drain_timeout = absl::Minutes(10);
   absl::Duration launch_timeout = absl::Minutes(15);
@@ -113,12 +113,20 @@ struct LatencySignalPolicy {
 struct ForecastSignalPolicy {
   bool enabled = true;
   double quantile_ratio = 0.975;
-  double keep_ratio = 0.6;
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {
     visit("enabled", self.enabled);
     visit("quantile", self.quantile_ratio);
-    visit("keep", self.keep_ratio);
+  }
+};
+
+struct AnomalyPolicy {
+  bool enabled = true;
+  absl::Duration hold = absl::Minutes(15);
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("enabled", self.enabled);
+    visit("hold", self.hold);
   }
 };
 
@@ -192,6 +200,7 @@ struct Policy {
   StoredSignalPolicy stored;
   HotNodeSignalPolicy hot_nodes;
   std::vector<CalendarEntry> calendar;
+  AnomalyPolicy anomaly;
   ControlPolicy control;
   std::string source;  // the text it came from
 
@@ -209,6 +218,7 @@ struct Policy {
     visit("stored", self.stored);
     visit("hot_nodes", self.hot_nodes);
     visit("calendar", self.calendar);
+    visit("anomaly", self.anomaly);
     visit("control", self.control);
     visit("source", self.source);
   }

@@ -153,7 +153,7 @@ void CheckNodes(const NodePolicy& nodes, const v1::Nodes& message, Faults& fault
   faults.Within("nodes.data_floor", nodes.data_floor, 0, kMax);
   faults.Within("nodes.stabilization", nodes.stabilization, absl::ZeroDuration(), kLongest);
   faults.Within("nodes.cooldown", nodes.cooldown, absl::ZeroDuration(), kLongest);
-  faults.Within("nodes.remove_count_max", nodes.remove_count_max, 1, kMax);
+  faults.Within("nodes.remove_count_max", nodes.remove_count_max, 0, kMax);
   faults.Within("nodes.growth_ratio_max", nodes.growth_ratio_max, 1.01, 100.0);
   faults.Within("nodes.lead_time", nodes.lead_time, absl::Milliseconds(100), kLongest);
   faults.Within("nodes.drain_timeout", nodes.drain_timeout, absl::Seconds(1), kLongest);
@@ -194,7 +194,6 @@ void CheckSignals(const Policy& policy, const v1::Signals& message, Faults& faul
   faults.Within("signals.connections.per_node", policy.connections.per_node_count, int64_t{0}, kConnectionsMax);
   faults.Within("signals.connections.target", policy.connections.target_ratio, 0.05, 1.0);
   faults.Within("signals.forecast.quantile", policy.forecast.quantile_ratio, 0.5, 0.995);
-  faults.Within("signals.forecast.keep", policy.forecast.keep_ratio, 0.5, 0.995);
   faults.Within("signals.throughput.target", policy.throughput.target_ratio, 0.05, 1.0);
   if (message.has_throughput()) {
     const int64_t bytes = policy.throughput.bytes_per_second_per_node;
@@ -340,6 +339,7 @@ PolicyReading ReadPolicy(const v1::Policy& message) {
   Take(message.signals().in_flight(), policy.in_flight);
   Take(message.signals().stored(), policy.stored);
   Take(message.signals().hot_nodes(), policy.hot_nodes);
+  Take(message.anomaly(), policy.anomaly);
   Take(message.control(), policy.control);
 
   Faults faults;
@@ -352,6 +352,7 @@ PolicyReading ReadPolicy(const v1::Policy& message) {
   CheckNodeSignals(policy, message.signals(), faults);
   policy.calendar = ReadCalendar(message, policy.nodes, faults);
   CheckControl(policy, faults);
+  faults.Within("anomaly.hold", policy.anomaly.hold, absl::ZeroDuration(), absl::Hours(24));
   reading.faults = faults.Take();
   return reading;
 }
@@ -378,6 +379,7 @@ v1::Policy PolicyToMessage(const Policy& policy) {
   if (policy.stored.target_ratio > 0) Put(policy.stored, *signals.mutable_stored());
   if (policy.throughput.bytes_per_second_per_node > 0) Put(policy.throughput, *signals.mutable_throughput());
   if (policy.latency.objective > absl::ZeroDuration()) Put(policy.latency, *signals.mutable_latency());
+  Put(policy.anomaly, *message.mutable_anomaly());
   Put(policy.control, *message.mutable_control());
   PutCalendar(policy, message);
   return message;

@@ -36,6 +36,9 @@ enum class ReasonCode : uint16_t {
   kSignalLatency,         // p99, objective, nodes
   kSignalForecast,        // demand, ahead, demand at most, chance of more, nodes
   kSignalForecastLearns,  // slots seen
+  kSignalSurge,           // demand, demand before, how long before, deviations, demand ahead, nodes
+  kSignalNoSurge,         // nothing
+  kSignalSurprise,        // demand, what was held possible, growth, lead time, nodes
   kSignalUnknown,         // signal, fresh nodes, serving nodes
   kSignalNoNodes,         // signal
   kSignalBalancers,       // signal, nodes behind silent balancers, serving nodes
@@ -60,6 +63,7 @@ enum class ReasonCode : uint16_t {
   kGuardJournal,        // error
   kGuardWarm,           // remaining
   kGuardLost,           // lost nodes, nodes
+  kGuardAnomaly,        // remaining, series, kind, seen, expected, [node]
   // Actions.
   kLaunchForDemand,        // nodes after, signal
   kDrainForDemand,         // node, open connections, nodes after
@@ -82,6 +86,7 @@ enum class ReasonCode : uint16_t {
   kAlarmFloorsExceedBudget,  // floors, budget
   kAlarmCeiling,             // node, ceiling name, ceiling
   kAlarmFleetFull,           // node, most nodes
+  kAlarmAnomaly,             // series, kind, seen, expected, deviations, [node], score
   // Diagnosis. Arguments in [] may be absent (an empty string): their clause is left out of the sentence.
   kDiagnosisNone,        // [slots taken], [limit], [errors], [p50]
   kDiagnosisCannotTell,  // [slots taken], rejections/s, [errors], [p50 ratio], [likeliest cause], [its score],

@@ -46,8 +46,8 @@ void CounterWindow::Add(const NodeCounters& counters) {
   if (snapshots_.empty() || counters.uptime < latest_.uptime) {
     snapshots_.assign(1, counters);
   } else if (latest_.uptime - snapshots_.back().uptime >= kApart) {
+    if (snapshots_.size() == kSnapshots) snapshots_.erase(snapshots_.begin());
     snapshots_.push_back(latest_);
-    if (snapshots_.size() > kSnapshots) snapshots_.pop_front();
   }
   latest_ = counters;
 }

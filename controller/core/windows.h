@@ -2,7 +2,6 @@
 
 #include <array>
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <vector>
 
@@ -81,7 +80,7 @@ class CounterWindow {
   // Null: there is none.
   const NodeCounters* SnapshotBefore(absl::Duration over) const;
 
-  std::deque<NodeCounters> snapshots_;  // oldest first
+  std::vector<NodeCounters> snapshots_;  // oldest first; in place, since a deque would allocate for each
   NodeCounters latest_;
 };
 

@@ -7,23 +7,20 @@
 
 #include "absl/strings/str_cat.h"
 
-#include "controller/lab/task.h"
-
 namespace headroom::lab {
 namespace {
 
-constexpr NodeLaw kLaw;
 constexpr absl::Duration kStep = absl::Seconds(kStepSeconds);
 constexpr int64_t kPerNode = 10'000;  // connections, so that a share of one is nothing
 constexpr int64_t kEpoch = 1'600'000'000;
 
-Policy OfTheTask(Policy policy) {
+Policy OfTheTask(Policy policy, const Terms& terms) {
   policy.cluster = "lab";
   policy.mode = Mode::kLive;
-  policy.nodes.min = kNodesMin;
-  policy.nodes.max = kNodesMax;
+  policy.nodes.min = terms.nodes_min;
+  policy.nodes.max = terms.nodes_max;
   policy.nodes.data = DataPlacement::kGateway;
-  policy.nodes.lead_time = kLaw.mature_steps() * kStep;
+  policy.nodes.lead_time = terms.law.mature_steps() * kStep;
   policy.connections.per_node_count = kPerNode;
   policy.control.tick = policy.control.report_interval = kStep;
   policy.control.silent_after = 3 * kStep;
@@ -32,7 +29,8 @@ Policy OfTheTask(Policy policy) {
 
 }  // namespace
 
-Headroom::Headroom(Policy policy) : core_(OfTheTask(std::move(policy))) {
+Headroom::Headroom(Policy policy, const Terms& terms, Unit unit)
+    : law_(terms.law), unit_(unit), core_(OfTheTask(std::move(policy), terms)) {
   core_.Observe(At(0), TermChanged{1});
 }
 
@@ -42,6 +40,15 @@ absl::Time Headroom::At(int step) const {
 
 void Headroom::Add(int serves_at, const std::string& launch_id) {
   servers_[absl::StrCat("node-", ++named_)] = {.serves_at = serves_at, .launch_id = launch_id};
+}
+
+// The oldest, as the crew loses them: they are neither heard of nor listed any more.
+void Headroom::Lose(int nodes) {
+  for (int i = 0; i < nodes && !servers_.empty(); ++i) {
+    servers_.erase(std::min_element(servers_.begin(), servers_.end(), [](const auto& a, const auto& b) {
+      return a.second.serves_at < b.second.serves_at;
+    }));
+  }
 }
 
 int Headroom::Decide(const Meter& meter, const Nodes& nodes) {
@@ -74,7 +81,8 @@ void Headroom::Report(int step, double offered) {
   const auto serving = std::count_if(servers_.begin(), servers_.end(), [step](const auto& server) {
     return server.second.serves_at <= step && !server.second.draining;
   });
-  const double share = offered * core_.policy().connections.target_ratio * static_cast<double>(kPerNode) /
+  const double carried = unit_ == Unit::kAtTarget ? core_.policy().connections.target_ratio : 1;
+  const double share = offered * carried * static_cast<double>(kPerNode) /
                        static_cast<double>(std::max<int64_t>(1, serving));
   for (auto& [id, server] : servers_) {
     if (server.serves_at > step) continue;
@@ -104,7 +112,7 @@ ActionFinished Headroom::Do(int step, const Action& action) {
   ActionFinished done{.id = action.id};
   const auto server = servers_.find(action.node);
   if (std::holds_alternative<LaunchNode>(action.body)) {
-    Add(step + kLaw.boot_steps, action.id);
+    Add(step + law_.boot_steps, action.id);
     done.node = absl::StrCat("node-", named_);
   } else if (std::holds_alternative<ListMachines>(action.body)) {
     MachinesListed listed;

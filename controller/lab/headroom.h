@@ -9,6 +9,7 @@
 #include "controller/core/autoscaler.h"
 #include "controller/lab/baselines/rivals.h"
 #include "controller/lab/rival.h"
+#include "controller/lab/task.h"
 
 namespace headroom::lab {
 
@@ -17,11 +18,14 @@ namespace headroom::lab {
 // policy's target. Reports come every step and tell of the step before, as Headroom's own reports do.
 class Headroom final : public Rival {
  public:
+  // What one unit of demand is to a node: what it carries at the policy's target, or all that it carries well.
+  enum class Unit { kAtTarget, kInFull };
   // The policy's connections.per_node may be any; nodes.min and max and the pace of the loop are the task's.
-  explicit Headroom(Policy policy);
+  explicit Headroom(Policy policy, const Terms& terms = {}, Unit unit = Unit::kAtTarget);
 
   int period_steps() const override { return 1; }
   int Decide(const Meter& meter, const Nodes& nodes) override;
+  void Lose(int nodes) override;
   const Autoscaler& core() const { return core_; }
 
  private:
@@ -39,6 +43,8 @@ class Headroom final : public Rival {
   void Carry(int step, const Decision& decision);
   ActionFinished Do(int step, const Action& action);
 
+  const NodeLaw law_;
+  const Unit unit_;
   Autoscaler core_;
   std::map<NodeId, Server> servers_;
   int64_t named_ = 0;

@@ -125,29 +125,35 @@ class Level {
 };
 
 double BaseCost(const Demand& demand) {
-  double cost = static_cast<double>(kNodesMin * demand.course->scored_steps());
+  double cost = static_cast<double>(demand.course->terms.nodes_min) * demand.course->scored_steps();
   for (int step = demand.course->first_scored; step < demand.steps(); ++step) {
     // Nobody may have more nodes than the task allows.
-    cost += kShortagePrice * std::max(0.0, demand.offered[step] - kNodesMax);
+    cost += kShortagePrice * std::max(0.0, demand.offered[step] - demand.course->terms.nodes_max);
   }
   return cost;
 }
 
 }  // namespace
 
+Plan FindOptimum(const Demand& demand) {
+  return FindOptimum(demand, demand.course->terms.law);
+}
+
 Plan FindOptimum(const Demand& demand, const NodeLaw& law) {
-  Plan plan{.nodes = Series<uint8_t>(demand.steps(), kNodesMin), .cost_steps = BaseCost(demand)};
+  const Terms& terms = demand.course->terms;
+  Plan plan{.nodes = Series<uint8_t>(demand.steps(), static_cast<uint8_t>(terms.nodes_min)),
+            .cost_steps = BaseCost(demand)};
   const double peak = *std::max_element(demand.offered.begin(), demand.offered.end());
   const int initial = InitialNodes(demand);
-  const int levels = std::clamp(static_cast<int>(std::ceil(peak)), initial, kNodesMax);
+  const int levels = std::clamp(static_cast<int>(std::ceil(peak)), initial, terms.nodes_max);
   Level level(demand, law);
-  for (int k = kNodesMin + 1; k <= levels; ++k)
+  for (int k = terms.nodes_min + 1; k <= levels; ++k)
     level.Solve(k, k <= initial ? AtStart::kPresent : AtStart::kAbsent, plan);
   return plan;
 }
 
-double RampFreeBound(const Demand& demand, const NodeLaw& law) {
-  NodeLaw without = law;
+double RampFreeBound(const Demand& demand) {
+  NodeLaw without = demand.course->terms.law;
   without.ramp_steps = 0;
   return FindOptimum(demand, without).cost_steps;
 }

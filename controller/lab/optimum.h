@@ -19,15 +19,17 @@
 namespace headroom::lab {
 
 struct Plan {
-  Series<uint8_t> nodes;  // wanted, a step each; at least kNodesMin
+  Series<uint8_t> nodes;  // wanted, a step each; at least terms.nodes_min
   double cost_steps = 0;  // paid node-steps + 100 x unserved node-steps, level by level
 };
 
-Plan FindOptimum(const Demand& demand, const NodeLaw& law = {});
+// Under the law of the course's terms, or another one. Does not know of losses of nodes.
+Plan FindOptimum(const Demand& demand);
+Plan FindOptimum(const Demand& demand, const NodeLaw& law);
 
 // The cost, in node-steps, of the optimum where a node serves fully from the end of its boot: a lower bound of what any
-// policy costs under `law` whose youngest node leaves first.
-double RampFreeBound(const Demand& demand, const NodeLaw& law = {});
+// policy costs whose youngest node leaves first.
+double RampFreeBound(const Demand& demand);
 
 // Schedule: does what the plan says. The plan outlives it.
 class Schedule final : public Rival {

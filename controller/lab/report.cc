@@ -4,35 +4,12 @@
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
-#include "absl/strings/str_join.h"
 
 #include "controller/base/json_string.h"
+#include "controller/lab/json.h"
 
 namespace headroom::lab {
 namespace {
-
-std::string Json(double value) {
-  return std::isfinite(value) ? absl::StrFormat("%.6g", value) : "null";
-}
-
-std::string Field(absl::string_view name, absl::string_view json) {
-  return absl::StrCat(JsonString(name), ": ", json);
-}
-
-std::string Field(absl::string_view name, double value) {
-  return Field(name, Json(value));
-}
-
-std::string Object(const std::vector<std::string>& fields) {
-  return absl::StrCat("{", absl::StrJoin(fields, ", "), "}");
-}
-
-template <typename Range, typename Render>
-std::string Array(const Range& range, absl::string_view between, Render render) {
-  return absl::StrCat(
-      "[", absl::StrJoin(range, between, [&](std::string* out, const auto& one) { *out += render(one); }), "]");
-}
 
 absl::string_view StandingName(Standing standing) {
   return standing == Standing::kOurs ? "ours" : standing == Standing::kRival ? "rival" : "reference";

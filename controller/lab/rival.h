@@ -60,6 +60,8 @@ class Rival {
   // How many nodes it wants, at the beginning of step meter.now(). The task bounds the answer to 1 .. 200.
   virtual int Decide(const Meter& meter, const Nodes& nodes) = 0;
   virtual Victims victims() const { return Victims::kYoungest; }
+  // So many nodes are gone, before the next Decide(), which sees what is left.
+  virtual void Lose(int) {}
 };
 
 }  // namespace headroom::lab

@@ -7,14 +7,14 @@
 namespace headroom::lab {
 namespace {
 
-constexpr NodeLaw kLaw;
 constexpr int kLongAgo = std::numeric_limits<int>::min() / 2;
 
 // Crew: the nodes that are present, the oldest first, and what they cost. Steps must not go back.
 class Crew {
  public:
-  Crew(const Course& course, int count) : scored_(course.scored_before.data()), steps_(course.steps) {
-    launches_.reserve(kNodesMax);
+  Crew(const Course& course, int count)
+      : law_(course.terms.law), scored_(course.scored_before.data()), steps_(course.steps) {
+    launches_.reserve(static_cast<size_t>(course.terms.nodes_max));
     launches_.assign(static_cast<size_t>(count), kLongAgo);
     mature_ = launches_.size();
   }
@@ -25,16 +25,16 @@ class Crew {
 
   int Ready(int step) const {
     size_t ready = mature_;
-    while (ready < launches_.size() && step - launches_[ready] >= kLaw.boot_steps) ++ready;
+    while (ready < launches_.size() && step - launches_[ready] >= law_.boot_steps) ++ready;
     return static_cast<int>(ready);
   }
 
   // Advances the nodes' ages.
   double Capacity(int step) {
-    while (mature_ < launches_.size() && step - launches_[mature_] >= kLaw.mature_steps()) ++mature_;
+    while (mature_ < launches_.size() && step - launches_[mature_] >= law_.mature_steps()) ++mature_;
     auto capacity = static_cast<double>(mature_);
-    for (size_t i = mature_; i < launches_.size() && step - launches_[i] >= kLaw.boot_steps; ++i) {
-      capacity += kLaw.Capacity(step - launches_[i]);
+    for (size_t i = mature_; i < launches_.size() && step - launches_[i] >= law_.boot_steps; ++i) {
+      capacity += law_.Capacity(step - launches_[i]);
     }
     return capacity;
   }
@@ -45,6 +45,13 @@ class Crew {
     launches_.resize(static_cast<size_t>(wanted), step);
   }
 
+  // What is lost is not paid any more, and of all ages alike.
+  void Lose(int step, int lost) {
+    Pay(step);
+    launches_.erase(launches_.begin(), launches_.begin() + lost);
+    mature_ -= std::min(mature_, static_cast<size_t>(lost));
+  }
+
   void Pay(int step) {
     paid_steps_ += int64_t{count()} * (scored_[step] - scored_[paid_until_]);
     paid_until_ = step;
@@ -53,13 +60,14 @@ class Crew {
  private:
   void Remove(int step, Victims victims) {
     const auto victim = victims == Victims::kOldest ? launches_.begin() : launches_.end() - 1;
-    const int paid_until = *victim + kLaw.paid_steps_min;
+    const int paid_until = *victim + law_.paid_steps_min;
     if (paid_until > step) paid_steps_ += scored_[std::min(paid_until, steps_)] - scored_[step];
     launches_.erase(victim);
     if (victims == Victims::kOldest && mature_ > 0) --mature_;
     mature_ = std::min(mature_, launches_.size());
   }
 
+  const NodeLaw law_;
   const int32_t* scored_;
   const int steps_;
   std::vector<int> launches_;
@@ -81,7 +89,11 @@ class Run {
 
   Outcome Go() {
     const int period = rival_.period_steps();
+    const std::vector<NodeLoss>& losses = course_.terms.losses;
     for (int step = 0; step < course_.steps; step += period) {
+      for (; losses_seen_ < losses.size() && losses[losses_seen_].step <= step; ++losses_seen_) {
+        Lose(step, losses[losses_seen_].ratio);
+      }
       Tick(step);
       Advance(step, std::min(step + period, course_.steps));
     }
@@ -94,10 +106,16 @@ class Run {
   }
 
  private:
+  void Lose(int step, double ratio) {
+    const int lost = static_cast<int>(std::ceil(ratio * crew_.count()));
+    crew_.Lose(step, lost);
+    rival_.Lose(lost);
+  }
+
   void Tick(int step) {
     meter_.AdvanceTo(step);
     const int count = crew_.count();
-    const int wanted = std::clamp(rival_.Decide(meter_, {count, crew_.Ready(step)}), kNodesMin, kNodesMax);
+    const int wanted = std::clamp(rival_.Decide(meter_, {count, crew_.Ready(step)}), course_.terms.nodes_min, course_.terms.nodes_max);
     if (wanted == count) return;
     actions_ += course_.scored_before[step + 1] - course_.scored_before[step];
     crew_.Resize(step, wanted, rival_.victims());
@@ -130,12 +148,14 @@ class Run {
   Meter meter_;
   double unserved_ = 0;
   int64_t actions_ = 0;
+  size_t losses_seen_ = 0;
 };
 
 }  // namespace
 
 int InitialNodes(const Demand& demand) {
-  return std::clamp(static_cast<int>(std::ceil(demand.offered.front())), kNodesMin, kNodesMax);
+  return std::clamp(static_cast<int>(std::ceil(demand.offered.front())), demand.course->terms.nodes_min,
+                    demand.course->terms.nodes_max);
 }
 
 Outcome Simulate(const Demand& demand, Rival& rival, const RunOptions& options) {

@@ -72,10 +72,10 @@ double ScaleOf(const Series<double>& values) {
   return std::isfinite(scale) ? scale : 0;
 }
 
-absl::Status CheckFit(const Trace& trace) {
-  if (trace.step > kTraceStepMax) {
+absl::Status CheckFit(const Trace& trace, absl::Duration step_max) {
+  if (trace.step > step_max) {
     return absl::FailedPreconditionError(absl::StrCat("its step of ", absl::FormatDuration(trace.step), " is over ",
-                                                      absl::FormatDuration(kTraceStepMax),
+                                                      absl::FormatDuration(step_max),
                                                       ": it is for planning, not for scoring"));
   }
   const int64_t span = trace.samples.back().unix_seconds - trace.samples.front().unix_seconds;
@@ -116,13 +116,18 @@ double Innovation(sim::Random& random) {
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<const Course>> MakeCourse(const Trace& trace) {
-  HR_RETURN_IF_ERROR(CheckFit(trace));
+  return MakeCourse(trace, CourseOptions());
+}
+
+absl::StatusOr<std::shared_ptr<const Course>> MakeCourse(const Trace& trace, const CourseOptions& options) {
+  HR_RETURN_IF_ERROR(CheckFit(trace, options.step_max));
   const Series<double> values = OnGrid(Hold(trace));
   auto course = std::make_shared<Course>();
   course->name = trace.name;
   course->notes = trace.notes;
   course->start_unix_seconds = trace.samples.front().unix_seconds;
-  course->nodes_per_unit = ScaleOf(values);
+  course->terms = options.terms;
+  course->nodes_per_unit = options.nodes_per_unit > 0 ? options.nodes_per_unit : ScaleOf(values);
   if (course->nodes_per_unit <= 0) return absl::FailedPreconditionError("its demand cannot be scaled: is it all zero?");
   Fill(values, *course);
   if (course->scored_steps() == 0) return absl::FailedPreconditionError("nothing in it can be scored");

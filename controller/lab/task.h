@@ -47,6 +47,19 @@ struct NodeLaw {
   }
 };
 
+// So large a part of the nodes is gone at once, the oldest first.
+struct NodeLoss {
+  int step = 0;
+  double ratio = 0;
+};
+
+// What everybody is under; the standard task's by default, a plan has its own.
+struct Terms {
+  NodeLaw law;
+  int nodes_min = kNodesMin, nodes_max = kNodesMax;
+  std::vector<NodeLoss> losses;  // by step
+};
+
 // Course: a trace on the grid, scaled, without noise. Immutable once made; shared by the seeds.
 struct Course {
   std::string name;
@@ -55,6 +68,7 @@ struct Course {
   int steps = 0;
   int first_scored = 0;
   double nodes_per_unit = 0;      // the scale
+  Terms terms;
   Series<float> held;             // demand in nodes; 0 where it is missing
   Series<int32_t> known_before;   // steps + 1 entries: steps with a datum before this one
   Series<int32_t> scored_before;  // steps + 1 entries: steps that count before this one
@@ -65,6 +79,14 @@ struct Course {
 
 // FAILED_PRECONDITION: the trace is not for this task (its step is too coarse, it is too long, it is all zero).
 absl::StatusOr<std::shared_ptr<const Course>> MakeCourse(const Trace& trace);
+
+// Of a task of one's own.
+struct CourseOptions {
+  double nodes_per_unit = 0;  // 0: scaled as the standard task is
+  absl::Duration step_max = kTraceStepMax;
+  Terms terms;
+};
+absl::StatusOr<std::shared_ptr<const Course>> MakeCourse(const Trace& trace, const CourseOptions& options);
 
 // AR(1) noise with standard deviation 1 and a correlation time of 60 s, one value a step. Each innovation is the sum of
 // the twelve 16-bit parts of three outputs of std::mt19937_64 (Irwin-Hall: near normal, no libm), so a seed is the same

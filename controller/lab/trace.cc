@@ -329,4 +329,19 @@ absl::StatusOr<TraceFolder> FindTraces(const std::string& folder) {
   return found;
 }
 
+absl::StatusOr<TraceFolder> CollectTraces(const std::vector<std::string>& sources) {
+  TraceFolder all;
+  for (const std::string& source : sources) {
+    std::error_code ignored;
+    if (!std::filesystem::is_directory(source, ignored)) {
+      all.files.push_back(source);
+      continue;
+    }
+    HR_ASSIGN_OR_RETURN(const TraceFolder found, FindTraces(source));
+    all.files.insert(all.files.end(), found.files.begin(), found.files.end());
+    all.skipped.insert(all.skipped.end(), found.skipped.begin(), found.skipped.end());
+  }
+  return all;
+}
+
 }  // namespace headroom::lab

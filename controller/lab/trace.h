@@ -53,5 +53,7 @@ struct TraceFolder {
 
 // The traces directly in a folder. A folder that cannot be read is an error; one without a trace is not.
 absl::StatusOr<TraceFolder> FindTraces(const std::string& folder);
+// Of several sources, each a folder or FILE or FILE:COLUMN.
+absl::StatusOr<TraceFolder> CollectTraces(const std::vector<std::string>& sources);
 
 }  // namespace headroom::lab

@@ -311,25 +311,37 @@ absl::StatusOr<Recovered> JournalStore::Recover() {
   return recovered;
 }
 
-// The id of the last row of events that the snapshot includes.
-absl::StatusOr<int64_t> JournalStore::RecoverSnapshot(Recovered& recovered) {
+namespace {
+
+absl::StatusOr<FoundSnapshot> FindSnapshot(SqliteConnection& connection) {
   HR_ASSIGN_OR_RETURN(
       SqliteStatement rows,
-      connection_->Prepare("SELECT id, at_nanos, event_id, policy, state, checksum FROM snapshots ORDER BY id DESC"));
+      connection.Prepare("SELECT id, at_nanos, event_id, policy, state, checksum FROM snapshots ORDER BY id DESC"));
+  FoundSnapshot found;
   while (true) {
     HR_ASSIGN_OR_RETURN(const bool row, rows.Step());
-    if (!row) return 0;
+    if (!row) return found;
     const uint64_t hash = Hash(rows.Bytes(4), Hash(rows.Bytes(3)));
     const bool whole = rows.Whole(5) == Checksum(hash, {rows.Whole(1), rows.Whole(2)});
     absl::StatusOr<Policy> policy = DecodePolicy(rows.Bytes(3));
     absl::StatusOr<State> state = DecodeState(rows.Bytes(4));
     if (whole && policy.ok() && state.ok()) {
-      recovered.snapshot = Snapshot{absl::FromUnixNanos(rows.Whole(1)), *std::move(policy), *std::move(state)};
-      return rows.Whole(2);
+      found.snapshot = Snapshot{absl::FromUnixNanos(rows.Whole(1)), *std::move(policy), *std::move(state)};
+      found.event_id = rows.Whole(2);
+      return found;
     }
-    recovered.notes.push_back(
-        absl::StrCat(path_, ": snapshot ", rows.Whole(0), " is damaged: the one before it is used"));
+    found.notes.push_back(absl::StrCat("snapshot ", rows.Whole(0), " is damaged: the one before it is used"));
   }
+}
+
+}  // namespace
+
+// The id of the last row of events that the snapshot includes.
+absl::StatusOr<int64_t> JournalStore::RecoverSnapshot(Recovered& recovered) {
+  HR_ASSIGN_OR_RETURN(FoundSnapshot found, FindSnapshot(*connection_));
+  recovered.snapshot = std::move(found.snapshot);
+  for (const std::string& note : found.notes) recovered.notes.push_back(absl::StrCat(path_, ": ", note));
+  return found.event_id;
 }
 
 absl::Status JournalStore::RecoverEvents(int64_t after_id, Recovered& recovered) {
@@ -390,6 +402,10 @@ absl::StatusOr<JournalEntry> EntryOf(const SqliteStatement& row) {
 absl::StatusOr<std::unique_ptr<JournalReader>> JournalReader::Open(const std::string& path) {
   HR_ASSIGN_OR_RETURN(auto connection, SqliteConnection::Open(path, SqliteConnection::Access::kRead));
   return std::unique_ptr<JournalReader>(new JournalReader(std::move(connection)));
+}
+
+absl::StatusOr<FoundSnapshot> JournalReader::NewestSnapshot() {
+  return FindSnapshot(*connection_);
 }
 
 absl::StatusOr<std::vector<JournalEntry>> JournalReader::Decisions(const Journal::Page& page) {

@@ -111,12 +111,21 @@ class JournalStore {
   Cause last_cause_ = Cause::kNone;
 };
 
-// Reads decisions through a connection of its own that cannot write. Thread-compatible.
+// The newest good snapshot that the connection's journal has, and what was damaged; nothing: it has none.
+struct FoundSnapshot {
+  std::optional<Snapshot> snapshot;
+  int64_t event_id = 0;  // of the last row of events that it includes
+  std::vector<std::string> notes;
+};
+
+// Reads through a connection of its own that cannot write. Thread-compatible.
 class JournalReader {
  public:
+  // NOT_FOUND / DATA_LOSS: there is no such file, or it is no journal.
   static absl::StatusOr<std::unique_ptr<JournalReader>> Open(const std::string& path);
   absl::StatusOr<std::vector<JournalEntry>> Decisions(const Journal::Page& page);
   absl::StatusOr<JournalEntry> Find(uint64_t sequence);
+  absl::StatusOr<FoundSnapshot> NewestSnapshot();
 
  private:
   explicit JournalReader(std::unique_ptr<SqliteConnection> connection) : connection_(std::move(connection)) {}

@@ -33,8 +33,12 @@ ClusterModel::ClusterModel(ClusterSettings settings)
     : settings_(std::move(settings)),
       connect_timeout_nanos_(absl::ToInt64Nanoseconds(settings_.client.connect_timeout)),
       request_timeout_nanos_(absl::ToInt64Nanoseconds(settings_.client.request_timeout)),
+      processor_nanos_(absl::ToInt64Nanoseconds(settings_.node.processor_time)),
       random_(settings_.seed) {
-  for (const Phase& phase : settings_.phases) HR_CHECK(phase.duration > absl::ZeroDuration() && phase.clients > 0);
+  for (const Phase& phase : settings_.phases) {
+    HR_CHECK(phase.duration > absl::ZeroDuration() && phase.clients > 0);
+    clients_end_ = std::max(clients_end_, static_cast<int32_t>(phase.clients));
+  }
   if (!settings_.phases.empty()) EnterPhase(0);
 }
 
@@ -71,12 +75,6 @@ void ClusterModel::Handle(const Timer& timer) {
     case kRetry:
       if (IsCurrent(timer.subject, timer.serial)) Attempt(timer.subject);
       return;
-    case kIdleExpiry:
-      if (At(index).boot == timer.serial) ExpireIdle(index);
-      return;
-    case kBooted:
-      if (At(index).boot == timer.serial) Boot(index);
-      return;
     case kConnectDeadline:
       if (IsCurrent(timer.subject, timer.serial) && requests_[timer.subject].state == RequestState::kConnecting) {
         FailAttempt(timer.subject);
@@ -85,6 +83,11 @@ void ClusterModel::Handle(const Timer& timer) {
     case kDeadline:
       if (IsCurrent(timer.subject, timer.serial)) FailAttempt(timer.subject);
       return;
+    case kLeak:
+      if (timer.serial == leak_serial_) Leak();
+      return;
+    default:
+      if (At(index).boot == timer.serial) HandleNode(timer);
   }
 }
 
@@ -92,7 +95,7 @@ void ClusterModel::Schedule(Kind kind, uint32_t subject, uint32_t serial, int64_
   const Timer timer{.at_nanos = now_ + delay_nanos, .subject = subject, .serial = serial, .kind = kind};
   if (kind == kConnectDeadline) {
     timers_.AddInOrder(kConnectQueue, timer);
-  } else if (kind == kDeadline) {
+  } else if (kind == kDeadline && delay_nanos == request_timeout_nanos_) {
     timers_.AddInOrder(kRequestQueue, timer);
   } else {
     timers_.Add(timer);
@@ -161,6 +164,13 @@ void ClusterModel::Attempt(uint32_t index) {
 }
 
 int32_t ClusterModel::ChooseNode() {
+  if (!wanted_.empty()) {
+    double draw = Uniform(random_);
+    for (const int32_t node : wanted_) {
+      if (draw < At(node).condition.attraction) return node;
+      draw -= At(node).condition.attraction;
+    }
+  }
   const auto count = static_cast<uint32_t>(serving_.size());
   const uint32_t begin = Index(random_, count);
   if (settings_.client.spread == Spread::kRequests) return serving_[begin];
@@ -187,7 +197,7 @@ void ClusterModel::Route(uint32_t index) {
   if (settings_.client.connections_max > 0 && client.connection_count >= settings_.client.connections_max) {
     request.state = RequestState::kPooled;
     client.waiting.push_back({index, request.serial});
-    return Schedule(kDeadline, index, request.serial, request_timeout_nanos_);
+    return Schedule(kDeadline, index, request.serial, RequestTimeout());
   }
   if (!spreads_requests) request.node = ChooseNode();
   request.state = RequestState::kConnecting;
@@ -203,7 +213,7 @@ void ClusterModel::UseConnection(uint32_t index, int32_t connection) {
   request.node = connections_[connection].node;
   request.holds_connection = true;
   connections_.UnlinkIdle(node.idle, Newest(node), connection);
-  Schedule(kDeadline, index, request.serial, request_timeout_nanos_);
+  Schedule(kDeadline, index, request.serial, RequestTimeout());
   Serve(connection, index);
 }
 
@@ -225,25 +235,42 @@ void ClusterModel::SendSyn(uint32_t index) {
   Request& request = requests_[index];
   Node& node = At(request.node);
   if (node.state == NodeState::kBooting || node.state == NodeState::kGone) return FailAttempt(index);
-  const bool is_full = IsFull(node);
-  if (is_full) {
-    ++node.counters.rejected;
-    Turn(request.node, Urgency::kRejection);
+  if (node.state == NodeState::kDark) return SendSynAgain(index);
+  if (node.condition.loss_ratio > 0 && Uniform(random_) < node.condition.loss_ratio) return SendSynAgain(index);
+  const bool queued = Enqueue(request.node, {index, request.serial});
+  if (!queued) {
+    Count(&ClientStatistics::syn_drops);
+    return SendSynAgain(index);
   }
-  const auto waiting_max = static_cast<size_t>(settings_.node.backlog) + 1;
-  if (node.queue.size() < waiting_max || (waiting_max == 0 && !is_full)) {
-    // The kernel has answered: the client takes itself for connected, and its request's time runs.
-    request.state = RequestState::kQueued;
-    Schedule(kDeadline, index, request.serial, request_timeout_nanos_);
-    node.queue.push_back({index, request.serial});
-    return Accept(request.node);
-  }
-  ++node.counters.drops;
-  node.counters.overflows = node.counters.drops;
-  Count(&ClientStatistics::syn_drops);
+  // The kernel has answered: the client takes itself for connected, and its request's time runs.
+  request.state = RequestState::kQueued;
+  Schedule(kDeadline, index, request.serial, RequestTimeout());
+  Accept(request.node);
+}
+
+void ClusterModel::SendSynAgain(uint32_t index) {
+  Request& request = requests_[index];
   const int doublings = std::max(0, request.syns - kSynsLinear + 1);
   ++request.syns;
   Schedule(kSyn, index, request.serial, kNanos << std::min(doublings, 6));
+}
+
+// False: the queue is full, the kernel has dropped it.
+bool ClusterModel::Enqueue(int32_t index, Waiting waiting) {
+  Node& node = At(index);
+  const bool is_full = IsFull(node);
+  if (is_full) {
+    ++node.counters.rejected;
+    Turn(index, Urgency::kRejection);
+  }
+  const auto waiting_max = static_cast<size_t>(settings_.node.backlog) + 1;
+  if (node.queue.size() < waiting_max || (waiting_max == 0 && !is_full)) {
+    node.queue.push_back(waiting);
+    return true;
+  }
+  ++node.counters.drops;
+  node.counters.overflows = node.counters.drops;
+  return false;
 }
 
 void ClusterModel::FailAttempt(uint32_t index) {
@@ -251,17 +278,26 @@ void ClusterModel::FailAttempt(uint32_t index) {
   ++request.serial;
   const bool held_connection = std::exchange(request.holds_connection, false);
   const int32_t client = request.client;
-  if (request.retries >= settings_.client.retries_max) {
-    End(index, &ClientStatistics::failed);
-  } else {
+  if (MayRetry(request)) {
     Pause(index);
+  } else {
+    End(index, &ClientStatistics::failed);
   }
   if (held_connection) ReleaseConnection(client);
 }
 
+bool ClusterModel::MayRetry(const Request& request) {
+  if (request.retries >= client_condition_.retries_max.value_or(settings_.client.retries_max)) return false;
+  if (settings_.client.retry_budget_ratio <= 0) return true;
+  if (retry_tokens_ < 1) return false;
+  --retry_tokens_;
+  return true;
+}
+
 void ClusterModel::Pause(uint32_t index) {
   Request& request = requests_[index];
-  const double pause = absl::ToDoubleSeconds(settings_.client.backoff) * std::ldexp(Uniform(random_), request.retries);
+  const absl::Duration backoff = client_condition_.backoff.value_or(settings_.client.backoff);
+  const double pause = absl::ToDoubleSeconds(backoff) * std::ldexp(Uniform(random_), request.retries);
   ++request.retries;
   request.state = RequestState::kPausing;
   Schedule(kRetry, index, request.serial, Nanos(pause));
@@ -271,6 +307,7 @@ void ClusterModel::End(uint32_t index, int64_t ClientStatistics::*outcome) {
   Request& request = requests_[index];
   Count(outcome);
   if (outcome == &ClientStatistics::completed) {
+    retry_tokens_ = std::min(ClientSettings::kRetryTokensMax, retry_tokens_ + settings_.client.retry_budget_ratio);
     const absl::Duration latency = absl::Nanoseconds(now_ - request.begun_nanos);
     for (ClientStatistics* statistics : {&Second(), &total_}) {
       statistics->latency_sum += latency;
@@ -280,6 +317,24 @@ void ClusterModel::End(uint32_t index, int64_t ClientStatistics::*outcome) {
   ++request.serial;
   request.state = RequestState::kFree;
   free_requests_.push_back(index);
+}
+
+absl::Status ClusterModel::SetCondition(const ClientCondition& condition) {
+  client_condition_ = condition;
+  ++leak_serial_;
+  if (condition.leaked_per_second > 0) {
+    Schedule(kLeak, 0, leak_serial_, Nanos(Exponential(random_) / condition.leaked_per_second));
+  }
+  return absl::OkStatus();
+}
+
+void ClusterModel::Leak() {
+  Schedule(kLeak, 0, leak_serial_, Nanos(Exponential(random_) / client_condition_.leaked_per_second));
+  const auto leaking = static_cast<uint32_t>(client_condition_.leaking_clients);
+  const uint32_t client = static_cast<uint32_t>(clients_end_) + Index(random_, leaking);
+  if (serving_.empty()) return;
+  const int32_t node = ChooseNode();
+  if (Enqueue(node, {Waiting::kLeaked, client})) Accept(node);
 }
 
 }  // namespace headroom::sim

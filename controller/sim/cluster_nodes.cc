@@ -10,10 +10,6 @@
 namespace headroom::sim {
 namespace {
 
-constexpr absl::Duration kCpuPerRequest = absl::Microseconds(150);
-constexpr absl::Duration kIdleAgeBounds[NodeReport::kIdleAges - 1] = {
-    absl::Seconds(1), absl::Seconds(5), absl::Seconds(15), absl::Seconds(30), absl::Seconds(60), absl::Seconds(300)};
-
 absl::Status NoSuchNode(absl::string_view node) {
   return absl::NotFoundError(absl::StrCat("no node ", node));
 }
@@ -35,28 +31,52 @@ void ClusterModel::Accept(int32_t index) {
     const Waiting waiting = node.queue.front();
     node.queue.pop_front();
     ++node.counters.accepted;
+    if (waiting.request >= Waiting::kLeaked) {
+      AcceptOther(index, waiting);
+      continue;
+    }
     if (!IsCurrent(waiting.request, waiting.serial)) continue;  // the client left; seen and closed only now
     const int32_t client = requests_[waiting.request].client;
-    const int32_t connection = connections_.Take(index, client);
-    ++node.open_count;
-    if (static_cast<size_t>(client) >= node.open_by_client.size()) {
-      node.open_by_client.resize(static_cast<size_t>(client) + 1);
-    }
-    ++node.open_by_client[static_cast<size_t>(client)];
-    if (IsFull(node)) Turn(index, Urgency::kLimitReached);
+    const int32_t connection = Open(index, client);
     Serve(connection, waiting.request);
   }
 }
 
-double ClusterModel::ServiceSeconds(const Node& node) {
+int32_t ClusterModel::Open(int32_t index, int32_t client) {
+  Node& node = At(index);
+  const int32_t connection = connections_.Take(index, client);
+  ++node.open_count;
+  if (static_cast<size_t>(client) >= node.open_by_client.size()) {
+    node.open_by_client.resize(static_cast<size_t>(client) + 1);
+  }
+  ++node.open_by_client[static_cast<size_t>(client)];
+  if (IsFull(node)) Turn(index, Urgency::kLimitReached);
+  return connection;
+}
+
+void ClusterModel::AcceptOther(int32_t index, const Waiting& waiting) {
+  Node& node = At(index);
+  if (waiting.request == Waiting::kProbe) {  // answered and closed at once
+    node.probe_answered = waiting.serial;
+    return;
+  }
+  const int32_t connection = Open(index, static_cast<int32_t>(waiting.serial));
+  connections_[connection].leaked = true;
+  connections_[connection].since_nanos = now_;
+  connections_.LinkIdle(node.idle, Newest(node), connection);
+  ArmExpiry(index);
+  CheckMemory(index);
+}
+
+double ClusterModel::LawSeconds(const Node& node) const {
   const NodeSettings& law = settings_.node;
   const auto active = static_cast<double>(node.active_count);
-  double factor = node.slowness * (1 + law.linear * (active - 1));
+  double factor = 1 + law.linear * (active - 1);
   if (law.knee > 0) {
     const auto knee = static_cast<double>(law.knee);
-    factor += node.slowness * (1 - law.linear) / (knee * knee) * active * (active - 1);
+    factor += (1 - law.linear) / (knee * knee) * active * (active - 1);
   }
-  return Exponential(random_) * absl::ToDoubleSeconds(law.service_time) * factor;
+  return absl::ToDoubleSeconds(law.service_time) * factor;
 }
 
 void ClusterModel::Serve(int32_t index, uint32_t request) {
@@ -64,31 +84,48 @@ void ClusterModel::Serve(int32_t index, uint32_t request) {
   Node& node = At(connection.node);
   ++node.active_count;
   requests_[request].state = RequestState::kServing;
+  const Service service = DrawService(node);
   connection.busy = true;
   connection.since_nanos = now_;
+  connection.service_nanos = service.nanos;
+  connection.device_nanos = service.device_nanos;
+  connection.is_error = service.is_error;
+  connection.is_retry = requests_[request].retries > 0;
   connection.request = request;
   connection.attempt = requests_[request].serial;
-  Schedule(kFinish, static_cast<uint32_t>(index), connection.serial, static_cast<int64_t>(ServiceSeconds(node) * 1e9));
+  Schedule(kFinish, static_cast<uint32_t>(index), connection.serial, service.nanos + service.transfer_nanos);
+  if (settings_.node.memory.bytes_max > 0) CheckMemory(connection.node);
 }
 
 void ClusterModel::Finish(int32_t index) {
   Connection& connection = connections_[index];
   const int32_t at = connection.node;
   Node& node = At(at);
-  const absl::Duration took = absl::Nanoseconds(now_ - connection.since_nanos);
   --node.active_count;
   connection.busy = false;
-  ++node.counters.completed;
-  node.counters.latency.Add(took);
-  node.counters.device_time = node.counters.device_time.value_or(absl::ZeroDuration()) + took;
+  CountWork(node, connection);
   if (!IsCurrent(connection.request, connection.attempt)) {
     Close(index);  // zombie work: the client had given up
-  } else {
-    requests_[connection.request].holds_connection = false;
-    End(connection.request, &ClientStatistics::completed);
-    node.state == NodeState::kDraining ? CloseServed(index) : KeepAlive(index);
+    return Accept(at);
   }
+  const bool is_error = connection.is_error;
+  const uint32_t request = connection.request;
+  requests_[request].holds_connection = false;
+  if (!is_error) End(request, &ClientStatistics::completed);
+  node.state == NodeState::kDraining ? CloseServed(index) : KeepAlive(index);
+  if (is_error) FailAttempt(request);
   Accept(at);
+}
+
+void ClusterModel::CountWork(Node& node, const Connection& connection) {
+  NodeCounters& counters = node.counters;
+  ++counters.completed;
+  counters.latency.Add(absl::Nanoseconds(connection.service_nanos));
+  node.device_nanos += connection.device_nanos;
+  if (connection.is_retry && counters.retries.has_value()) ++*counters.retries;
+  if (!connection.is_error) return;
+  ++counters.errors;
+  if (!IsFull(node)) ++counters.errors_slots_free;
 }
 
 void ClusterModel::KeepAlive(int32_t index) {
@@ -117,9 +154,10 @@ void ClusterModel::CloseIdle(int32_t index, int64_t NodeCounters::*counter) {
   Node& node = At(connections_[index].node);
   ++(node.counters.*counter);
   const int32_t client = connections_[index].client;
+  const bool leaked = connections_[index].leaked;
   connections_.UnlinkIdle(node.idle, Newest(node), index);
   Close(index);
-  ReleaseConnection(client);
+  if (!leaked) ReleaseConnection(client);
 }
 
 void ClusterModel::ArmExpiry(int32_t index) {
@@ -153,9 +191,15 @@ void ClusterModel::Turn(int32_t index, Urgency urgency) {
 
 void ClusterModel::RefreshServing() {
   serving_.clear();
+  wanted_.clear();
+  std::vector<int32_t> shunned;
   for (const auto& [id, index] : node_index_) {
-    if (At(index).state == NodeState::kServing) serving_.push_back(index);
+    const Node& node = At(index);
+    if (node.state != NodeState::kServing && node.state != NodeState::kDark) continue;
+    (node.condition.shunned ? shunned : serving_).push_back(index);
+    if (node.condition.attraction > 0) wanted_.push_back(index);
   }
+  if (serving_.empty()) serving_ = std::move(shunned);
 }
 
 NodeId ClusterModel::Launch(const LaunchSettings& settings) {
@@ -178,19 +222,31 @@ void ClusterModel::Boot(int32_t index) {
   node.sequence = 0;
   node.counters = {};
   node.counters.overflows = 0;
-  node.counters.device_time = absl::ZeroDuration();
+  if (settings_.client.tells_attempts) node.counters.retries = 0;
   node.is_calm = true;
   node.rejected_reported = 0;
+  node.cores = {.free_nanos = now_, .stalled_until_nanos = now_};
+  node.processor_pressure = node.memory_pressure = node.device_pressure = {.at_nanos = now_};
+  node.retransmits = node.stalled_reported_nanos = node.device_nanos = 0;
+  node.probe = node.probe_answered = 0;
+  node.probe_failures = 0;
   changes_.push_back({.node = node.id, .what = NodeChange::What::kServing});
   RefreshServing();
+  const ProbeSettings& probes = settings_.node.probes;
+  if (probes.way == ProbeSettings::Way::kShared) {
+    const auto first = static_cast<int64_t>(Uniform(random_) * absl::ToDoubleSeconds(probes.interval) * 1e9);
+    Schedule(kProbe, static_cast<uint32_t>(index), node.boot, first);
+  }
 }
 
-void ClusterModel::ResetConnections(int32_t index) {
+void ClusterModel::ResetConnections(int32_t index, Outage how) {
   Node& node = At(index);
   ++node.boot;
   node.expiry_armed_nanos = 0;
   const std::deque<Waiting> queue = std::exchange(node.queue, {});
+  const bool is_silent = how == Outage::kPowerLoss;  // clients find out when their time is over
   for (const Waiting& waiting : queue) {
+    if (waiting.request >= Waiting::kLeaked || is_silent) continue;
     if (IsCurrent(waiting.request, waiting.serial)) FailAttempt(waiting.request);
   }
   while (node.idle.oldest != Connection::kNone) CloseIdle(node.idle.oldest, &NodeCounters::closed_idle);
@@ -198,7 +254,7 @@ void ClusterModel::ResetConnections(int32_t index) {
     const Connection reset = connections_[connection];
     if (reset.node != index) continue;
     Close(connection);
-    if (IsCurrent(reset.request, reset.attempt)) FailAttempt(reset.request);
+    if (!is_silent && IsCurrent(reset.request, reset.attempt)) FailAttempt(reset.request);
   }
   node.active_count = 0;
 }
@@ -207,25 +263,32 @@ absl::Status ClusterModel::Terminate(absl::string_view id) {
   const int32_t index = Find(id);
   if (index == Connection::kNone) return NoSuchNode(id);
   Node& node = At(index);
-  const bool was_heard = node.state != NodeState::kBooting;
+  const bool was_heard = Speaks(node);
   node.state = NodeState::kGone;
   node_index_.erase(node.id);
   RefreshServing();
-  ResetConnections(index);
+  ResetConnections(index, Outage::kCrash);
   if (was_heard) changes_.push_back({.node = node.id, .what = NodeChange::What::kStopped});
   return absl::OkStatus();
 }
 
-absl::Status ClusterModel::Restart(absl::string_view id, absl::Duration down) {
+absl::Status ClusterModel::TakeDown(absl::string_view id, Outage how, absl::Duration down) {
   const int32_t index = Find(id);
   if (index == Connection::kNone) return NoSuchNode(id);
   Node& node = At(index);
-  const bool was_heard = node.state != NodeState::kBooting;
-  node.state = NodeState::kBooting;
+  const bool was_heard = Speaks(node), booting_still = node.state == NodeState::kBooting && node.boot == 0;
+  if (booting_still) return absl::FailedPreconditionError(absl::StrCat(id, " has not booted yet"));
+  node.state = how == Outage::kPowerLoss ? NodeState::kDark : NodeState::kBooting;
   RefreshServing();
-  ResetConnections(index);
-  Schedule(kBooted, static_cast<uint32_t>(index), node.boot, absl::ToInt64Nanoseconds(down));
-  if (was_heard) changes_.push_back({.node = node.id, .what = NodeChange::What::kStopped});
+  ResetConnections(index, how);
+  const auto subject = static_cast<uint32_t>(index);
+  Schedule(kBooted, subject, node.boot, absl::ToInt64Nanoseconds(down));
+  if (how == Outage::kPowerLoss) {
+    Schedule(kNoticed, subject, node.boot, absl::ToInt64Nanoseconds(settings_.client.detection));
+  }
+  if (!was_heard) return absl::OkStatus();
+  const NodeChange::What whats[] = {NodeChange::What::kStopped, NodeChange::What::kCrashed, NodeChange::What::kSilent};
+  changes_.push_back({.node = node.id, .what = whats[static_cast<size_t>(how)]});
   return absl::OkStatus();
 }
 
@@ -275,13 +338,6 @@ absl::Status ClusterModel::Undrain(absl::string_view id) {
   return absl::OkStatus();
 }
 
-absl::Status ClusterModel::SetSlowness(absl::string_view id, double factor) {
-  const int32_t index = Find(id);
-  if (index == Connection::kNone) return NoSuchNode(id);
-  At(index).slowness = factor;
-  return absl::OkStatus();
-}
-
 std::vector<Machine> ClusterModel::Machines() const {
   std::vector<Machine> machines;
   for (const auto& [id, index] : node_index_) {
@@ -297,80 +353,12 @@ std::vector<Machine> ClusterModel::Machines() const {
 
 bool ClusterModel::IsServing(absl::string_view id) const {
   const int32_t index = Find(id);
-  return index != Connection::kNone && nodes_[static_cast<size_t>(index)]->state != NodeState::kBooting;
+  return index != Connection::kNone && Speaks(*nodes_[static_cast<size_t>(index)]);
 }
 
 const LimitsInForce& ClusterModel::Limits(absl::string_view id) const {
   HR_CHECK(IsServing(id));
   return nodes_[static_cast<size_t>(Find(id))]->limits;
-}
-
-// Unlike that of any other run: a controller that remembers an earlier one must not take this for it.
-std::string ClusterModel::BootId(const Node& node) const {
-  return absl::StrCat(node.id, "-", absl::ToUnixSeconds(settings_.start), "-", node.boot);
-}
-
-NodeHello ClusterModel::Hello(absl::string_view id) const {
-  HR_CHECK(IsServing(id));
-  const Node& node = *nodes_[static_cast<size_t>(Find(id))];
-  return {.boot_id = BootId(node),
-          .capabilities = {"limit", "idle_timeout", "shed", "drain"},
-          .server_version = "simulated/1",
-          .limits = node.limits,
-          .address = absl::StrCat(node.id, ":80"),
-          .zone = node.zone,
-          .launch_id = node.launch_id,
-          .fd_count_max = settings_.node.fd_count_max,
-          .configured_count_max = settings_.node.connection_limit,
-          .configured_idle_timeout = settings_.node.idle_timeout};
-}
-
-NodeReport ClusterModel::Report(absl::string_view id) {
-  HR_CHECK(IsServing(id));
-  Node& node = At(Find(id));
-  NodeReport report{{.boot_id = BootId(node),
-                     .sequence = ++node.sequence,
-                     .open_count = node.open_count,
-                     .active_count = node.active_count,
-                     .in_flight_count = node.active_count,
-                     .limits = node.limits,
-                     .accept_queue_count = static_cast<int64_t>(node.queue.size()),
-                     .accept_queue_count_max = settings_.node.backlog,
-                     .fd_count = node.open_count + 32,
-                     .fd_count_max = settings_.node.fd_count_max,
-                     .cpu_count = 2},
-                    {}};
-  node.counters.uptime = absl::Nanoseconds(now_ - node.booted_nanos);
-  node.counters.cpu_time = static_cast<double>(node.counters.completed) * kCpuPerRequest;
-  node.counters.sent_bytes = node.counters.completed * settings_.node.object_bytes;
-  report.counters = node.counters;
-  if (node.state == NodeState::kDraining) report.state = ServerState::kDraining;
-  node.is_calm = !IsFull(node) && node.counters.rejected == node.rejected_reported;
-  node.rejected_reported = node.counters.rejected;
-  FillIdleAges(node, report);
-  FillClients(node, report);
-  return report;
-}
-
-void ClusterModel::FillIdleAges(const Node& node, NodeReport& report) const {
-  for (int32_t at = node.idle.oldest; at != Connection::kNone; at = connections_[at].newer) {
-    const absl::Duration age = absl::Nanoseconds(now_ - connections_[at].since_nanos);
-    const auto* bucket = std::upper_bound(std::begin(kIdleAgeBounds), std::end(kIdleAgeBounds), age);
-    ++report.idle_age_counts[static_cast<size_t>(bucket - std::begin(kIdleAgeBounds))];
-  }
-}
-
-void ClusterModel::FillClients(const Node& node, NodeReport& report) const {
-  std::vector<std::pair<int32_t, int32_t>> top;  // open connections, client: negative, so that ties go to the lowest
-  for (size_t client = 0; client < node.open_by_client.size(); ++client) {
-    if (node.open_by_client[client] > 0) top.emplace_back(node.open_by_client[client], -static_cast<int32_t>(client));
-  }
-  report.client_count = static_cast<int64_t>(top.size());
-  const auto shown = std::min<size_t>(top.size(), NodeReport::kTopClientsMax);
-  std::partial_sort(top.begin(), top.begin() + static_cast<ptrdiff_t>(shown), top.end(), std::greater<>());
-  for (size_t at = 0; at < shown; ++at) {
-    report.top_clients.push_back({.address = absl::StrCat("client-", -top[at].second), .open_count = top[at].first});
-  }
 }
 
 }  // namespace headroom::sim

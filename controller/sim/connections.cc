@@ -25,13 +25,14 @@ void ConnectionPool::GiveBack(int32_t index) {
 
 void ConnectionPool::LinkIdle(IdleList& list, NewestOfClient& newest, int32_t index) {
   Connection& connection = (*this)[index];
-  const auto client = static_cast<size_t>(connection.client);
-  if (client >= newest.size()) newest.resize(client + 1, Connection::kNone);
   connection.older = list.newest;
   connection.newer = Connection::kNone;
   (list.newest == Connection::kNone ? list.oldest : (*this)[list.newest].newer) = index;
   list.newest = index;
+  if (connection.leaked) return;
 
+  const auto client = static_cast<size_t>(connection.client);
+  if (client >= newest.size()) newest.resize(client + 1, Connection::kNone);
   int32_t& top = newest[client];
   connection.client_older = top;
   connection.client_newer = Connection::kNone;
@@ -43,6 +44,7 @@ void ConnectionPool::UnlinkIdle(IdleList& list, NewestOfClient& newest, int32_t 
   const Connection& connection = (*this)[index];
   (connection.older == Connection::kNone ? list.oldest : (*this)[connection.older].newer) = connection.newer;
   (connection.newer == Connection::kNone ? list.newest : (*this)[connection.newer].older) = connection.older;
+  if (connection.leaked) return;
   int32_t& top = newest[static_cast<size_t>(connection.client)];
   (connection.client_newer == Connection::kNone ? top : (*this)[connection.client_newer].client_older) =
       connection.client_older;

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "controller/base/check.h"
+#include "controller/sim/cluster_model.h"
 
 namespace headroom::sim {
 namespace {
@@ -62,24 +63,28 @@ class SimRunner::DryRunExecutor final : public Executor {
 };
 
 SimRunner::SimRunner(Scenario scenario)
+    : SimRunner(scenario, std::make_unique<ClusterModel>(scenario.cluster.settings)) {}
+
+SimRunner::SimRunner(Scenario scenario, std::unique_ptr<World> world)
     : scenario_(std::move(scenario)),
       start_(scenario_.cluster.settings.start),
       now_(start_),
       wake_(start_),
-      cluster_(scenario_.cluster) {
+      cluster_(scenario_.cluster, std::move(world)) {
   if (scenario_.policy.mode == Mode::kLive) {
     executor_ = std::make_unique<LiveExecutor>(*this);
   } else {
     executor_ = std::make_unique<DryRunExecutor>(*this);
   }
-  loop_ = std::make_unique<ControlLoop>(Autoscaler(scenario_.policy), *executor_, journal_);
+  loop_ = std::make_unique<ControlLoop>(Autoscaler(scenario_.policy), *executor_,
+                                        scenario_.journal == nullptr ? memory_ : *scenario_.journal);
   loop_->OnDecision([this](const std::shared_ptr<const Decision>& decision) { Note(*decision); });
   Post(TermChanged{1});
 }
 
 SimRunner::~SimRunner() = default;
 
-void SimRunner::Post(Event event) {
+void SimRunner::Post(Event&& event) {
   const absl::Status posted = loop_->Post(std::move(event));
   HR_CHECK(posted.ok());  // its size is bounded by far more than one run can make between two looks
 }
@@ -99,7 +104,8 @@ void SimRunner::RunUntil(absl::Time end) {
     absl::Time until = std::min(end, wake_);
     if (!due_.empty()) until = std::min(until, due_.begin()->first);
     now_ = cluster_.AdvanceTo(std::max(until, now_));
-    for (Event& event : cluster_.TakeEvents()) Post(std::move(event));
+    events_ = cluster_.TakeEvents(std::move(events_));
+    for (Event& event : events_) Post(std::move(event));
     while (!due_.empty() && due_.begin()->first <= now_) {
       const std::function<void()> work = std::move(due_.begin()->second);
       due_.erase(due_.begin());
@@ -112,6 +118,7 @@ void SimRunner::RunUntil(absl::Time end) {
 }
 
 void SimRunner::Note(const Decision& decision) {
+  if (listener_) listener_(decision);
   ++summary_.decisions;
   if (decision.diagnosis.cause != Cause::kNone) summary_.causes.insert(decision.diagnosis.cause);
   for (const Action& action : decision.actions) {

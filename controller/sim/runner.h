@@ -21,6 +21,7 @@ struct Scenario {
   Policy policy;
   SimulatedCluster::Options cluster;
   absl::Duration provider_latency = absl::Seconds(1);  // from a call to the provider to its answer
+  Journal* journal = nullptr;  // where the loop writes; nothing: one in memory that keeps nothing. Outlives the run
 };
 
 // What decisions did, as far as a scenario asks.
@@ -39,8 +40,12 @@ struct RunSummary {
 //   run.cluster().model().total().failed_ratio();
 class SimRunner {
  public:
-  explicit SimRunner(Scenario scenario);
+  explicit SimRunner(Scenario scenario);  // at the request level
+  SimRunner(Scenario scenario, std::unique_ptr<World> world);
   ~SimRunner();
+
+  // Called with each decision, before it is carried out any further. Set before it runs.
+  void OnDecision(std::function<void(const Decision&)> listener) { listener_ = std::move(listener); }
 
   // Everything that happens until then, in order of its time.
   void RunUntil(absl::Time end);
@@ -57,7 +62,7 @@ class SimRunner {
 
   // Runs the work after the delay, at the latest before the loop runs again.
   void After(absl::Duration delay, std::function<void()> work) { due_.emplace(now_ + delay, std::move(work)); }
-  void Post(Event event);
+  void Post(Event&& event);
   void List(const Action& action);
   void Note(const Decision& decision);
 
@@ -65,11 +70,13 @@ class SimRunner {
   const absl::Time start_;
   absl::Time now_, wake_;
   SimulatedCluster cluster_;
-  MemoryJournal journal_;
+  MemoryJournal memory_;
   std::unique_ptr<Executor> executor_;
   std::unique_ptr<ControlLoop> loop_;
   std::multimap<absl::Time, std::function<void()>> due_;
+  std::vector<Event> events_;  // its memory is used again
   RunSummary summary_;
+  std::function<void(const Decision&)> listener_;
 };
 
 }  // namespace headroom::sim

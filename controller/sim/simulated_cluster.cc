@@ -6,27 +6,39 @@
 #include "absl/strings/str_cat.h"
 
 #include "controller/base/status.h"
+#include "controller/sim/cluster_model.h"
 
 namespace headroom::sim {
 
 SimulatedCluster::SimulatedCluster(const Options& options)
-    : boot_(options.boot), report_interval_(options.report_interval), model_(options.settings) {
-  for (int node = 0; node < options.initial_count; ++node) model_.Launch({});
+    : SimulatedCluster(options, std::make_unique<ClusterModel>(options.settings)) {}
+
+SimulatedCluster::SimulatedCluster(const Options& options, std::unique_ptr<World> world)
+    : boot_(options.boot),
+      report_interval_(options.report_interval),
+      pace_(options.pace),
+      model_(std::move(world)),
+      faults_(options.faults, model_->now()) {
+  for (size_t node = 0; node < static_cast<size_t>(options.initial_count); ++node) {
+    model_->Launch({.zone = options.zones.empty() ? "" : options.zones[node % options.zones.size()]});
+  }
 }
 
 absl::Time SimulatedCluster::AdvanceTo(absl::Time until) {
-  while (events_.empty() && model_.now() < until) {
-    const absl::Time reached = model_.AdvanceTo(std::min(until, NextDue()));
-    for (const NodeChange& change : model_.TakeChanges()) Take(change);
+  while (events_.empty() && model_->now() < until) {
+    const absl::Time reached = model_->AdvanceTo(std::min({until, NextDue(), faults_.NextAt()}));
+    fault_status_.Update(faults_.Advance(*model_));
+    for (const NodeChange& change : model_->TakeChanges()) Take(change);
     for (auto& [node, reporter] : reporters_) {
       if (reporter.due <= reached) Say(node, Urgency::kNone);
     }
   }
-  return model_.now();
+  return model_->now();
 }
 
-std::vector<Event> SimulatedCluster::TakeEvents() {
-  return std::exchange(events_, {});
+std::vector<Event> SimulatedCluster::TakeEvents(std::vector<Event> emptied) {
+  emptied.clear();
+  return std::exchange(events_, std::move(emptied));
 }
 
 absl::Time SimulatedCluster::NextDue() const {
@@ -38,71 +50,87 @@ absl::Time SimulatedCluster::NextDue() const {
 void SimulatedCluster::Take(const NodeChange& change) {
   switch (change.what) {
     case NodeChange::What::kServing: {
-      NodeHello hello = model_.Hello(change.node);
+      fault_status_.Update(faults_.NodeServes(change.node, *model_));
+      if (!model_->IsServing(change.node)) return;
+      NodeHello hello = model_->Hello(change.node);
       hello.term_max_seen = terms_[change.node];
       reporters_[change.node].boot_id = hello.boot_id;
       events_.push_back(NodeJoined{change.node, std::move(hello)});
       return Say(change.node, Urgency::kState);
     }
     case NodeChange::What::kStopped: {
-      const auto reporter = reporters_.find(change.node);
-      if (reporter == reporters_.end()) return;
-      const bool exists = model_.Exists(change.node);
-      events_.push_back(NodeLeft{.node = change.node,
-                                 .boot_id = reporter->second.boot_id,
-                                 .how = exists ? NodeLeft::How::kRestarting : NodeLeft::How::kStopping});
-      reporters_.erase(reporter);
-      return;
+      const bool exists = model_->Exists(change.node);
+      return Leave(change.node, exists ? NodeLeft::How::kRestarting : NodeLeft::How::kStopping);
     }
+    case NodeChange::What::kCrashed:
+      return Leave(change.node, NodeLeft::How::kLost);
+    case NodeChange::What::kSilent:
+      reporters_.erase(change.node);
+      return;
     case NodeChange::What::kTurned:
-      if (model_.IsServing(change.node)) Say(change.node, change.urgency);
+      if (model_->IsServing(change.node)) Say(change.node, change.urgency);
   }
+}
+
+void SimulatedCluster::Leave(const NodeId& node, NodeLeft::How how) {
+  const auto reporter = reporters_.find(node);
+  if (reporter == reporters_.end()) return;
+  events_.push_back(NodeLeft{.node = node, .boot_id = reporter->second.boot_id, .how = how});
+  reporters_.erase(reporter);
 }
 
 void SimulatedCluster::Say(const NodeId& node, Urgency urgency) {
   Reporter& reporter = reporters_[node];
-  NodeReport report = model_.Report(node);
-  if (report.limits.source == LimitSource::kGrant && reporter.lease_until <= model_.now()) {
+  auto& said = std::get<NodeReported>(events_.emplace_back(std::in_place_type<NodeReported>));
+  said.node = node;
+  said.report = model_->Report(node);
+  NodeReport& report = said.report;
+  if (report.limits.source == LimitSource::kGrant && reporter.lease_until <= model_->now()) {
     report.limits.source = LimitSource::kSelf;
-    model_.SetLimits(node, report.limits).IgnoreError();  // it serves, so it is there
+    model_->SetLimits(node, report.limits).IgnoreError();  // it serves, so it is there
   }
   report.urgency = urgency;
-  reporter.due = model_.now() + report_interval_;
-  events_.push_back(NodeReported{node, std::move(report)});
+  reporter.due = DueAfterNow();
+}
+
+absl::Time SimulatedCluster::DueAfterNow() const {
+  const absl::Time due = model_->now() + report_interval_;
+  if (pace_ == Options::Pace::kEachItsOwn) return due;
+  return absl::UnixEpoch() + absl::Floor(due - absl::UnixEpoch(), report_interval_);
 }
 
 NodeId SimulatedCluster::Launch(const ActionId& launch_id, const std::string& zone) {
   const auto [launch, is_new] = launches_.try_emplace(launch_id);
-  if (is_new) launch->second = model_.Launch({.launch_id = launch_id, .zone = zone, .boot = boot_});
+  if (is_new) launch->second = model_->Launch({.launch_id = launch_id, .zone = zone, .boot = boot_});
   return launch->second;
 }
 
 absl::Status SimulatedCluster::Grant(const NodeId& node, const GrantLimits& grant) {
-  LimitsInForce limits = model_.Limits(node);
+  LimitsInForce limits = model_->Limits(node);
   limits.connection_count_max = grant.connection_count_max;
   if (grant.idle_timeout > absl::ZeroDuration()) limits.idle_timeout = grant.idle_timeout;
   limits.grant_id = grant.grant_id;
   limits.source = LimitSource::kGrant;
-  reporters_[node].lease_until = model_.now() + grant.lease;
-  HR_RETURN_IF_ERROR(model_.SetLimits(node, limits));
+  reporters_[node].lease_until = model_->now() + grant.lease;
+  HR_RETURN_IF_ERROR(model_->SetLimits(node, limits));
   if (!grant.renewal) Say(node, Urgency::kApplied);
   return absl::OkStatus();
 }
 
 absl::Status SimulatedCluster::Send(const Action& action) {
   if (std::holds_alternative<SetServers>(action.body)) return absl::OkStatus();
-  if (!model_.IsServing(action.node)) return absl::UnavailableError(absl::StrCat(action.node, " does not listen"));
+  if (!model_->IsServing(action.node)) return absl::UnavailableError(absl::StrCat(action.node, " does not listen"));
   int64_t& term = terms_[action.node];
   if (action.term < term) {
     return absl::FailedPreconditionError(absl::StrCat(action.node, " has seen term ", term, ", this is ", action.term));
   }
   term = action.term;
   if (const auto* grant = std::get_if<GrantLimits>(&action.body)) return Grant(action.node, *grant);
-  if (const auto* shed = std::get_if<ShedConnections>(&action.body)) return model_.Shed(action.node, *shed);
+  if (const auto* shed = std::get_if<ShedConnections>(&action.body)) return model_->Shed(action.node, *shed);
   if (std::holds_alternative<DrainNode>(action.body)) {
-    HR_RETURN_IF_ERROR(model_.Drain(action.node));
+    HR_RETURN_IF_ERROR(model_->Drain(action.node));
   } else if (std::holds_alternative<CancelDrain>(action.body)) {
-    HR_RETURN_IF_ERROR(model_.Undrain(action.node));
+    HR_RETURN_IF_ERROR(model_->Undrain(action.node));
   } else {
     return absl::InvalidArgumentError(absl::StrCat("no node can carry out: ", ActionKind(action)));
   }

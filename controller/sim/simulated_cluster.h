@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -8,30 +9,40 @@
 
 #include "controller/core/action.h"
 #include "controller/core/event.h"
-#include "controller/sim/cluster_model.h"
+#include "controller/sim/faults.h"
+#include "controller/sim/world.h"
 
 namespace headroom::sim {
 
-// SimulatedCluster: the model with reporters on its nodes, so that a controller sees what a real cluster would tell it.
+// SimulatedCluster: a world with reporters on its nodes, so that a controller sees what a real cluster would tell it.
 // Each node joins when it serves, reports at the pace and at once when something turns or a grant was applied, and
 // leaves when it stops. Grants are leased and fenced by term. Virtual time, not thread-safe.
 class SimulatedCluster {
  public:
   struct Options {
     ClusterSettings settings;
-    int initial_count = 0;  // nodes that serve from the start
+    int initial_count = 0;           // nodes that serve from the start
+    std::vector<std::string> zones;  // that they are spread over; empty: none is told
+    std::vector<Fault> faults;       // of the world (what goes wrong between it and a controller is not its own)
     absl::Duration boot = absl::Seconds(45);
     absl::Duration report_interval = absl::Seconds(1);
+    // Reports come one by one, as from real nodes, or all on the same whole multiples: fewer looks in long runs.
+    enum class Pace : uint8_t { kEachItsOwn, kTogether } pace = Pace::kEachItsOwn;
   };
+  // At the request level.
   explicit SimulatedCluster(const Options& options);
+  // In a world of the caller's.
+  SimulatedCluster(const Options& options, std::unique_ptr<World> world);
 
-  ClusterModel& model() { return model_; }
-  const ClusterModel& model() const { return model_; }
+  World& model() { return *model_; }
+  const World& model() const { return *model_; }
 
   // Goes to `until`, or stops at the first moment at which reporters have something to say. Returns the time reached.
   absl::Time AdvanceTo(absl::Time until);
-  // What they said since the last call, in order.
-  std::vector<Event> TakeEvents();
+  // What they said since the last call, in order. `emptied` is the last batch: its memory is used again.
+  std::vector<Event> TakeEvents(std::vector<Event> emptied = {});
+  // UNIMPLEMENTED: of the first fault that came and that this world's model cannot have.
+  const absl::Status& fault_status() const { return fault_status_; }
 
   // The same launch id again is the same node, gone or not.
   NodeId Launch(const ActionId& launch_id, const std::string& zone);
@@ -47,16 +58,22 @@ class SimulatedCluster {
   };
 
   void Take(const NodeChange& change);
+  void Leave(const NodeId& node, NodeLeft::How how);
   void Say(const NodeId& node, Urgency urgency);
   absl::Status Grant(const NodeId& node, const GrantLimits& grant);
   absl::Time NextDue() const;
 
+  absl::Time DueAfterNow() const;
+
   const absl::Duration boot_, report_interval_;
-  ClusterModel model_;
+  const Options::Pace pace_;
+  const std::unique_ptr<World> model_;
   std::map<NodeId, Reporter> reporters_;
   std::map<NodeId, int64_t> terms_;      // highest term that each node has seen
   std::map<ActionId, NodeId> launches_;  // bounded by the launches of one run
   std::vector<Event> events_;
+  Faults faults_;
+  absl::Status fault_status_;
 };
 
 }  // namespace headroom::sim

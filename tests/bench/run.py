@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Headroom's figures of speed, each beside its reference in the same run. docs/benchmarks.md says what each one means.
 
-    tests/bench/run.py [--only gate,tick,ingest,memory,static,reaction] [--bin build/release/bin] [--out build/bench]
+    tests/bench/run.py [--only gate,tick,interval,ingest,memory,static,reaction] [--bin build/release/bin] [--out build/bench]
 
 Prints a table and writes summary.json: [{name, ours, reference, unit, ratio, goal, met}]. Everything is bounded and on
 loopback. A figure is a ratio, or a time beside its goal; a machine that is busy with other work makes them worse, so the
@@ -116,6 +116,18 @@ def bench_tick(bench):
         note += f", p99 of processor time {one['processor_p99_ms']:.1f} ms"
         bench.row(f"tick of 10,000 nodes, {day}: p99", one["p99_ms"], 10, "ms", 1, note)
     bench.row("core state a node", figures["bytes_per_node"], 20_000, "bytes", 1)
+
+
+# Weeks ---------------------------------------------------------------------------------------------------------------
+
+def bench_interval(bench):
+    figures = json.loads(subprocess.run([bench.program("interval_bench")], capture_output=True, text=True,
+                                        check=True).stdout)
+    for tick, goal in (("minute", 15), ("second", 300)):
+        one = figures[tick]
+        note = (f"processor time, from {one['days']:g} days of {one['nodes_mean']:.0f} nodes; "
+                f"{one['micros_per_decision']:.0f} us a decision, its reports and the model included")
+        bench.row(f"30 days of a cluster, tick of a {tick}", one["seconds_for_30_days"], goal, "s", 1, note)
 
 
 # Report ingest -------------------------------------------------------------------------------------------------------
@@ -318,7 +330,7 @@ def bench_reaction(bench, trials=50):
 
 # -----------------------------------------------------------------------------------------------------------------------
 
-BENCHES = {"gate": bench_gate, "tick": bench_tick, "ingest": bench_ingest, "memory": bench_memory,
+BENCHES = {"gate": bench_gate, "tick": bench_tick, "interval": bench_interval, "ingest": bench_ingest, "memory": bench_memory,
            "static": bench_static, "reaction": bench_reaction}
 
 

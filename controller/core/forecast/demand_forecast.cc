@@ -12,6 +12,7 @@ constexpr absl::Duration kShortStep = absl::Minutes(1), kLongStep = absl::Minute
 constexpr absl::Duration kShortLeadMax = absl::Minutes(10);
 constexpr int kSamples = 12;
 constexpr int64_t kFreshSlots = 3;
+constexpr double kMomentum = 0.5;
 constexpr std::array<int64_t, 6> kHorizons = {1, 2, 4, 6, 9, 12};
 // A demand that nobody has told anew for so long is not known to last.
 constexpr absl::Duration kHoldMax = absl::Minutes(1);
@@ -28,14 +29,16 @@ void DemandForecast::Begin(const ForecasterOptions& options) {
   sum_ = 0;
   known_ = absl::ZeroDuration();
   samples_.clear();
+  uppers_.clear();
 }
 
-void DemandForecast::Observe(absl::Time now, std::optional<double> demand, absl::Duration lead) {
-  const ForecasterOptions options = {.step = lead <= kShortLeadMax ? kShortStep : kLongStep,
+void DemandForecast::Observe(absl::Time now, std::optional<double> demand, const Question& question) {
+  const ForecasterOptions options = {.step = question.lead <= kShortLeadMax ? kShortStep : kLongStep,
                                      .horizons = {kHorizons.begin(), kHorizons.end()}};
   const bool fits = forecaster_.has_value() && forecaster_->options() == options && forecaster_->IsWhole();
   if (!fits) Begin(options);
   if (at_ != absl::InfinitePast()) Hold(now);
+  if (uppers_.empty() || question.quantile != quantile_) Tell(question.quantile);
   at_ = now;
   demand_ = demand;
   Sample();
@@ -57,8 +60,10 @@ void DemandForecast::Hold(absl::Time now) {
     const absl::Time end = absl::UnixEpoch() + (slot + 1) * step;
     Count(std::min(end, until) - at_);
     // A saved state is taken as it is, so its times may contradict each other.
-    if (2 * known_ >= step && slot > forecaster_->newest_slot())
+    if (2 * known_ >= step && slot > forecaster_->newest_slot()) {
       forecaster_->Observe(slot, sum_ / absl::ToDoubleSeconds(known_), samples_);
+      uppers_.clear();
+    }
     sum_ = 0;
     known_ = absl::ZeroDuration();
     samples_.clear();
@@ -76,7 +81,7 @@ void DemandForecast::Count(absl::Duration held) {
 
 // What was forecast an hour ago was not forecast for now.
 bool DemandForecast::IsFresh() const {
-  if (!forecaster_.has_value() || forecaster_->newest_slot() < 0) return false;
+  if (uppers_.empty() || forecaster_->newest_slot() < 0) return false;
   return SlotOf(at_, forecaster_->options().step) - forecaster_->newest_slot() <= kFreshSlots;
 }
 
@@ -85,15 +90,23 @@ int64_t DemandForecast::SlotsAhead(absl::Duration lead) const {
   return std::clamp(slots, kHorizons.front(), kHorizons.back());
 }
 
-std::optional<DemandForecast::Answer> DemandForecast::Highest(size_t first, size_t last, double p) const {
+void DemandForecast::Tell(double quantile) {
+  quantile_ = quantile;
+  uppers_.clear();
+  for (size_t index = 0; index < kHorizons.size(); ++index) {
+    const auto forecast = forecaster_->Ahead(index);
+    uppers_.push_back(forecast.has_value() ? forecast->Quantile(quantile) : std::nullopt);
+  }
+}
+
+std::optional<DemandForecast::Answer> DemandForecast::Highest(size_t first, size_t last) const {
   Answer answer;
   for (size_t index = first; index <= last; ++index) {
-    const auto forecast = forecaster_->Ahead(index);
-    const std::optional<double> upper = forecast->Quantile(p);
-    if (!upper.has_value()) return std::nullopt;
-    if (index > first && *upper <= answer.upper) continue;
-    answer = {
-        .expected = forecast->expected, .upper = *upper, .ahead = (kHorizons[index] - 1) * forecaster_->options().step};
+    if (!uppers_[index].has_value()) return std::nullopt;
+    if (index > first && *uppers_[index] <= answer.upper) continue;
+    answer = {.expected = forecaster_->Ahead(index)->expected,
+              .upper = *uppers_[index],
+              .ahead = (kHorizons[index] - 1) * forecaster_->options().step};
   }
   return answer;
 }
@@ -108,20 +121,27 @@ int64_t DemandForecast::SlotsMissing(absl::Duration lead, double p) const {
   return std::max<int64_t>(0, errors + ahead - known_count());
 }
 
-std::optional<DemandForecast::Answer> DemandForecast::Ahead(absl::Duration lead, double p) const {
+std::optional<DemandForecast::Answer> DemandForecast::Ahead(absl::Duration lead) const {
   if (!IsFresh()) return std::nullopt;
   const int64_t slots = SlotsAhead(lead);
   size_t last = 0;
   while (kHorizons[last] < slots) ++last;
   // Between two horizons the higher one is believed: a peak must not be met halfway.
-  return Highest(kHorizons[last] == slots ? last : last - 1, last, p);
+  return Highest(kHorizons[last] == slots ? last : last - 1, last);
 }
 
-std::optional<DemandForecast::Answer> DemandForecast::Until(absl::Duration until, double p) const {
+std::optional<DemandForecast::Surprise> DemandForecast::Surprised(absl::Duration lead) const {
+  if (!IsFresh() || !demand_.has_value() || !uppers_[0].has_value() || *demand_ <= *uppers_[0]) return std::nullopt;
+  const double before = forecaster_->history().Or(SlotOf(at_ - lead, forecaster_->options().step), *demand_);
+  const double growth = std::max(0.0, *demand_ - before);
+  return Surprise{.demand = *demand_, .upper = *uppers_[0], .growth = growth, .ahead = *demand_ + kMomentum * growth};
+}
+
+std::optional<DemandForecast::Answer> DemandForecast::Until(absl::Duration until) const {
   if (!IsFresh()) return std::nullopt;
   size_t last = 0;
   while (kHorizons[last] < SlotsAhead(until)) ++last;
-  return Highest(0, last, p);
+  return Highest(0, last);
 }
 
 }  // namespace headroom::forecast

@@ -16,22 +16,40 @@ namespace headroom::forecast {
 // thread-compatible.
 class DemandForecast {
  public:
-  // `demand` of `now`, which ascends; nothing: it cannot be told. `lead`: how far ahead will be asked, by the policy.
-  void Observe(absl::Time now, std::optional<double> demand, absl::Duration lead);
+  // What will be asked: how far ahead, by the policy, and which quantile.
+  struct Question {
+    absl::Duration lead;
+    double quantile = 0.975;
+  };
+  // `demand` of `now`, which ascends; nothing: it cannot be told.
+  void Observe(absl::Time now, std::optional<double> demand, const Question& question);
+
+  // The level of demand has shifted.
+  void LevelShifted() {
+    if (forecaster_.has_value()) forecaster_->Doubt();
+  }
 
   struct Answer {
     double expected = 0, upper = 0;
     absl::Duration ahead;
   };
-  // The p-quantile of the demand `lead` after the last tick; beyond twelve slots, of the twelfth. Nothing: too little
-  // is known yet, or nothing of the last slots.
-  std::optional<Answer> Ahead(absl::Duration lead, double p) const;
-  // The highest p-quantile of all moments from now until `until` after the last tick.
-  std::optional<Answer> Until(absl::Duration until, double p) const;
+  // The demand `lead` after the last tick; beyond twelve slots, of the twelfth. Nothing: too little is known yet, or
+  // nothing of the last slots.
+  std::optional<Answer> Ahead(absl::Duration lead) const;
+  // The highest of all moments from now until `until` after the last tick.
+  std::optional<Answer> Until(absl::Duration until) const;
+  // Demand beyond what was held possible for this moment: the past is no guide, so half of the growth since `lead`
+  // before is taken to come again.
+  struct Surprise {
+    double demand = 0, upper = 0, growth = 0, ahead = 0;  // ahead: the demand to be met
+  };
+  std::optional<Surprise> Surprised(absl::Duration lead) const;
 
   // Slots that must still be seen before Ahead() tells.
   int64_t SlotsMissing(absl::Duration lead, double p) const;
   absl::Duration step() const;  // of a slot
+  // What is remembered; nothing: it has not begun. For planning.
+  const std::optional<Forecaster>& forecaster() const { return forecaster_; }
   // Full slots of demand that have been seen.
   int64_t known_count() const { return forecaster_.has_value() ? forecaster_->known_count() : 0; }
 
@@ -54,7 +72,8 @@ class DemandForecast {
   bool IsFresh() const;
   int64_t SlotsAhead(absl::Duration lead) const;
   // The highest of the horizons [first, last].
-  std::optional<Answer> Highest(size_t first, size_t last, double p) const;
+  std::optional<Answer> Highest(size_t first, size_t last) const;
+  void Tell(double quantile);
 
   std::optional<Forecaster> forecaster_;
   absl::Time at_ = absl::InfinitePast();
@@ -62,6 +81,9 @@ class DemandForecast {
   double sum_ = 0;                // of this slot: demand x seconds
   absl::Duration known_;          // of this slot
   std::vector<double> samples_;   // of this slot, spread over it
+  // The answers, a horizon each: they are dear, change once a slot and are asked for at every tick. Not saved.
+  double quantile_ = 0;
+  std::vector<std::optional<double>> uppers_;
 };
 
 }  // namespace headroom::forecast

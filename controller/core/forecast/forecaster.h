@@ -39,6 +39,11 @@ class Forecaster {
   // values of moments within the slot: with them quantiles are those of a moment, else of the mean over a slot.
   void Observe(int64_t slot, double value, const std::vector<double>& samples = {});
 
+  // The level has shifted, as somebody else has found: the mixtures weigh anew.
+  void Doubt() {
+    for (Horizon& horizon : horizons_) horizon.Doubt();
+  }
+
   struct Forecast {
     double expected = 0;  // as likely to be exceeded as not
     const Horizon* horizon;
@@ -49,6 +54,7 @@ class Forecaster {
   std::optional<Forecast> Ahead(size_t index) const;
 
   const ForecasterOptions& options() const { return options_; }
+  const SlotHistory& history() const { return history_; }
   int64_t newest_slot() const { return history_.newest(); }
   int64_t known_count() const { return known_count_; }  // samples seen
   // The period that was found beside day and week, in slots; 0: none.

@@ -33,6 +33,9 @@ class Horizon {
   // Learns from what was forecast for the newest slot, then forecasts from it.
   void Observe(const Now& now);
 
+  // The level has shifted: who foresees the new one gets its say sooner.
+  void Doubt() { mixture_.Doubt(); }
+
   int64_t ahead() const { return ahead_; }
   double expected() const { return now_.expected; }
   // Unknown: too few errors have been seen to tell.

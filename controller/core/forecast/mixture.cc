@@ -34,4 +34,10 @@ void Mixture::Learn(const std::vector<double>& predictions, double mix, double s
   for (double& weight : weights_) weight /= sum;
 }
 
+void Mixture::Doubt() {
+  constexpr double kKept = 0.1;
+  for (double& regret : regrets_) regret *= kKept;
+  for (double& square : squares_) square *= kKept * kKept;
+}
+
 }  // namespace headroom::forecast

@@ -19,6 +19,8 @@ class Mixture {
   double Mix(const std::vector<double>& predictions) const;
   // `slope`: of the loss at the mix, for a mix one unit higher. `scale`: what a usual prediction is.
   void Learn(const std::vector<double>& predictions, double mix, double slope, double scale);
+  // The world has changed: what comes counts for more than what was learned. The weights stay for now.
+  void Doubt();
   bool IsWhole(size_t count) const {
     return first_.size() == count && weights_.size() == count && regrets_.size() == count && squares_.size() == count;
   }

@@ -6,6 +6,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
+#include "controller/core/anomaly/watch.h"
 #include "controller/core/calendar/usual_demand.h"
 #include "controller/core/decision.h"
 #include "controller/core/fleet.h"
@@ -19,6 +20,7 @@ struct SignalInput {
   const Fleet& fleet;
   const FleetSummary& summary;
   const forecast::DemandForecast& forecast;
+  const AnomalyWatch& anomaly;
   const Policy& policy;
   absl::Time now;
   const UsualDemand* usual = nullptr;  // null: nothing is known of it
@@ -40,14 +42,16 @@ Demand InFlightDemand(const SignalInput& in);    // requests in service
 Demand StoredDemand(const SignalInput& in);      // bytes on disk
 Demand HotNodeDemand(const SignalInput& in);     // the fullest nodes, and how uneven the load is
 Demand CalendarDemand(const SignalInput& in);    // what the policy says is to come
+Demand SurgeDemand(const SignalInput& in);       // slots, if an unusual rise goes on
 
-inline constexpr std::array<Signal, 8> kSignals = {{
+inline constexpr std::array<Signal, 9> kSignals = {{
     {"connections", [](const Policy& policy) { return policy.connections.enabled; }, ConnectionDemand},
     {"throughput", [](const Policy& policy) { return policy.throughput.bytes_per_second_per_node > 0; },
      ThroughputDemand},
     {"latency", [](const Policy& policy) { return policy.latency.objective > absl::ZeroDuration(); }, LatencyDemand},
     {"forecast", [](const Policy& policy) { return policy.connections.enabled && policy.forecast.enabled; },
      ForecastDemand},
+    {"surge", [](const Policy& policy) { return policy.connections.enabled && policy.anomaly.enabled; }, SurgeDemand},
     {"in_flight", [](const Policy& policy) { return policy.in_flight.per_node_count > 0; }, InFlightDemand},
     {"stored", [](const Policy& policy) { return policy.stored.target_ratio > 0; }, StoredDemand},
     {"hot_nodes", [](const Policy& policy) { return policy.connections.enabled && policy.hot_nodes.enabled; },

@@ -58,6 +58,22 @@ TEST_F(LabCommandTest, ATraceIsMadeAndCompared) {
   EXPECT_THAT(Text(Path("r.json")), HasSubstr("\"name\": \"spanner_linear\""));
 }
 
+TEST_F(LabCommandTest, ForecastsAreJudgedOnEverySeriesThatIsLongEnough) {
+  ASSERT_EQ(Run({"lab", "trace", "--shape", "diurnal", "--length", "96h", "--out", Path("days.csv.gz")}), 0) << err_;
+  ASSERT_EQ(Run({"lab", "trace", "--shape", "diurnal", "--length", "6h", "--out", Path("short.csv")}), 0) << err_;
+  ASSERT_EQ(Run({"lab", "forecast", "--traces", folder_, "--json", Path("f.json")}), 0) << err_;
+  EXPECT_THAT(out_, HasSubstr("crane_dsp"));
+  EXPECT_THAT(out_, HasSubstr("of 1 series"));
+  EXPECT_THAT(err_, HasSubstr("short.csv: too short"));
+  EXPECT_THAT(Text(Path("f.json")), HasSubstr("\"wape_over_last\""));
+}
+
+TEST_F(LabCommandTest, ForecastsOfNothingAreAnError) {
+  ASSERT_EQ(Run({"lab", "trace", "--shape", "diurnal", "--length", "6h", "--out", Path("short.csv")}), 0) << err_;
+  EXPECT_EQ(Run({"lab", "forecast", "--traces", Path("short.csv")}), 3);
+  EXPECT_THAT(err_, HasSubstr("no series that can be scored"));
+}
+
 TEST_F(LabCommandTest, ATraceGoesToStandardOutput) {
   ASSERT_EQ(Run({"lab", "trace", "--shape", "step", "--length", "3m"}), 0) << err_;
   EXPECT_THAT(out_, HasSubstr("unix_seconds,value\n1704067200,"));

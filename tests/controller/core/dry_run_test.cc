@@ -132,7 +132,7 @@ TEST(ModeChosen, TheTrialTellsWhatTheDryRunWouldHaveDoneAndBeginsAnewWhenItIsOve
   EXPECT_GT(trial.raises, 0);
   EXPECT_EQ(trial.nodes_least, 3);
   EXPECT_EQ(trial.largest.before, 3);
-  EXPECT_EQ(trial.largest.after, 6) << "the first doubling";
+  EXPECT_EQ(trial.largest.after, 8);
   world.core.Observe(world.now, ModeChosen{Mode::kLive, Mode::kDryRun, "it was right", "op"});
   EXPECT_EQ(world.core.Save().trial.decisions, 0);
 }
@@ -147,7 +147,7 @@ TEST(Learning, AFreshControllerSaysWhatItLearnsAndForHowLong) {
                       "Window: 31s more before anything may be removed.",
                       "Lead time: fewer than two launches were seen, the policy's 10s is taken.",
                   }));
-  EXPECT_EQ(learning.total, 6) << "three signals, the window, the lead time and the usual latency";
+  EXPECT_EQ(learning.total, 7) << "four signals, the window, the lead time and the usual latency";
   world.Run(absl::Minutes(1), Spread(world, 330));
   EXPECT_EQ(LearningOf(world.core, world.Last().demands, world.now).open.size(), 2u);
 }

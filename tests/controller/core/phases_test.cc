@@ -132,6 +132,7 @@ TEST(Phases, ADrainThatTakesFarLongerThanUsualIsTold) {
 TEST(Ratchet, NodesThatDoNotArriveAreNotAskedForAgainAndAgain) {
   Policy policy = LivePolicy();
   policy.nodes.max = 200;
+  policy.nodes.growth_ratio_max = 2;
   World world = ThreeNodes(policy);
   world.launches_stick = 1000;
   world.Run(absl::Minutes(5), Spread(world, 6000));
@@ -145,6 +146,7 @@ TEST(Ratchet, NodesThatDoNotArriveAreNotAskedForAgainAndAgain) {
 TEST(Ratchet, OneThatArrivesLetsGrowthGoOn) {
   Policy policy = LivePolicy();
   policy.nodes.max = 200;
+  policy.nodes.growth_ratio_max = 2;
   World world = ThreeNodes(policy);
   world.launches_stick = 12;
   world.Run(absl::Minutes(2), Spread(world, 6000));

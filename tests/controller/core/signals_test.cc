@@ -30,7 +30,7 @@ TEST(LatencySignal, WhileNodesAreOnTheirWayAMissedObjectiveTakesNoneBack) {
   summary.effective = 6;
   summary.completed = 100;
   for (int i = 0; i < 100; ++i) summary.latency.Add(absl::Seconds(2));
-  const Demand demand = LatencyDemand({fleet, summary, {}, WithLatency(), absl::UnixEpoch()});
+  const Demand demand = LatencyDemand({fleet, summary, {}, {}, WithLatency(), absl::UnixEpoch()});
   EXPECT_EQ(demand.node_count, 6);
 }
 
@@ -39,7 +39,7 @@ TEST(LatencySignal, AnswersWithoutLatenciesAreNotTakenForFastOnes) {
   FleetSummary summary;
   summary.serving = summary.carrying = summary.fresh = summary.effective = 3;
   summary.completed = 100;
-  EXPECT_EQ(LatencyDemand({fleet, summary, {}, WithLatency(), absl::UnixEpoch()}).node_count, std::nullopt);
+  EXPECT_EQ(LatencyDemand({fleet, summary, {}, {}, WithLatency(), absl::UnixEpoch()}).node_count, std::nullopt);
 }
 
 FleetSummary Calm(int nodes) {
@@ -53,14 +53,14 @@ TEST(LatencySignal, AFewLongDownloadsKeepNoQuietFleetFromShrinking) {
   FleetSummary summary = Calm(3);
   summary.active = 3;
   summary.sent_bytes = 5e6;
-  EXPECT_EQ(LatencyDemand({fleet, summary, {}, WithLatency(), absl::UnixEpoch()}).node_count, 2);
+  EXPECT_EQ(LatencyDemand({fleet, summary, {}, {}, WithLatency(), absl::UnixEpoch()}).node_count, 2);
 }
 
 TEST(LatencySignal, AFleetThatWorksAndAnswersNothingKeepsItsSize) {
   Fleet fleet;
   FleetSummary summary = Calm(3);
   summary.active = 3;
-  EXPECT_EQ(LatencyDemand({fleet, summary, {}, WithLatency(), absl::UnixEpoch()}).node_count, 3);
+  EXPECT_EQ(LatencyDemand({fleet, summary, {}, {}, WithLatency(), absl::UnixEpoch()}).node_count, 3);
 }
 
 TEST(Quorum, AsManyLostNodesAsItAllowsAreNodesThatFailed) {
@@ -77,9 +77,9 @@ TEST(Quorum, AsManyStaleNodesAsItAllowsLeaveConnectionsKnown) {
   FleetSummary summary = Calm(10);
   summary.configured_median = 200;
   summary.stale = 1;
-  EXPECT_TRUE(ConnectionDemand({fleet, summary, {}, LivePolicy(), absl::UnixEpoch()}).node_count.has_value());
+  EXPECT_TRUE(ConnectionDemand({fleet, summary, {}, {}, LivePolicy(), absl::UnixEpoch()}).node_count.has_value());
   summary.stale = 2;
-  EXPECT_FALSE(ConnectionDemand({fleet, summary, {}, LivePolicy(), absl::UnixEpoch()}).node_count.has_value());
+  EXPECT_FALSE(ConnectionDemand({fleet, summary, {}, {}, LivePolicy(), absl::UnixEpoch()}).node_count.has_value());
 }
 
 TEST(InFlightSignal, CountsRequestsInServiceAgainstWhatANodeCarries) {
@@ -88,9 +88,9 @@ TEST(InFlightSignal, CountsRequestsInServiceAgainstWhatANodeCarries) {
   policy.in_flight.per_node_count = 64;
   FleetSummary summary = Calm(3);
   summary.in_flight = 224;
-  EXPECT_DOUBLE_EQ(*InFlightDemand({fleet, summary, {}, policy, absl::UnixEpoch()}).node_count, 5);
+  EXPECT_DOUBLE_EQ(*InFlightDemand({fleet, summary, {}, {}, policy, absl::UnixEpoch()}).node_count, 5);
   summary.fresh = 0;
-  EXPECT_EQ(InFlightDemand({fleet, summary, {}, policy, absl::UnixEpoch()}).node_count, std::nullopt);
+  EXPECT_EQ(InFlightDemand({fleet, summary, {}, {}, policy, absl::UnixEpoch()}).node_count, std::nullopt);
 }
 
 TEST(StoredSignal, NeedsAsManyNodesAsKeepTheirDisksBelowTheTarget) {
@@ -98,14 +98,14 @@ TEST(StoredSignal, NeedsAsManyNodesAsKeepTheirDisksBelowTheTarget) {
   Policy policy = LivePolicy();
   policy.stored.target_ratio = 0.8;
   FleetSummary summary = Calm(4);
-  EXPECT_EQ(StoredDemand({fleet, summary, {}, policy, absl::UnixEpoch()}).node_count, std::nullopt)
+  EXPECT_EQ(StoredDemand({fleet, summary, {}, {}, policy, absl::UnixEpoch()}).node_count, std::nullopt)
       << "nobody tells what it stores";
   summary.storing = 4;
   summary.capacity_bytes = 4e12;
   summary.stored_bytes = 3.6e12;
-  EXPECT_DOUBLE_EQ(*StoredDemand({fleet, summary, {}, policy, absl::UnixEpoch()}).node_count, 4.5);
+  EXPECT_DOUBLE_EQ(*StoredDemand({fleet, summary, {}, {}, policy, absl::UnixEpoch()}).node_count, 4.5);
   policy.stored.bytes_per_node = 500'000'000'000;
-  EXPECT_DOUBLE_EQ(*StoredDemand({fleet, summary, {}, policy, absl::UnixEpoch()}).node_count, 9);
+  EXPECT_DOUBLE_EQ(*StoredDemand({fleet, summary, {}, {}, policy, absl::UnixEpoch()}).node_count, 9);
 }
 
 FleetSummary Filled(const std::vector<double>& positions) {
@@ -115,7 +115,7 @@ FleetSummary Filled(const std::vector<double>& positions) {
 }
 
 Demand HotWith(const FleetSummary& summary) {
-  return HotNodeDemand({Fleet(), summary, {}, LivePolicy(), absl::UnixEpoch() + absl::Hours(1)});
+  return HotNodeDemand({Fleet(), summary, {}, {}, LivePolicy(), absl::UnixEpoch() + absl::Hours(1)});
 }
 
 TEST(HotNodeSignal, OfAnEvenLoadItAsksForLessThanConnectionsDo) {
@@ -159,7 +159,7 @@ forecast::DemandForecast PastPeaks(int minutes) {
   for (int minute = 0; minute < 5 * 24 * 60 + 9 * 60 - minutes; ++minute) {
     const int hour = minute / 60 % 24;
     past.Observe(absl::UnixEpoch() + absl::Minutes(minute), hour >= 9 && hour < 12 ? 2400 : 600 + minute % 7,
-                 absl::Minutes(3));
+                 {.lead = absl::Minutes(3)});
   }
   return past;
 }
@@ -169,12 +169,20 @@ Demand ForecastWith(const forecast::DemandForecast& past) {
   Policy policy = LivePolicy();
   policy.connections.per_node_count = 200;
   policy.nodes.lead_time = absl::Minutes(3);
-  return ForecastDemand({fleet, Calm(5), past, policy, absl::UnixEpoch()});
+  return ForecastDemand({fleet, Calm(5), past, {}, policy, absl::UnixEpoch()});
 }
 
 TEST(ForecastSignal, AsksForTheNodesOfAPeakBeforeItIsThere) {
   EXPECT_NEAR(*ForecastWith(PastPeaks(2)).node_count, 2400 / (200 * 0.7), 2);
   EXPECT_LT(*ForecastWith(PastPeaks(30)).node_count, 6) << "half an hour before it is too early";
+}
+
+TEST(ForecastSignal, ASurpriseIsToldAsOneAndAsksForMoreThanIsThere) {
+  forecast::DemandForecast past = PastPeaks(120);
+  past.Observe(absl::UnixEpoch() + absl::Minutes(5 * 24 * 60 + 9 * 60 - 120), 1500, {.lead = absl::Minutes(3)});
+  const Demand demand = ForecastWith(past);
+  EXPECT_EQ(demand.reason.code, ReasonCode::kSignalSurprise) << RenderReason(demand.reason);
+  EXPECT_NEAR(*demand.node_count, (1500 + 0.5 * 900) / (200 * 0.7), 1);
 }
 
 TEST(ForecastSignal, AsksForNothingWhileItLearnsAndKeepsNobodyFromShrinking) {

@@ -243,7 +243,7 @@ TEST(ArchiveTest, AForecastThatIsSavedAndLoadedGoesOnAsIfNothingHadHappened) {
   const auto feed = [](forecast::DemandForecast& to, int from, int until) {
     for (int minute = from; minute < until; ++minute) {
       const double demand = 1000 + 500 * std::sin(minute / 229.0) + minute % 11;
-      to.Observe(absl::UnixEpoch() + absl::Minutes(minute), demand, absl::Minutes(3));
+      to.Observe(absl::UnixEpoch() + absl::Minutes(minute), demand, {.lead = absl::Minutes(3)});
     }
   };
   feed(forecast, 0, 2500);
@@ -255,7 +255,7 @@ TEST(ArchiveTest, AForecastThatIsSavedAndLoadedGoesOnAsIfNothingHadHappened) {
   feed(forecast, 2500, 2600);
   feed(*loaded, 2500, 2600);
   EXPECT_EQ(ToArchive(*loaded), ToArchive(forecast));
-  EXPECT_EQ(loaded->Ahead(absl::Minutes(3), 0.9)->upper, forecast.Ahead(absl::Minutes(3), 0.9)->upper);
+  EXPECT_EQ(loaded->Ahead(absl::Minutes(3))->upper, forecast.Ahead(absl::Minutes(3))->upper);
 }
 
 // As written by a release that has options and nothing else that we know.

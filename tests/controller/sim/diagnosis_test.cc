@@ -31,7 +31,7 @@ Scenario Outage(Mode mode, absl::Duration calm, uint64_t seed) {
 }
 
 bool HasRejected(SimRunner& run) {
-  ClusterModel& model = run.cluster().model();
+  World& model = run.cluster().model();
   const std::vector<Machine> machines = model.Machines();
   return std::any_of(machines.begin(), machines.end(), [&](const Machine& machine) {
     return model.IsServing(machine.node) && model.Report(machine.node).counters.rejected > 0;

@@ -115,8 +115,9 @@ TEST(UsualDemand, WhatTheCalendarBroughtIsLeftOut) {
 Policy CampaignPolicy() {
   Policy policy = LivePolicy();
   policy.nodes.max = 40;
+  policy.nodes.growth_ratio_max = 2;
   policy.nodes.lead_time = absl::Minutes(2);
-  policy.forecast.enabled = policy.hot_nodes.enabled = false;
+  policy.forecast.enabled = policy.hot_nodes.enabled = policy.anomaly.enabled = false;
   CalendarEntry campaign = Entry("2023-11-14 23:00", "2023-11-14 23:30");
   campaign.name = "campaign";
   campaign.multiply_ratio = 6;

@@ -14,21 +14,21 @@ const absl::Time kStart = absl::UnixEpoch() + absl::Hours(24 * 1000);
 
 // Ticks every `pace` with the demand that `series` has then.
 template <typename Series>
-absl::Time Feed(DemandForecast& forecast, absl::Time from, absl::Duration time, Series series,
-                absl::Duration pace = absl::Seconds(15)) {
-  for (absl::Time now = from; now < from + time; now += pace) forecast.Observe(now, series(now), kLead);
+absl::Time Feed(DemandForecast& forecast, absl::Time from, absl::Duration time, Series series, double quantile = 0.9) {
+  for (absl::Time now = from; now < from + time; now += absl::Seconds(15))
+    forecast.Observe(now, series(now), {.lead = kLead, .quantile = quantile});
   return from + time;
 }
 
 TEST(DemandForecastTest, SaysNothingUntilItCanTell) {
   DemandForecast forecast;
-  EXPECT_FALSE(forecast.Ahead(kLead, 0.9).has_value());
+  EXPECT_FALSE(forecast.Ahead(kLead).has_value());
   const absl::Time then = Feed(forecast, kStart, absl::Minutes(10), [](absl::Time) { return 500.0; });
-  EXPECT_FALSE(forecast.Ahead(kLead, 0.9).has_value());
+  EXPECT_FALSE(forecast.Ahead(kLead).has_value());
   Feed(forecast, then, absl::Hours(2), [](absl::Time) { return 500.0; });
-  ASSERT_TRUE(forecast.Ahead(kLead, 0.9).has_value());
-  EXPECT_NEAR(forecast.Ahead(kLead, 0.9)->expected, 500, 1);
-  EXPECT_EQ(forecast.Ahead(kLead, 0.9)->ahead, kLead);
+  ASSERT_TRUE(forecast.Ahead(kLead).has_value());
+  EXPECT_NEAR(forecast.Ahead(kLead)->expected, 500, 1);
+  EXPECT_EQ(forecast.Ahead(kLead)->ahead, kLead);
 }
 
 TEST(DemandForecastTest, SeesTheDailyPeakComing) {
@@ -39,8 +39,25 @@ TEST(DemandForecastTest, SeesTheDailyPeakComing) {
     return (hour >= 9 && hour < 12 ? 2000 : 500) * chance.Between(0.95, 1.05);
   };
   const absl::Time now = Feed(forecast, kStart, absl::Hours(4 * 24 + 9) - absl::Minutes(2), series);
-  EXPECT_GT(forecast.Ahead(absl::Minutes(3), 0.9)->upper, 1500) << "in two minutes it begins";
-  EXPECT_LT(forecast.Ahead(absl::Minutes(1), 0.5)->upper, 1000) << now;
+  EXPECT_GT(forecast.Ahead(absl::Minutes(3))->upper, 1500) << "in two minutes it begins";
+  forecast.Observe(now, series(now), {.lead = kLead, .quantile = 0.5});
+  EXPECT_LT(forecast.Ahead(absl::Minutes(1))->upper, 1000) << "another quantile is told at once";
+}
+
+TEST(DemandForecastTest, ADemandBeyondWhatWasHeldPossibleGrowsOnByHalf) {
+  DemandForecast forecast;
+  Chance chance;
+  const auto calm = [&](absl::Time) { return 500 * chance.Between(0.95, 1.05); };
+  const absl::Time now = Feed(forecast, kStart, absl::Hours(6), calm);
+  EXPECT_FALSE(forecast.Surprised(kLead).has_value());
+  forecast.Observe(now, 900, {.lead = kLead, .quantile = 0.9});
+  const auto surprise = forecast.Surprised(kLead);
+  ASSERT_TRUE(surprise.has_value());
+  EXPECT_LT(surprise->upper, 550);
+  EXPECT_NEAR(surprise->growth, 400, 30);
+  EXPECT_NEAR(surprise->ahead, 1100, 15);
+  forecast.Observe(now + absl::Seconds(15), 500, {.lead = kLead, .quantile = 0.9});
+  EXPECT_FALSE(forecast.Surprised(kLead).has_value()) << "it was one sample";
 }
 
 TEST(DemandForecastTest, WhatIsUnknownIsNotZero) {
@@ -50,16 +67,16 @@ TEST(DemandForecastTest, WhatIsUnknownIsNotZero) {
   now = Feed(forecast, now, absl::Hours(1), [](absl::Time) { return std::optional<double>(); });
   EXPECT_LE(forecast.known_count(), known + 1);
   Feed(forecast, now, absl::Minutes(2), [](absl::Time) { return 500.0; });
-  EXPECT_NEAR(forecast.Ahead(kLead, 0.9)->expected, 500, 5);
+  EXPECT_NEAR(forecast.Ahead(kLead)->expected, 500, 5);
 }
 
 TEST(DemandForecastTest, AnOldForecastIsNone) {
   DemandForecast forecast;
   const absl::Time now = Feed(forecast, kStart, absl::Hours(3), [](absl::Time) { return 500.0; });
-  ASSERT_TRUE(forecast.Ahead(kLead, 0.9).has_value());
+  ASSERT_TRUE(forecast.Ahead(kLead).has_value());
   Feed(forecast, now, absl::Minutes(10), [](absl::Time) { return std::optional<double>(); });
-  EXPECT_FALSE(forecast.Ahead(kLead, 0.9).has_value());
-  EXPECT_FALSE(forecast.Until(kLead, 0.9).has_value());
+  EXPECT_FALSE(forecast.Ahead(kLead).has_value());
+  EXPECT_FALSE(forecast.Until(kLead).has_value());
 }
 
 TEST(DemandForecastTest, AMissedTickDoesNotStretchADemand) {
@@ -67,20 +84,20 @@ TEST(DemandForecastTest, AMissedTickDoesNotStretchADemand) {
   absl::Time now = Feed(forecast, kStart, absl::Hours(2), [](absl::Time) { return 500.0; });
   const int64_t known = forecast.known_count();
   now += absl::Hours(24 * 365 * 10);
-  forecast.Observe(now, 500, kLead);
+  forecast.Observe(now, 500, {.lead = kLead});
   EXPECT_LE(forecast.known_count(), known + 2) << "a minute of it is believed, ten years are not";
   Feed(forecast, now, absl::Minutes(5), [](absl::Time) { return 500.0; });
-  EXPECT_NEAR(forecast.Ahead(kLead, 0.9)->expected, 500, 5);
+  EXPECT_NEAR(forecast.Ahead(kLead)->expected, 500, 5);
 }
 
 TEST(DemandForecastTest, NodesThatComeSlowlyAreAskedForFromLongerSlots) {
   DemandForecast forecast;
   for (absl::Time now = kStart; now < kStart + absl::Hours(12); now += absl::Minutes(1)) {
-    forecast.Observe(now, 500, absl::Minutes(30));
+    forecast.Observe(now, 500, {.lead = absl::Minutes(30)});
   }
   EXPECT_EQ(forecast.known_count(), 12 * 12 - 1) << "slots of five minutes";
-  EXPECT_NEAR(forecast.Ahead(absl::Minutes(30), 0.9)->upper, 500, 1);
-  EXPECT_NEAR(forecast.Ahead(absl::Hours(5), 0.9)->upper, 500, 1) << "as far as it can see";
+  EXPECT_NEAR(forecast.Ahead(absl::Minutes(30))->upper, 500, 1);
+  EXPECT_NEAR(forecast.Ahead(absl::Hours(5))->upper, 500, 1) << "as far as it can see";
 }
 
 }  // namespace

@@ -142,5 +142,23 @@ TEST(ForecasterTest, SurvivesZerosAndGiants) {
   }
 }
 
+TEST(Forecaster, ALevelThatHalvesIsFollowedSoonerWhenItIsToldSo) {
+  double error[2] = {0, 0};
+  for (const bool told : {false, true}) {
+    Chance chance;
+    double noise = 0;
+    Forecaster forecaster({.step = absl::Minutes(5), .horizons = {1, 3, 6}});
+    const int64_t shift = 6 * kDay + 60;
+    const auto series = [&](int64_t slot) {
+      noise = 0.9 * noise + chance.Between(-0.04, 0.04);
+      return Diurnal(slot) * (1 + noise) * (slot < shift ? 1 : 0.5);
+    };
+    Feed(forecaster, {.from = 0, .scored_from = 0, .to = shift + 3}, series);
+    if (told) forecaster.Doubt();
+    error[told ? 1 : 0] = Feed(forecaster, {.from = shift + 3, .scored_from = 0, .to = shift + 40}, series).error;
+  }
+  EXPECT_LT(error[1], error[0]);
+}
+
 }  // namespace
 }  // namespace headroom::forecast
