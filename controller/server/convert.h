@@ -13,6 +13,7 @@
 #include "controller/core/fleet.h"
 #include "controller/core/fleet_summary.h"
 #include "controller/core/report.h"
+#include "controller/core/trial.h"
 #include "controller/runtime/wire_time.h"
 #include "headroom/v1/admin.pb.h"
 #include "headroom/v1/decision.pb.h"
