@@ -16,6 +16,7 @@ constexpr char kDescription[] = R"(headroomctl: see and steer a Headroom control
 
 Examples:
   headroomctl status                                   the cluster in one look
+  headroomctl enable                                   what the dry run would have done; --yes goes live
   headroomctl explain                                  why the newest decision is what it is
   headroomctl hold down --reason "backup" --for 2h     no node leaves, no limit falls
   headroomctl override --min 5 --reason "sale" --for 8h
@@ -53,6 +54,7 @@ void AddCommands(CLI::App& app, Session& session) {
   AddNodeCommands(app, session);
   AddPolicy(app, session);
   AddReplay(app, session);
+  AddModes(app, session);
   AddPlan(app, session);
   AddLab(app, session);
   AddSimulate(app, session);

@@ -25,12 +25,17 @@ void AddHold(CLI::App& app, Session& session);
 void AddOverride(CLI::App& app, Session& session);
 void AddPolicy(CLI::App& app, Session& session);
 void AddReplay(CLI::App& app, Session& session);  // a journal, decided again; needs no server
+void AddModes(CLI::App& app, Session& session);  // enable, disable
 void AddPlan(CLI::App& app, Session& session);
 void AddLab(CLI::App& app, Session& session);       // capacity planning; needs no server
 void AddSimulate(CLI::App& app, Session& session);  // a scenario file; needs no server
 // Below the group `lab`: needs no server.
 void AddLabDetect(CLI::App& lab, Session& session);
 void AddLabForecast(CLI::App& lab, Session& session);
+
+// "12 launched, 4 removed, ..." and "34 raised, 10 lowered, ...".
+std::string TrialNodes(const v1::Trial& trial);
+std::string TrialLimits(const v1::Trial& trial);
 
 // The whole text into a file, for options such as --json.
 absl::Status WriteText(const std::string& path, const std::string& text);

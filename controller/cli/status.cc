@@ -62,6 +62,9 @@ void PrintLoad(Lines& lines, const v1::GetStatusResponse& status) {
                                   status.nodes_min(), " to ", status.nodes_max()));
   if (status.mode() != v1::MODE_LIVE && status.has_hypothetical()) {
     lines.Add("had it acted", CountsText(status.hypothetical()));
+    if (status.trial().has_since_time())
+      lines.Add("would have",
+                absl::StrCat("nodes ", TrialNodes(status.trial()), "; limits ", TrialLimits(status.trial())));
   }
   const double share = status.limit_count() > 0 ? static_cast<double>(status.open_count() + status.waiting_count()) /
                                                       static_cast<double>(status.limit_count())
@@ -83,6 +86,12 @@ void PrintWhy(Session& session, Lines& lines, const v1::GetStatusResponse& statu
     lines.Add("last action",
               absl::StrCat(Ago(session.now(), true, status.last_action_time()), ": ", status.last_action().text()));
   }
+}
+
+void PrintLearning(Lines& lines, const v1::GetStatusResponse& status) {
+  if (status.learning().empty()) return;
+  lines.Add("learning", absl::StrCat(status.learning_size(), " of ", status.learning_of(), " learn still"));
+  for (const v1::Reason& open : status.learning()) lines.Add("", open.text());
 }
 
 void PrintOrders(Session& session, Lines& lines, const v1::GetStatusResponse& status) {
@@ -113,6 +122,7 @@ absl::Status Status(Session& session) {
   Lines lines(session);
   PrintLoad(lines, status);
   PrintWhy(session, lines, status);
+  PrintLearning(lines, status);
   PrintOrders(session, lines, status);
   return absl::OkStatus();
 }

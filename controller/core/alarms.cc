@@ -9,9 +9,15 @@ namespace {
 
 constexpr absl::Duration kRefusedFor = absl::Minutes(10);  // an alarm of what was refused stands for so long
 
-void AtMax(const AlarmInput& in, std::vector<Reason>& alarms) {
-  const Bounds bounds = EffectiveBounds(in.state, in.policy, in.now);
-  if (in.wanted > bounds.max) alarms.push_back(MakeReason(ReasonCode::kAlarmAtMax, bounds.max, in.wanted));
+// An age that does not change the journal's row with every second.
+absl::Duration Told(absl::Duration age) {
+  return absl::Floor(age, age < absl::Minutes(1) ? absl::Seconds(1) : absl::Minutes(1));
+}
+
+void Capped(const AlarmInput& in, std::vector<Reason>& alarms) {
+  const int max = EffectiveBounds(in.state, in.policy, in.now).max;
+  const auto alarm = in.state.at_max.Judge({in.summary, in.state.forecast, in.policy, max, in.wanted, in.now});
+  if (alarm.has_value()) alarms.push_back(*alarm);
 }
 
 void NodesLost(const AlarmInput& in, std::vector<Reason>& alarms) {
@@ -24,7 +30,21 @@ void NodesLost(const AlarmInput& in, std::vector<Reason>& alarms) {
 void LaunchesStuck(const AlarmInput& in, std::vector<Reason>& alarms) {
   for (const auto& [id, node] : in.state.fleet.nodes()) {
     if (node.launch_failed && node.IsComing())
-      alarms.push_back(MakeReason(ReasonCode::kAlarmLaunchStuck, id, in.now - node.launched_at));
+      alarms.push_back(MakeReason(ReasonCode::kAlarmLaunchStuck, id, Told(in.now - node.launched_at),
+                                  in.state.fleet.learned_lead_time()));
+  }
+}
+
+// The deadline of the policy ends a drain; that it is late is told before.
+void DrainsStuck(const AlarmInput& in, std::vector<Reason>& alarms) {
+  const PhaseTimes& times = in.state.fleet.drain_times();
+  const std::optional<absl::Duration> usual = times.P95();
+  if (!usual.has_value()) return;
+  for (const auto& [id, node] : in.state.fleet.nodes()) {
+    const bool drains = node.state == NodeState::kDraining && !node.drained_by_operator && !node.found_draining;
+    const absl::Duration since = in.now - node.state_since;
+    if (drains && since > times.Deadline(in.policy.nodes.drain_timeout))
+      alarms.push_back(MakeReason(ReasonCode::kAlarmDrainStuck, id, Told(since), *usual, node.OpenCount()));
   }
 }
 
@@ -57,9 +77,10 @@ void Anomalies(const AlarmInput& in, std::vector<Reason>& alarms) {
 }  // namespace
 
 void RaiseAlarms(const AlarmInput& in, std::vector<Reason>& alarms) {
-  AtMax(in, alarms);
+  Capped(in, alarms);
   if (in.summary.lost > 0) NodesLost(in, alarms);
   if (in.summary.stuck > 0) LaunchesStuck(in, alarms);
+  if (in.summary.draining > 0) DrainsStuck(in, alarms);
   LongUnknown(in, alarms);
   Anomalies(in, alarms);
   if (!in.state.journal_error.empty()) alarms.push_back(MakeReason(ReasonCode::kAlarmJournal, in.state.journal_error));

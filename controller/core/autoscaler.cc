@@ -123,21 +123,42 @@ Autoscaler Autoscaler::Load(Policy policy, State state) {
   return loaded;
 }
 
+// A mode that an operator chose stays in force over policies whose own mode has not changed since.
+void Autoscaler::Adopt(absl::Time at, Policy policy) {
+  auto& chosen = state_.mode_chosen;
+  if (chosen.has_value() && chosen->configured != policy.mode) chosen.reset();
+  if (chosen.has_value()) policy.mode = chosen->mode;
+  const PolicyChanged changed{std::move(policy)};
+  state_.fleet.Apply(at, changed, policy_);
+  const absl::Duration window = changed.policy.nodes.stabilization;
+  if (window != policy_.nodes.stabilization)
+    state_.scale.wanted = state_.scale.wanted.Resized(at, policy_.nodes.stabilization, window);
+  if (changed.policy.mode != policy_.mode) {
+    state_.trial = {};
+    state_.servers_due = true;  // balancers have heard nothing, or nothing of late
+  }
+  policy_ = changed.policy;
+}
+
 void Autoscaler::Observe(absl::Time at, const Event& event) {
-  const bool urgent = state_.fleet.Apply(at, event, policy_);
+  bool urgent = false;
   if (const auto* changed = std::get_if<PolicyChanged>(&event)) {
-    const absl::Duration window = changed->policy.nodes.stabilization;
-    if (window != policy_.nodes.stabilization)
-      state_.scale.wanted = state_.scale.wanted.Resized(at, policy_.nodes.stabilization, window);
-    policy_ = changed->policy;
+    Adopt(at, changed->policy);
+  } else if (const auto* chosen = std::get_if<ModeChosen>(&event)) {
+    state_.mode_chosen = *chosen;
+    Policy policy = policy_;
+    policy.mode = chosen->configured;
+    Adopt(at, std::move(policy));
+  } else {
+    urgent = state_.fleet.Apply(at, event, policy_);
   }
   if (const auto* hold = std::get_if<HoldChanged>(&event)) RememberHold(state_, at, *hold);
   if (const auto* set = std::get_if<OverrideSet>(&event)) state_.override_set = *set;
   if (const auto* term = std::get_if<TermChanged>(&event)) state_.term = std::max(state_.term, term->term);
   if (const auto* journal = std::get_if<JournalChanged>(&event)) state_.journal_error = journal->error;
   if (std::holds_alternative<BalancerJoined>(event)) state_.servers_due = true;
-  const bool command = std::holds_alternative<PolicyChanged>(event) || std::holds_alternative<OverrideSet>(event) ||
-                       std::holds_alternative<HoldChanged>(event);
+  const bool command = std::holds_alternative<PolicyChanged>(event) || std::holds_alternative<ModeChosen>(event) ||
+                       std::holds_alternative<OverrideSet>(event) || std::holds_alternative<HoldChanged>(event);
   if (urgent || command) state_.urgent_at = std::min(state_.urgent_at, at);
 }
 
@@ -175,9 +196,10 @@ Decision Autoscaler::Tick(absl::Time now) {
 
   state_.anomaly.Observe({summary, spread, policy_, now});
   if (state_.anomaly.level_shifted()) state_.forecast.LevelShifted();
-  state_.forecast.Observe(now, KnownDemand(summary, policy_),
-                          {.lead = policy_.nodes.lead_time, .quantile = policy_.forecast.quantile_ratio});
-  decision.demands = AskSignals({state_.fleet, summary, state_.forecast, state_.anomaly, policy_, now});
+  const std::optional<double> demand = KnownDemand(summary, policy_);
+  state_.forecast.Observe(now, demand, {.lead = policy_.nodes.lead_time, .quantile = policy_.forecast.quantile_ratio});
+  state_.usual.Observe(now, BringsDemand(policy_.calendar, now) ? std::nullopt : demand);
+  decision.demands = AskSignals({state_.fleet, summary, state_.forecast, state_.anomaly, policy_, now, &state_.usual});
   const Demand* largest = Largest(decision.demands);
   const double wanted = largest == nullptr ? summary.effective : *largest->node_count;
   GuardInput guards{state_, summary, policy_, decision.demands, decision.diagnosis, now};
@@ -198,6 +220,7 @@ Decision Autoscaler::Tick(absl::Time now) {
 
   decision.alarms = std::move(limits.alarms);
   RaiseAlarms({state_, summary, policy_, guards.wanted, decision.demands, now}, decision.alarms);
+  state_.trial.Count(decision);
   decision.next_tick = next_tick();
   return decision;
 }

@@ -8,12 +8,15 @@
 #include "absl/time/time.h"
 
 #include "controller/core/anomaly/watch.h"
+#include "controller/core/at_max.h"
+#include "controller/core/calendar/usual_demand.h"
 #include "controller/core/decision.h"
 #include "controller/core/diagnosis/diagnosis.h"
 #include "controller/core/event.h"
 #include "controller/core/fleet.h"
 #include "controller/core/forecast/demand_forecast.h"
 #include "controller/core/policy.h"
+#include "controller/core/trial.h"
 
 namespace headroom {
 
@@ -60,9 +63,13 @@ struct State {
   ScaleMemory scale;
   DiagnosisMemory diagnosis;
   forecast::DemandForecast forecast;
+  UsualDemand usual;
+  AtMax at_max;
   AnomalyWatch anomaly;
   std::vector<HoldChanged> holds;
   std::optional<OverrideSet> override_set;
+  std::optional<ModeChosen> mode_chosen;
+  Trial trial;  // since the mode is what it is
   std::string journal_error;
   std::vector<ServerTarget> servers;  // what balancers were last told
   bool servers_due = false;           // a balancer joined: tell again
@@ -78,9 +85,13 @@ struct State {
     visit("scale", self.scale);
     visit("diagnosis", self.diagnosis);
     visit("forecast", self.forecast);
+    visit("usual", self.usual);
+    visit("at_max", self.at_max);
     visit("anomaly", self.anomaly);
     visit("holds", self.holds);
     visit("override", self.override_set);
+    visit("mode_chosen", self.mode_chosen);
+    visit("trial", self.trial);
     visit("journal_error", self.journal_error);
     visit("servers", self.servers);
     visit("servers_due", self.servers_due);
@@ -110,10 +121,13 @@ class Autoscaler {
   // Signals -> guards -> planner, and limits beside them. `now` must not go backwards.
   Decision Tick(absl::Time now);
 
+  // The policy in force: that of the file, but for a mode that an operator chose.
   const Policy& policy() const { return policy_; }
   const Fleet& fleet() const { return state_.fleet; }
 
  private:
+  void Adopt(absl::Time at, Policy policy);
+
   Policy policy_;
   State state_;
 };

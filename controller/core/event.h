@@ -135,6 +135,21 @@ struct PolicyChanged {
   }
 };
 
+// An operator lets decisions be carried out, or only thought, whatever the policy file says. It holds until the file
+// itself says something else than `configured`: what was said last counts.
+struct ModeChosen {
+  Mode mode = Mode::kDryRun;
+  Mode configured = Mode::kDryRun;  // by the policy file, when it was chosen
+  std::string reason, actor;
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("mode", self.mode);
+    visit("configured", self.configured);
+    visit("reason", self.reason);
+    visit("actor", self.actor);
+  }
+};
+
 enum class HoldDirection : uint8_t { kNone, kUp, kDown, kBoth };
 // kNone lifts the hold.
 struct HoldChanged {
@@ -228,7 +243,7 @@ struct JournalChanged {
 };
 
 using Event = std::variant<NodeReported, NodeJoined, NodeLeft, BalancerReported, BalancerJoined, BalancerLeft,
-                           MachinesListed, ActionStarted, ActionFinished, PolicyChanged, HoldChanged, OverrideSet,
-                           NodeLimitFixed, NodePinned, DrainRequested, TermChanged, JournalChanged>;
+                           MachinesListed, ActionStarted, ActionFinished, PolicyChanged, ModeChosen, HoldChanged,
+                           OverrideSet, NodeLimitFixed, NodePinned, DrainRequested, TermChanged, JournalChanged>;
 
 }  // namespace headroom

@@ -143,7 +143,10 @@ bool Fleet::On(absl::Time at, const NodeJoined& event, const Policy&) {
   }
   if (event.hello.learned_baseline_latency.has_value()) node.baseline.Adopt(*event.hello.learned_baseline_latency);
   if (event.hello.learned_knee.has_value()) node.knee.Adopt(*event.hello.learned_knee);
-  if (node.state == NodeState::kLaunching) node.Become(NodeState::kJoining, at);
+  if (node.state == NodeState::kLaunching) {
+    if (node.launched_at != absl::InfinitePast()) boot_times_.Add(at - node.launched_at);
+    node.Become(NodeState::kJoining, at);
+  }
   return true;
 }
 
@@ -222,7 +225,10 @@ void Fleet::FollowServer(Node& node, absl::Time at, const Policy& policy) {
     node.found_draining = !node.returning;
     node.Become(node.returning ? NodeState::kServing : NodeState::kDraining, at);
   }
-  if (node.state == NodeState::kDraining && node.report.open_count == 0) node.Become(NodeState::kDrained, at);
+  if (node.state == NodeState::kDraining && node.report.open_count == 0) {
+    drain_times_.Add(at - node.state_since);
+    node.Become(NodeState::kDrained, at);
+  }
 }
 
 void Fleet::UncountLatency(Node& node) {
@@ -246,11 +252,14 @@ Fleet::Nodes::iterator Fleet::Forget(Nodes::iterator node) {
 void Fleet::BeginServing(Node& node, absl::Time at) {
   const bool came_up = node.state == NodeState::kLaunching || node.state == NodeState::kJoining;
   node.ready = true;
+  const absl::Time joined_at = node.state_since;
   if (!came_up && node.state != NodeState::kRestarting && node.state != NodeState::kLost) return;
   node.Become(NodeState::kServing, at);
   node.launch_failed = false;
   if (!came_up || node.launched_at == absl::InfinitePast()) return;
   launch_failures_ = {};
+  arrived_at_ = at;
+  join_times_.Add(at - joined_at);
   lead_times_.push_back(at - node.launched_at);
   if (lead_times_.size() > kLeadTimesMax) lead_times_.erase(lead_times_.begin());
 }
@@ -336,7 +345,7 @@ void Fleet::Advance(absl::Time now, const Policy& policy, absl::FunctionRef<void
     CountLatency(node);
     AgeLaunch(node, now, policy);
     // A machine that is listed is removed by the planner, not forgotten.
-    const bool never_came = node.launch_failed && node.IsComing() && !node.connected && !node.listed;
+    const bool never_came = node.IsOverdue(now, policy.nodes.launch_timeout) && !node.connected && !node.listed;
     if (never_came || IsGone(node, now, policy)) {
       it = Forget(it);
       continue;
@@ -357,11 +366,16 @@ void Fleet::ForgiveSilence(absl::Duration absence) {
   }
 }
 
-// A launch fails once, however long its machine stays.
+// A launch fails once, however long its machine stays. One that is late in a phase is no capacity to count on and is
+// replaced; its machine is given up at the launch timeout only, as it may have a slow day.
 void Fleet::AgeLaunch(Node& node, absl::Time now, const Policy& policy) {
-  const bool stuck = node.IsComing() && !node.connected && node.launched_at != absl::InfinitePast() &&
-                     now - node.launched_at > policy.nodes.launch_timeout;
-  if (stuck && !std::exchange(node.launch_failed, true)) LaunchFailed(now, "nothing served within the launch timeout");
+  if (!node.IsComing() || node.launched_at == absl::InfinitePast() || node.launch_failed) return;
+  const absl::Duration timeout = policy.nodes.launch_timeout;
+  const bool late = node.connected ? now - node.state_since > join_times_.Deadline(timeout)
+                                   : now - node.launched_at > boot_times_.Deadline(timeout);
+  if (!late) return;
+  node.launch_failed = true;
+  LaunchFailed(now, node.connected ? "a node joined and does not serve" : "nothing spoke within its deadline");
 }
 
 void Fleet::AgeNode(Node& node, absl::Time now, const Policy& policy) {

@@ -15,6 +15,7 @@
 #include "controller/core/event.h"
 #include "controller/core/limits/knee.h"
 #include "controller/core/limits/law.h"
+#include "controller/core/phase_times.h"
 #include "controller/core/policy.h"
 #include "controller/core/report.h"
 #include "controller/core/windows.h"
@@ -116,7 +117,7 @@ struct Node {
   bool returning = false;        // a drain was cancelled, and the node has not said since that it serves
   bool stays_drained = false;    // it did not follow a cancelled drain, and has not said since that it serves
   bool found_draining = false;   // drained by somebody else than Headroom: it may come back, it is not terminated
-  bool launch_failed = false;    // it did not serve within the launch timeout
+  bool launch_failed = false;    // it is late: it did not serve within the deadline of its phase
   bool said_stopping = false;    // its last word was that it stops
   bool hypothetical = false;     // exists only in the dry run's shadow fleet
   bool shadow_gone = false;      // exists, but the dry run would have removed it
@@ -195,6 +196,10 @@ struct Node {
   // Will it serve once all work in flight lands?
   bool CountsAsCapacity() const {
     return state == NodeState::kServing || state == NodeState::kRestarting || (IsComing() && !launch_failed);
+  }
+  // Its machine is given up; until then one that is late may still come.
+  bool IsOverdue(absl::Time now, absl::Duration launch_timeout) const {
+    return launch_failed && IsComing() && now - launched_at > launch_timeout;
   }
   bool IsComing() const { return state == NodeState::kLaunching || state == NodeState::kJoining; }
   // A machine that the provider lists, and that carries nothing that we know of.
@@ -361,6 +366,12 @@ class Fleet {
   const std::string& provider_error() const { return provider_error_; }
   // Launch to serving, p95 of what was seen; nothing yet: policy.nodes.lead_time.
   std::optional<absl::Duration> learned_lead_time() const;
+  // How long a machine takes to speak, a node that speaks to serve, and a drain to be done.
+  const PhaseTimes& boot_times() const { return boot_times_; }
+  const PhaseTimes& join_times() const { return join_times_; }
+  const PhaseTimes& drain_times() const { return drain_times_; }
+  // When the last launch came to serve.
+  absl::Time arrived_at() const { return arrived_at_; }
   // The latencies of the last second or so, summed over the nodes that carry load and do not drain. Kept up to date as
   // reports come: adding 10,000 histograms each tick is too slow. A node that changed its state counts from the next
   // report or Advance() on.
@@ -384,6 +395,10 @@ class Fleet {
     visit("provider_error", self.provider_error_);
     visit("provider_failed_at", self.provider_failed_at_);
     visit("lead_times", self.lead_times_);
+    visit("boot_times", self.boot_times_);
+    visit("join_times", self.join_times_);
+    visit("drain_times", self.drain_times_);
+    visit("arrived_at", self.arrived_at_);
     visit("latency", self.latency_.counts);
     visit("reports_dropped_old", self.reports_dropped_old_);
     visit("refused_node", self.refused_node_);
@@ -445,6 +460,8 @@ class Fleet {
   std::string provider_operation_, provider_error_;
   absl::Time provider_failed_at_ = absl::InfinitePast();
   std::vector<absl::Duration> lead_times_;  // the last 20
+  PhaseTimes boot_times_, join_times_, drain_times_;
+  absl::Time arrived_at_ = absl::InfinitePast();
   LatencyHistogram latency_;
   int64_t reports_dropped_old_ = 0;
   NodeId refused_node_;

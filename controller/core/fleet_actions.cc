@@ -137,6 +137,7 @@ void Fleet::FinishLaunch(absl::Time at, const Action& action, const ActionFinish
     Forget(placeholder);
     return;
   }
+  arrived_at_ = at;
   placeholder->second.hypothetical = true;
   placeholder->second.Become(NodeState::kServing, at);
 }

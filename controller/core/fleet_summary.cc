@@ -41,6 +41,23 @@ void CountState(const Node& node, FleetSummary& summary) {
   if (node.CountsAsCapacity()) ++summary.effective;
   if (node.IsAbsent()) ++summary.absent;
   if (node.launch_failed && node.IsComing()) ++summary.stuck;
+  if (node.IsComing() && node.launched_at != absl::InfinitePast())
+    summary.asked_at = std::min(summary.asked_at, node.launched_at);
+}
+
+// How far the limit of a node can be raised.
+int64_t CeilingOf(const Node& node, const FleetLimitPolicy& policy) {
+  if (!policy.enabled || !node.takes_limits) return node.LimitCount();
+  int64_t ceiling = policy.law.ceiling_count;
+  ceiling = std::min(ceiling, node.hello.fd_count_max.value_or(ceiling));
+  return std::min(ceiling, node.hello.memory_count_max.value_or(ceiling));
+}
+
+void AddStored(const Node& node, FleetSummary& summary) {
+  if (node.report.capacity_bytes <= 0) return;
+  ++summary.storing;
+  summary.stored_bytes += static_cast<double>(node.report.stored_bytes);
+  summary.capacity_bytes += static_cast<double>(node.report.capacity_bytes);
 }
 
 void AddLoad(const Node& node, FleetSummary& summary) {
@@ -48,6 +65,7 @@ void AddLoad(const Node& node, FleetSummary& summary) {
   summary.open += node.OpenCount();
   summary.active += node.report.active_count;
   summary.waiting += node.WaitingCount();
+  summary.in_flight += std::max(node.report.in_flight_count, node.report.active_count);
   summary.limit += node.LimitCount();
   summary.completed += rates.completed;
   summary.errors += rates.errors;
@@ -68,15 +86,38 @@ int64_t Median(std::vector<int64_t>& values) {
 
 }  // namespace
 
+void Positions::Add(double position) {
+  const double bucket = std::min(position * kPerOne, static_cast<double>(kBuckets - 1));
+  ++buckets_[static_cast<size_t>(bucket)];
+  ++count_;
+  sum_ += position;
+}
+
+std::optional<double> Positions::Quantile(double p) const {
+  if (count_ == 0) return std::nullopt;
+  int32_t reached = 0;
+  for (size_t i = 0; i < buckets_.size(); ++i) {
+    reached += buckets_[i];
+    if (reached >= p * count_) return (static_cast<double>(i) + 0.5) / kPerOne;
+  }
+  return std::nullopt;
+}
+
 void Summarizer::Add(const Node& node) {
   CountState(node, summary_);
+  const bool fresh = node.state == NodeState::kServing && now_ - node.state_since < policy_.nodes.restart_grace;
+  if (fresh && node.launched_at == absl::InfinitePast()) ++summary_.newcomers;
   if (!node.Carries()) return;
   summary_.demand += node.DemandCount();
   summary_.newest_at = std::max(summary_.newest_at, node.state_since);
   if (node.state == NodeState::kDraining) return;
   AddLoad(node, summary_);
+  AddStored(node, summary_);
+  summary_.ceiling += CeilingOf(node, policy_.limits);
+  const int64_t fixed = policy_.connections.per_node_count, per_node = fixed > 0 ? fixed : node.ConfiguredCount();
+  if (per_node > 0) summary_.positions.Add(static_cast<double>(node.DemandCount()) / static_cast<double>(per_node));
   ++summary_.carrying;
-  if (now_ - node.last_report_at <= silent_after_) ++summary_.fresh;
+  if (now_ - node.last_report_at <= policy_.control.silent_after) ++summary_.fresh;
   if (node.behind.is_stale) ++summary_.stale;
   if (node.ConfiguredCount() > 0) configured_.push_back(node.ConfiguredCount());
 }

@@ -171,6 +171,13 @@ Bound Restarting(const GuardInput& in, int) {
   return verdict;
 }
 
+// A rolling update may start each new server before it stops the old one: the two are one node.
+Bound RollingUpdate(const GuardInput& in, int) {
+  if (in.summary.newcomers == 0) return {};
+  return AtLeast(in.summary.effective,
+                 MakeReason(ReasonCode::kGuardNewcomers, in.summary.newcomers, in.policy.nodes.restart_grace));
+}
+
 // The ratchet breaker: asked for, and nothing arrived.
 Bound Backoff(const GuardInput& in, int) {
   const LaunchFailures& failures = in.state.fleet.launch_failures();
@@ -180,6 +187,18 @@ Bound Backoff(const GuardInput& in, int) {
   const absl::Duration left = failures.last_at + in.policy.nodes.launch_backoff * (1 << doublings) - in.now;
   if (left <= absl::ZeroDuration()) return {};
   return AtMost(WithinReach(in), MakeReason(ReasonCode::kGuardBackoff, failures.in_a_row, left));
+}
+
+// Nodes were asked for again and again, and since the oldest of those that are under way nothing has come: more would
+// not come either. Limits carry on, and whatever arrives lets growth go on.
+Bound Ratchet(const GuardInput& in, int) {
+  constexpr double kLeads = 2;
+  const int coming = in.summary.launching + in.summary.joining;
+  const absl::Duration lead = in.state.fleet.learned_lead_time().value_or(in.policy.nodes.lead_time);
+  const absl::Duration waited = in.now - in.summary.asked_at;
+  const bool in_vain = waited > kLeads * lead && in.state.fleet.arrived_at() < in.summary.asked_at;
+  if (coming < in.policy.nodes.launch_failures_max || !in_vain) return {};
+  return AtMost(WithinReach(in), MakeReason(ReasonCode::kGuardRatchet, coming, absl::Floor(waited, absl::Minutes(1))));
 }
 
 Bound JournalFailing(const GuardInput& in, int) {
@@ -226,7 +245,7 @@ struct Guard {
 };
 
 // Order = priority, lowest first. The bounds of safety stand last.
-constexpr std::array<Guard, 20> kGuards = {{
+constexpr std::array<Guard, 22> kGuards = {{
     {"override", Override},
     {"projection", Projection},
     {"stabilization", Stabilization},
@@ -240,7 +259,9 @@ constexpr std::array<Guard, 20> kGuards = {{
     {"remove_step", RemoveStep},
     {"growth_step", Step},
     {"restarting", Restarting},
+    {"rolling_update", RollingUpdate},
     {"backoff", Backoff},
+    {"ratchet", Ratchet},
     {"journal", JournalFailing},
     {"bearing", Bearing},
     {"hold", Hold},

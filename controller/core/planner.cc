@@ -153,7 +153,7 @@ void Finish(const State& state, const Policy& policy, const NodePlan& plan, std:
     if (plan.now < node.terminates_failed.next_at()) continue;
     if (IsCancelled(id, actions)) continue;  // what this very tick takes back must not be finished by it too
     const bool overdue = node.state == NodeState::kDraining && plan.now - node.state_since > policy.nodes.drain_timeout;
-    const bool stuck = node.launch_failed && node.IsComing() && node.listed && !node.connected;
+    const bool stuck = node.IsOverdue(plan.now, policy.nodes.launch_timeout) && node.listed && !node.connected;
     if (held && !node.launch_failed) continue;  // a machine that never served is no removal
     if (node.state == NodeState::kDrained) {
       actions.push_back(Make(state, id, MakeReason(ReasonCode::kTerminateDrained, id), TerminateNode{}));

@@ -7,6 +7,7 @@
 
 #include "absl/time/time.h"
 
+#include "controller/core/calendar/calendar.h"
 #include "controller/core/limits/law.h"
 
 // The policy as the core uses it: valid by construction (policy_parse.h makes one from a file), copied, never changed
@@ -129,6 +130,36 @@ struct AnomalyPolicy {
   }
 };
 
+struct InFlightSignalPolicy {
+  int64_t per_node_count = 0;  // 0: not used
+  double target_ratio = 0.7;
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("per_node", self.per_node_count);
+    visit("target", self.target_ratio);
+  }
+};
+struct StoredSignalPolicy {
+  int64_t bytes_per_node = 0;  // 0: the capacity that nodes report
+  double target_ratio = 0;     // 0: not used
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("bytes_per_node", self.bytes_per_node);
+    visit("target", self.target_ratio);
+  }
+};
+struct HotNodeSignalPolicy {
+  bool enabled = true;
+  double at_ratio = 0.9;
+  double skew_ratio_max = 1.5;
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("enabled", self.enabled);
+    visit("at", self.at_ratio);
+    visit("skew_max", self.skew_ratio_max);
+  }
+};
+
 struct ControlPolicy {
   absl::Duration tick = absl::Seconds(1);
   absl::Duration urgent_tick = absl::Milliseconds(50);
@@ -165,6 +196,10 @@ struct Policy {
   ThroughputSignalPolicy throughput;
   LatencySignalPolicy latency;
   ForecastSignalPolicy forecast;
+  InFlightSignalPolicy in_flight;
+  StoredSignalPolicy stored;
+  HotNodeSignalPolicy hot_nodes;
+  std::vector<CalendarEntry> calendar;
   AnomalyPolicy anomaly;
   ControlPolicy control;
   std::string source;  // the text it came from
@@ -179,6 +214,10 @@ struct Policy {
     visit("throughput", self.throughput);
     visit("latency", self.latency);
     visit("forecast", self.forecast);
+    visit("in_flight", self.in_flight);
+    visit("stored", self.stored);
+    visit("hot_nodes", self.hot_nodes);
+    visit("calendar", self.calendar);
     visit("anomaly", self.anomaly);
     visit("control", self.control);
     visit("source", self.source);

@@ -1,6 +1,7 @@
 #include "controller/core/policy_parse.h"
 
 #include <algorithm>
+#include <optional>
 #include <set>
 #include <type_traits>
 
@@ -11,6 +12,7 @@
 #include <google/protobuf/message.h>
 
 #include "controller/base/check.h"
+#include "controller/core/calendar/calendar_text.h"
 #include "controller/core/fleet.h"
 
 namespace headroom {
@@ -205,6 +207,103 @@ void CheckSignals(const Policy& policy, const v1::Signals& message, Faults& faul
     faults.Within("signals.latency.objective", policy.latency.objective, absl::Microseconds(10), absl::Hours(1));
 }
 
+void CheckNodeSignals(const Policy& policy, const v1::Signals& message, Faults& faults) {
+  faults.Within("signals.in_flight.target", policy.in_flight.target_ratio, 0.05, 1.0);
+  faults.Within("signals.in_flight.per_node", policy.in_flight.per_node_count, int64_t{0}, kConnectionsMax);
+  if (message.has_in_flight() && policy.in_flight.per_node_count == 0)
+    faults.Add("signals.in_flight.per_node", "is required where the signal is used");
+  faults.Within("signals.hot_nodes.at", policy.hot_nodes.at_ratio, 0.1, 4.0);
+  faults.Within("signals.hot_nodes.skew_max", policy.hot_nodes.skew_ratio_max, 1.0, 10.0);
+  if (!message.has_stored()) return;
+  if (policy.stored.bytes_per_node < 0)
+    faults.Add("signals.stored.bytes_per_node", absl::StrCat(policy.stored.bytes_per_node, " is negative"));
+  if (!message.stored().has_target())
+    faults.Add("signals.stored.target", "is required where the signal is used");
+  else
+    faults.Within("signals.stored.target", policy.stored.target_ratio, 0.05, 1.0);
+  // Gateways over one store would each report the same bytes.
+  if (policy.nodes.data != DataPlacement::kBearing) faults.Add("signals.stored", "needs nodes.data: bearing");
+}
+
+// When an entry is; nothing: a fault says why not.
+std::optional<CalendarEntry> ReadTimes(const v1::CalendarEntry& message, const std::string& path, Faults& faults) {
+  constexpr char kForms[] = "\"2026-11-27 18:00\" (once), \"Friday 18:00\" (every week) or \"18:00\" (every day)";
+  const auto read = [&](const char* name, const std::string& text) {
+    const std::optional<CalendarTime> time = ReadCalendarTime(text);
+    if (!time.has_value() && text.empty()) faults.Add(path + name, absl::StrCat("is required: ", kForms));
+    if (!time.has_value() && !text.empty()) faults.Add(path + name, absl::StrCat("\"", text, "\" is none of ", kForms));
+    return time;
+  };
+  const std::string zone = message.time_zone().empty() ? "UTC" : message.time_zone();
+  const std::optional<int> offset = ReadOffset(zone);
+  if (!offset.has_value()) {
+    faults.Add(path + ".time_zone",
+               absl::StrCat("\"", zone,
+                            "\" is no fixed offset such as UTC or +01:00; the rules of named zones differ "
+                            "between machines"));
+  }
+  const std::optional<CalendarTime> start = read(".start", message.start()), end = read(".end", message.end());
+  if (!start.has_value() || !end.has_value() || !offset.has_value()) return std::nullopt;
+  const std::optional<CalendarEntry> entry = EntryOf({*start, *end, *offset});
+  if (!entry.has_value()) {
+    faults.Add(path + ".end", start->repeats == end->repeats
+                                  ? absl::StrCat("\"", message.end(), "\" is not after start \"", message.start(), "\"")
+                                  : absl::StrCat("must be written as start is: ", kForms));
+  }
+  return entry;
+}
+
+void CheckAmount(const v1::CalendarEntry& entry, const std::string& path, const NodePolicy& nodes, Faults& faults) {
+  const int given = (entry.multiply() != 0 ? 1 : 0) + (entry.connections() != 0 ? 1 : 0) + (entry.nodes() != 0 ? 1 : 0);
+  if (given != 1) return faults.Add(path, "needs exactly one of multiply, connections and nodes");
+  if (entry.multiply() != 0) faults.Within(path + ".multiply", entry.multiply(), 0.1, 1000.0);
+  if (entry.connections() != 0)
+    faults.Within(path + ".connections", entry.connections(), int64_t{1}, int64_t{1'000'000'000});
+  if (entry.nodes() == 0) return;
+  faults.Within(path + ".nodes", entry.nodes(), 1, static_cast<int>(Fleet::kNodesMax));
+  faults.AtMost(path + ".nodes", entry.nodes(), "nodes.max", nodes.max);
+}
+
+std::vector<CalendarEntry> ReadCalendar(const v1::Policy& message, const NodePolicy& nodes, Faults& faults) {
+  constexpr int kEntriesMax = 200;
+  constexpr size_t kNameMax = 100;
+  std::vector<CalendarEntry> calendar;
+  if (message.calendar_size() > kEntriesMax)
+    faults.Add("calendar", absl::StrCat("has ", message.calendar_size(), " entries, more than ", kEntriesMax));
+  std::set<std::string> names;
+  for (int i = 0; i < std::min(message.calendar_size(), kEntriesMax); ++i) {
+    const v1::CalendarEntry& entry = message.calendar(i);
+    const std::string path = absl::StrCat("calendar[", i, "]");
+    if (entry.name().empty()) faults.Add(path + ".name", "is required");
+    if (entry.name().size() > kNameMax) faults.Add(path + ".name", absl::StrCat("is longer than ", kNameMax, " bytes"));
+    if (!names.insert(entry.name()).second && !entry.name().empty())
+      faults.Add(path + ".name", absl::StrCat("\"", entry.name(), "\" stands twice"));
+    CheckAmount(entry, path, nodes, faults);
+    std::optional<CalendarEntry> read = ReadTimes(entry, path, faults);
+    if (!read.has_value()) continue;
+    read->name = entry.name();
+    read->multiply_ratio = entry.multiply();
+    read->connection_count = entry.connections();
+    read->node_count = entry.nodes();
+    calendar.push_back(*std::move(read));
+  }
+  return calendar;
+}
+
+void PutCalendar(const Policy& policy, v1::Policy& message) {
+  for (const CalendarEntry& entry : policy.calendar) {
+    v1::CalendarEntry& out = *message.add_calendar();
+    const CalendarSpan span = SpanOf(entry);
+    out.set_name(entry.name);
+    out.set_start(ShowCalendarTime(span.start));
+    out.set_end(ShowCalendarTime(span.end));
+    out.set_time_zone(ShowOffset(entry.offset_minutes));
+    if (entry.multiply_ratio != 0) out.set_multiply(entry.multiply_ratio);
+    if (entry.connection_count != 0) out.set_connections(entry.connection_count);
+    if (entry.node_count != 0) out.set_nodes(entry.node_count);
+  }
+}
+
 void CheckControl(const Policy& policy, Faults& faults) {
   const ControlPolicy& control = policy.control;
   faults.Within("control.tick", control.tick, absl::Milliseconds(10), absl::Minutes(10));
@@ -237,6 +336,9 @@ PolicyReading ReadPolicy(const v1::Policy& message) {
   Take(message.signals().latency(), policy.latency);
   Take(message.signals().throughput(), policy.throughput);
   Take(message.signals().forecast(), policy.forecast);
+  Take(message.signals().in_flight(), policy.in_flight);
+  Take(message.signals().stored(), policy.stored);
+  Take(message.signals().hot_nodes(), policy.hot_nodes);
   Take(message.anomaly(), policy.anomaly);
   Take(message.control(), policy.control);
 
@@ -247,6 +349,8 @@ PolicyReading ReadPolicy(const v1::Policy& message) {
   CheckNodes(policy.nodes, message.nodes(), faults);
   CheckLimits(policy.limits, faults);
   CheckSignals(policy, message.signals(), faults);
+  CheckNodeSignals(policy, message.signals(), faults);
+  policy.calendar = ReadCalendar(message, policy.nodes, faults);
   CheckControl(policy, faults);
   faults.Within("anomaly.hold", policy.anomaly.hold, absl::ZeroDuration(), absl::Hours(24));
   reading.faults = faults.Take();
@@ -270,10 +374,14 @@ v1::Policy PolicyToMessage(const Policy& policy) {
   v1::Signals& signals = *message.mutable_signals();
   Put(policy.connections, *signals.mutable_connections());
   Put(policy.forecast, *signals.mutable_forecast());
+  Put(policy.hot_nodes, *signals.mutable_hot_nodes());
+  if (policy.in_flight.per_node_count > 0) Put(policy.in_flight, *signals.mutable_in_flight());
+  if (policy.stored.target_ratio > 0) Put(policy.stored, *signals.mutable_stored());
   if (policy.throughput.bytes_per_second_per_node > 0) Put(policy.throughput, *signals.mutable_throughput());
   if (policy.latency.objective > absl::ZeroDuration()) Put(policy.latency, *signals.mutable_latency());
   Put(policy.anomaly, *message.mutable_anomaly());
   Put(policy.control, *message.mutable_control());
+  PutCalendar(policy, message);
   return message;
 }
 

@@ -160,12 +160,16 @@ constexpr Row kRows[] = {
     {ReasonCode::kServersChanged, "servers_changed",
      "The balancers are told of {servers} servers, {draining} of them draining."},
     // Alarms.
-    {ReasonCode::kAlarmAtMax, "alarm_at_max", "Capped at {max} nodes, {wanted} are wanted."},
+    {ReasonCode::kAlarmAtMax, "alarm_at_max",
+     "Capped at {max} nodes, {wanted} are wanted[; first to break: {first} in {left}|; {first} are exhausted|; nothing "
+     "is about "
+     "to break, the nearest are {nearest}, used to {used%}]."},
     {ReasonCode::kAlarmNodeLost, "alarm_node_lost", "{node} is lost: silent for {silent}."},
     {ReasonCode::kAlarmSignalUnknown, "alarm_signal_unknown", "The signal {signal} has been unknown for {unknown}."},
     {ReasonCode::kAlarmJournal, "alarm_journal", "The journal fails: {error}"},
     {ReasonCode::kAlarmProvider, "alarm_provider", "The provider failed to {operation}: {error}"},
-    {ReasonCode::kAlarmLaunchStuck, "alarm_launch_stuck", "{node} was launched {since} ago and does not serve yet."},
+    {ReasonCode::kAlarmLaunchStuck, "alarm_launch_stuck",
+     "{node} was launched {since} ago and does not serve yet[; usually that takes {usual} at most]."},
     {ReasonCode::kAlarmForeignWriter, "alarm_foreign_writer",
      "{node}: somebody else set the limit to {limit}, where {granted} was granted."},
     {ReasonCode::kAlarmFloorsExceedBudget, "alarm_floors_exceed_budget",
@@ -277,6 +281,36 @@ constexpr Row kRows[] = {
      "Shorten the idle timeout, shed the oldest idle connections, and mend the client[ {client}]."},
     {ReasonCode::kRemedyReports, "remedy_reports",
      "Look at the path between the reporters and the controller; nothing is shrunk until reports are back."},
+    // What came later.
+    {ReasonCode::kSignalCalendar, "signal_calendar",
+     "Calendar: {name} [begins in {begins_in}|has begun][; it brings {multiplied}x the usual demand of {usual}][; a "
+     "demand of {demand} is to be expected]: it needs {nodes} nodes."},
+    {ReasonCode::kSignalCalendarIdle, "signal_calendar_idle", "Calendar: nothing is due[; {next} is next]."},
+    {ReasonCode::kSignalInFlight, "signal_in_flight",
+     "In flight: {requests} requests in service at {per_node} a node, filled to {target%}, need {nodes} nodes."},
+    {ReasonCode::kSignalStored, "signal_stored",
+     "Stored: {bytes#} at {bytes_per_node#} a node, filled to {target%}, need {nodes} nodes."},
+    {ReasonCode::kSignalHotNodes, "signal_hot_nodes",
+     "Hot nodes: the p95 node is filled to {hot%} and the mean one to {mean%}; to bring the p95 node to {at%} it needs "
+     "{nodes} nodes."},
+    {ReasonCode::kSignalHotNodesIdle, "signal_hot_nodes_idle",
+     "Hot nodes: no load, or new nodes are still filling; it asks for nothing."},
+    {ReasonCode::kSignalHotNodesSkewed, "signal_hot_nodes_skewed",
+     "Hot nodes: the p95 node is filled to {hot%}, over {at%}, and the mean one only to {mean%}: the load must be "
+     "spread anew, as new nodes alone would stay cold; it asks for {nodes} nodes."},
+    {ReasonCode::kLearnsWindow, "learns_window", "Window: {remaining} more before anything may be removed."},
+    {ReasonCode::kLearnsLeadTime, "learns_lead_time",
+     "Lead time: fewer than two launches were seen, the policy's {lead_time} is taken."},
+    {ReasonCode::kLearnsLatency, "learns_latency", "Usual latency: known of {known} of {nodes} nodes."},
+    {ReasonCode::kLearnsForecast, "learns_forecast", "Forecast: {remaining} more; it has seen {slots} slots."},
+    {ReasonCode::kGuardNewcomers, "guard_newcomers",
+     "No shrinking while {nodes} nodes that were not launched here began to serve within {window}: a rolling update "
+     "may "
+     "be about to stop the old ones."},
+    {ReasonCode::kGuardRatchet, "guard_ratchet",
+     "{asked} nodes are under way, asked for up to {since} ago, and none has arrived since: no more are asked for."},
+    {ReasonCode::kAlarmDrainStuck, "alarm_drain_stuck",
+     "{node} has been draining for {since}, where {usual} is usual; {open} connections are open."},
 };
 
 #undef HR_FACTS_SURGE

@@ -76,12 +76,12 @@ enum class ReasonCode : uint16_t {
   kListDue,                // nothing
   kServersChanged,         // servers, draining
   // Alarms.
-  kAlarmAtMax,               // max, wanted
+  kAlarmAtMax,               // max, wanted, [first to break], [in], [nearest to break], [its use]
   kAlarmNodeLost,            // node, silent for
   kAlarmSignalUnknown,       // signal, unknown for
   kAlarmJournal,             // error
   kAlarmProvider,            // operation, error
-  kAlarmLaunchStuck,         // node, since
+  kAlarmLaunchStuck,         // node, since, [usual time]
   kAlarmForeignWriter,       // node, limit, granted
   kAlarmFloorsExceedBudget,  // floors, budget
   kAlarmCeiling,             // node, ceiling name, ceiling
@@ -142,6 +142,21 @@ enum class ReasonCode : uint16_t {
   kRemedyRebalance,       // node
   kRemedyClient,          // [client]
   kRemedyReports,         // nothing
+  // What came later. Codes are saved by their number, so new ones are added here, whatever they belong to.
+  kSignalCalendar,        // name, [begins in], [multiplied by], [usual demand], [demand], nodes
+  kSignalCalendarIdle,    // [name of the next]
+  kSignalInFlight,        // requests in service, per node, target, nodes
+  kSignalStored,          // bytes, bytes per node, target, nodes
+  kSignalHotNodes,        // p95 position, mean, at, nodes
+  kSignalHotNodesIdle,    // nothing
+  kSignalHotNodesSkewed,  // p95 position, mean, at, nodes
+  kLearnsWindow,          // remaining
+  kLearnsLeadTime,        // lead time that is taken meanwhile
+  kLearnsLatency,         // nodes known, nodes
+  kLearnsForecast,        // remaining, slots seen
+  kGuardNewcomers,        // nodes, window
+  kGuardRatchet,          // nodes asked for, since
+  kAlarmDrainStuck,       // node, since, usual time, open connections
   kCount,
 };
 

@@ -10,7 +10,8 @@ namespace headroom {
 
 ControlLoop::ControlLoop(Autoscaler core, Executor& executor, Journal& journal)
     : core_(std::move(core)),
-      executor_(executor),
+      executor_(&executor),
+      mode_(core_.policy().mode),
       journal_(journal),
       last_nanos_(absl::ToUnixNanos(core_.Save().last_tick_at)),
       journal_error_(core_.Save().journal_error) {}
@@ -55,14 +56,24 @@ std::shared_ptr<const Decision> ControlLoop::Latest() const {
 
 absl::Time ControlLoop::RunOnce(absl::Time wall) {
   const absl::Time now = Advance(wall);
-  batch_ = mailbox_.Drain(std::move(batch_));
-  for (Event& event : batch_) Observe(now, std::move(event));
+  ObserveAll(now);
   AnswerQuestions();
   if (now >= core_.next_tick()) Tick(now);
   if (now >= committed_at_ + kCommitInterval) Commit(now);
   const absl::Time next =
       uncommitted_ ? std::min(core_.next_tick(), committed_at_ + kCommitInterval) : core_.next_tick();
   return next - (now - wall);
+}
+
+void ControlLoop::ObserveAll(absl::Time now) {
+  do {
+    if (core_.policy().mode != mode_) {
+      mode_ = core_.policy().mode;
+      if (executor_of_) executor_ = &executor_of_(mode_);
+    }
+    batch_ = mailbox_.Drain(std::move(batch_));
+    for (Event& event : batch_) Observe(now, std::move(event));
+  } while (core_.policy().mode != mode_);
 }
 
 absl::Time ControlLoop::Advance(absl::Time wall) {
@@ -101,7 +112,7 @@ void ControlLoop::Carry(absl::Time now, const Decision& decision) {
     }
     // A renewal starts nothing: it is no fact worth remembering.
     if (!IsRenewal(action)) Observe(now, ActionStarted{action});
-    executor_.Start(action);
+    executor_->Start(action);
   }
   if (!machine_actions.empty()) CarryMachines(now, machine_actions);
 }
@@ -112,7 +123,7 @@ void ControlLoop::CarryMachines(absl::Time now, const std::vector<Action>& actio
   TellHealth(now, written);
   for (const Action& action : actions) {
     if (written.ok() || std::holds_alternative<LaunchNode>(action.body)) {
-      executor_.Start(action);
+      executor_->Start(action);
     } else {
       Observe(now, ActionFinished{.id = action.id,
                                   .code = absl::StatusCode::kUnavailable,

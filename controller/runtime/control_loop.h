@@ -56,6 +56,11 @@ class ControlLoop {
   // Called on the loop thread after each decision, for streams and metrics. Set before the loop runs.
   void OnDecision(std::function<void(std::shared_ptr<const Decision>)> listener) { listener_ = std::move(listener); }
 
+  // Gives the executor of a mode. Called on the loop thread when the core's mode has become another one, before
+  // anything is decided in it; what it posts is observed before that, too. Without it the executor stays. Set before
+  // the loop runs.
+  void OnMode(std::function<Executor&(Mode)> executor_of) { executor_of_ = std::move(executor_of); }
+
   // Called on the loop thread with a node that joined and that the core, full, did not take in. Set before the loop
   // runs.
   void OnRefused(std::function<void(const NodeId&)> listener) { refused_ = std::move(listener); }
@@ -80,6 +85,7 @@ class ControlLoop {
   };
 
   absl::Time Advance(absl::Time wall);
+  void ObserveAll(absl::Time now);
   void Observe(absl::Time now, Event event);
   void AnswerQuestions();
   void Tick(absl::Time now);
@@ -89,12 +95,14 @@ class ControlLoop {
   void TellHealth(absl::Time now, const absl::Status& health);
 
   Autoscaler core_;
-  Executor& executor_;
+  Executor* executor_;
+  Mode mode_;  // that executor_ is of
   Journal& journal_;
   Mailbox mailbox_;
   std::vector<Event> batch_;  // its memory is used again
   std::function<void(std::shared_ptr<const Decision>)> listener_;
   std::function<void(const NodeId&)> refused_;
+  std::function<Executor&(Mode)> executor_of_;
   // Of the core's time, written by the loop thread only.
   std::atomic<int64_t> last_nanos_;
   std::atomic<int64_t> ahead_nanos_{0};

@@ -74,6 +74,12 @@ absl::Status CheckNodeLimit(int64_t limit_count, const FleetLimitPolicy& policy)
                                                  floor, " to limits.ceiling ", ceiling, "; 0 lifts a fixed limit"));
 }
 
+absl::StatusOr<Mode> CheckMode(v1::Mode mode) {
+  if (mode == v1::MODE_LIVE) return Mode::kLive;
+  if (mode == v1::MODE_DRY_RUN) return Mode::kDryRun;
+  return absl::InvalidArgumentError(absl::StrCat("mode: ", static_cast<int>(mode), " is not live or dry_run"));
+}
+
 absl::StatusOr<HoldDirection> CheckDirection(v1::HoldDirection direction) {
   switch (direction) {
     case v1::HOLD_DIRECTION_UNSPECIFIED:

@@ -24,6 +24,7 @@ absl::StatusOr<absl::Duration> CheckDuration(bool present, const google::protobu
 // The override must leave min <= nodes <= max once the policy fills what it leaves out.
 absl::Status CheckOverride(const v1::SetOverrideRequest& request, const NodePolicy& policy);
 absl::Status CheckNodeLimit(int64_t limit_count, const FleetLimitPolicy& policy);
+absl::StatusOr<Mode> CheckMode(v1::Mode mode);
 absl::StatusOr<HoldDirection> CheckDirection(v1::HoldDirection direction);
 
 }  // namespace headroom

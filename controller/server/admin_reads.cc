@@ -8,6 +8,7 @@
 #include "controller/base/near_match.h"
 #include "controller/base/status.h"
 #include "controller/core/fleet_summary.h"
+#include "controller/core/learning.h"
 #include "controller/server/admin_service.h"
 #include "controller/server/convert.h"
 #include "controller/server/grpc_status.h"
@@ -112,6 +113,13 @@ void SetLatest(const Decision& decision, v1::GetStatusResponse* out) {
   for (const Reason& alarm : decision.alarms) *out->add_alarms() = ToWire(alarm, Rendering::kSentences);
 }
 
+void SetLearning(const Autoscaler& core, const Decision& latest, absl::Time now, v1::GetStatusResponse* out) {
+  const Learning learning = LearningOf(core, latest.demands, now);
+  for (const Reason& open : learning.open) *out->add_learning() = ToWire(open, Rendering::kSentences);
+  out->set_learning_of(learning.total);
+  *out->mutable_trial() = ToWire(core.Save().trial);
+}
+
 absl::StatusOr<int> PageSize(int32_t asked, int usual, int max) {
   if (asked < 0) return absl::InvalidArgumentError(absl::StrCat("page_size: ", asked, " is negative"));
   return asked == 0 ? usual : std::min<int>(asked, max);
@@ -144,10 +152,13 @@ grpc::Status AdminService::GetStatus(grpc::ServerContext* context, const v1::Get
                                      v1::GetStatusResponse* out) {
   if (absl::Status status = Begin(*context, request->cluster()); !status.ok()) return ToGrpc(status);
   const absl::Time now = ports_.clock.Now();
-  if (absl::Status status = Ask([&](const Autoscaler& core) { SetState(core, now, out); }); !status.ok()) {
-    return ToGrpc(status);
-  }
-  if (const auto latest = ports_.loop.Latest(); latest != nullptr) SetLatest(*latest, out);
+  const auto latest = ports_.loop.Latest();
+  const auto read = [&](const Autoscaler& core) {
+    SetState(core, now, out);
+    if (latest != nullptr) SetLearning(core, *latest, now, out);
+  };
+  if (absl::Status status = Ask(read); !status.ok()) return ToGrpc(status);
+  if (latest != nullptr) SetLatest(*latest, out);
   if (const auto acting = ports_.feed.last_acting(); acting != nullptr) {
     *out->mutable_last_action() = headroom::ToWire(*FirstAct(*acting), Rendering::kSentences);
     SetTime(acting->at, out->mutable_last_action_time());
@@ -223,7 +234,8 @@ grpc::Status AdminService::GetPolicy(grpc::ServerContext* context, const v1::Get
   if (absl::Status status = Begin(*context, request->cluster()); !status.ok()) return ToGrpc(status);
   *out->mutable_policy() = ports_.policy.config().message;
   out->set_yaml(ports_.policy.yaml());
-  return grpc::Status::OK;
+  // An operator may have chosen another mode than the text's.
+  return ToGrpc(Ask([&](const Autoscaler& core) { out->mutable_policy()->set_mode(ToWire(core.policy().mode)); }));
 }
 
 absl::StatusOr<Node> AdminService::FindNode(const std::string& node_id) const {

@@ -8,6 +8,8 @@
 #include "absl/strings/str_join.h"
 
 #include "controller/base/status.h"
+#include "controller/core/fleet_summary.h"
+#include "controller/core/learning.h"
 #include "controller/server/admin_checks.h"
 #include "controller/server/convert.h"
 #include "controller/server/grpc_status.h"
@@ -234,6 +236,43 @@ absl::StatusOr<v1::ApplyPolicyResponse> AdminService::ApplyNewPolicy(const v1::A
   return response;
 }
 
+absl::Status AdminService::ReadTrial(v1::SetModeResponse& response) const {
+  constexpr int kShown = 5;
+  const std::shared_ptr<const Decision> latest = ports_.loop.Latest();
+  const absl::Time now = ports_.clock.Now();
+  HR_RETURN_IF_ERROR(Ask([&](const Autoscaler& core) {
+    response.set_mode_before(headroom::ToWire(core.policy().mode));
+    *response.mutable_trial() = headroom::ToWire(core.Save().trial);
+    if (latest == nullptr) return;
+    const Learning learning = LearningOf(core, latest->demands, now);
+    for (const Reason& open : learning.open) *response.add_learning() = headroom::ToWire(open, Rendering::kSentences);
+    response.set_learning_of(learning.total);
+  }));
+  const auto entries = ports_.journal.Decisions({.count = kShown, .only_acting = true});
+  if (!entries.ok()) return absl::OkStatus();  // a journal that fails keeps nobody from stopping the controller
+  for (const JournalEntry& entry : *entries)
+    *response.add_decisions() = headroom::ToWire(entry.decision, Rendering::kSentences);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<v1::SetModeResponse> AdminService::ApplyMode(const v1::SetModeRequest& request) {
+  HR_ASSIGN_OR_RETURN(const Mode mode, CheckMode(request.mode()));
+  HR_RETURN_IF_ERROR(CheckCommon(request, request.validate_only() ? ReasonRule::kOptional : ReasonRule::kRequired));
+  v1::SetModeResponse response;
+  HR_RETURN_IF_ERROR(ReadTrial(response));
+  Events events;
+  if (!request.validate_only() && request.mode() != response.mode_before()) {
+    events.push_back(ModeChosen{mode, ports_.policy.config().policy.mode, request.reason(), request.actor()});
+  }
+  const absl::Time now = ports_.clock.Now();
+  HR_RETURN_IF_ERROR(Carry(std::move(events), [&](const Autoscaler& core) {
+    response.set_mode(headroom::ToWire(core.policy().mode));
+    response.set_term(core.Save().term);
+    response.set_leaving_count(Summarize(core.fleet(), core.policy(), now).Leaving());
+  }));
+  return response;
+}
+
 grpc::Status AdminService::SetHold(grpc::ServerContext* context, const v1::SetHoldRequest* request,
                                    v1::SetHoldResponse* response) {
   return Once(*context, *request, response, &AdminService::ApplyHold);
@@ -261,6 +300,10 @@ grpc::Status AdminService::PinNode(grpc::ServerContext* context, const v1::PinNo
 grpc::Status AdminService::UndoDecision(grpc::ServerContext* context, const v1::UndoDecisionRequest* request,
                                         v1::UndoDecisionResponse* response) {
   return Once(*context, *request, response, &AdminService::ApplyUndo);
+}
+grpc::Status AdminService::SetMode(grpc::ServerContext* context, const v1::SetModeRequest* request,
+                                   v1::SetModeResponse* response) {
+  return Once(*context, *request, response, &AdminService::ApplyMode);
 }
 grpc::Status AdminService::ApplyPolicy(grpc::ServerContext* context, const v1::ApplyPolicyRequest* request,
                                        v1::ApplyPolicyResponse* response) {

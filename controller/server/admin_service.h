@@ -76,6 +76,7 @@ class AdminService final : public v1::AdminService::WithCallbackMethod_WatchDeci
   grpc::Status PinNode(grpc::ServerContext*, const v1::PinNodeRequest*, v1::PinNodeResponse*) override;
   grpc::Status UndoDecision(grpc::ServerContext*, const v1::UndoDecisionRequest*, v1::UndoDecisionResponse*) override;
   grpc::Status ApplyPolicy(grpc::ServerContext*, const v1::ApplyPolicyRequest*, v1::ApplyPolicyResponse*) override;
+  grpc::Status SetMode(grpc::ServerContext*, const v1::SetModeRequest*, v1::SetModeResponse*) override;
   grpc::Status GetPolicy(grpc::ServerContext*, const v1::GetPolicyRequest*, v1::GetPolicyResponse*) override;
 
  private:
@@ -93,6 +94,8 @@ class AdminService final : public v1::AdminService::WithCallbackMethod_WatchDeci
   absl::StatusOr<v1::UndrainNodeResponse> ApplyUndrain(const v1::UndrainNodeRequest& request);
   absl::StatusOr<v1::PinNodeResponse> ApplyPin(const v1::PinNodeRequest& request);
   absl::StatusOr<v1::UndoDecisionResponse> ApplyUndo(const v1::UndoDecisionRequest& request);
+  absl::StatusOr<v1::SetModeResponse> ApplyMode(const v1::SetModeRequest& request);
+  absl::Status ReadTrial(v1::SetModeResponse& response) const;
   absl::StatusOr<v1::ApplyPolicyResponse> ApplyNewPolicy(const v1::ApplyPolicyRequest& request);
 
   // Puts kVersionKey into the answer and checks that the cluster is ours.

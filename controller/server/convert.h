@@ -13,6 +13,7 @@
 #include "controller/core/fleet.h"
 #include "controller/core/fleet_summary.h"
 #include "controller/core/report.h"
+#include "controller/core/trial.h"
 #include "controller/runtime/wire_time.h"
 #include "headroom/v1/admin.pb.h"
 #include "headroom/v1/decision.pb.h"
@@ -52,6 +53,7 @@ v1::Reason ToWire(const Reason& reason, Rendering rendering);
 v1::Diagnosis ToWire(const Diagnosis& diagnosis, Rendering rendering);
 v1::Decision ToWire(const Decision& decision, Rendering rendering);
 v1::Mode ToWire(Mode mode);
+v1::Trial ToWire(const Trial& trial);
 // `now` gives the ages and which fixed limit still holds.
 v1::Node ToWire(const Node& node, const Policy& policy, absl::Time now);
 v1::Hold ToWire(const HoldChanged& hold);

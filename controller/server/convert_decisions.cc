@@ -169,6 +169,25 @@ v1::Node ToWire(const Node& node, const Policy& policy, absl::Time now) {
   return out;
 }
 
+v1::Trial ToWire(const Trial& trial) {
+  v1::Trial out;
+  if (IsFinite(trial.since)) SetTime(trial.since, out.mutable_since_time());
+  out.set_decision_count(trial.decisions);
+  out.set_launch_count(trial.launches);
+  out.set_removal_count(trial.removals);
+  out.set_return_count(trial.returns);
+  out.set_raise_count(trial.raises);
+  out.set_cut_count(trial.cuts);
+  out.set_shed_count(trial.sheds);
+  out.set_nodes_least(trial.nodes_least);
+  out.set_nodes_most(trial.nodes_most);
+  out.set_largest_sequence(trial.largest.sequence);
+  if (IsFinite(trial.largest.at)) SetTime(trial.largest.at, out.mutable_largest_time());
+  out.set_largest_before(trial.largest.before);
+  out.set_largest_after(trial.largest.after);
+  return out;
+}
+
 v1::Hold ToWire(const HoldChanged& hold) {
   v1::Hold out;
   out.set_direction(ToWire(hold.direction));

@@ -87,15 +87,25 @@ Daemon::~Daemon() {
     server_->Shutdown(std::chrono::system_clock::now() + kStopWait);
     server_->Wait();
   }
-  executor_.reset();  // its threads post to the loop
+  live_.reset();  // their threads post to the loop
+  dry_run_.reset();
 }
 
 absl::Status Daemon::Recover() {
   HR_ASSIGN_OR_RETURN(Autoscaler core, headroom::Recover(*journal_, policy_.config().policy, clock_.Now()));
   term_ = std::make_unique<TermKeeper>(core.Save().term, [this] { loop_->Wake(); });
-  MakeExecutor();
+  const Policy& policy = core.policy();
+  registry_ =
+      std::make_unique<StreamRegistry>(StreamRegistry::Options{.report_interval = policy.control.report_interval,
+                                                               .term = [this] { return term_->current(); },
+                                                               .mode = policy.mode});
+  policy_.SetModeInForce(policy.mode);
+  dry_run_ = std::make_unique<DryRunExecutor>(DryRunExecutor::Ports{MachineLister(*provider_), poster(), Finisher()},
+                                              policy.nodes.lead_time / clock_speed_);
+  Executor& executor = ExecutorOf(policy.mode);
   const Autoscaler before = core;
-  loop_ = std::make_unique<ControlLoop>(std::move(core), *executor_, *journal_);
+  loop_ = std::make_unique<ControlLoop>(std::move(core), executor, *journal_);
+  loop_->OnMode([this](Mode mode) -> Executor& { return SwitchMode(mode); });
   core_clock_ = std::make_unique<CoreClock>(clock_, *loop_);
   loop_->OnDecision([this](const std::shared_ptr<const Decision>& decision) { OnDecision(decision); });
   loop_->OnRefused([this](const NodeId& node) { OnRefused(node); });
@@ -103,24 +113,32 @@ absl::Status Daemon::Recover() {
   return absl::OkStatus();
 }
 
-void Daemon::MakeExecutor() {
-  const Policy policy = policy_.config().policy;
-  const StreamRegistry::Options streams{.report_interval = policy.control.report_interval,
-                                        .term = [this] { return term_->current(); }};
-  const Post post = poster();
-  const auto finish = [this](const Action& action, ActionFinished outcome) { OnFinished(action, std::move(outcome)); };
-  if (policy.mode == Mode::kLive) {
-    auto channels = std::make_unique<NodeChannels>(streams);
-    NodeControl& nodes = nodes_ != nullptr ? *nodes_ : *channels;
-    executor_ = std::make_unique<LiveExecutor>(LiveExecutor::Ports{nodes, *provider_, post, finish});
-    registry_ = std::move(channels);
-  } else {
-    registry_ = std::make_unique<ObserveOnly>(streams);
-    auto dry_run = std::make_unique<DryRunExecutor>(DryRunExecutor::Ports{MachineLister(*provider_), post, finish},
-                                                    policy.nodes.lead_time / clock_speed_);
-    dry_run_ = dry_run.get();
-    executor_ = std::move(dry_run);
+Finish Daemon::Finisher() {
+  return [this](const Action& action, ActionFinished outcome) { OnFinished(action, std::move(outcome)); };
+}
+
+Executor& Daemon::ExecutorOf(Mode mode) {
+  if (mode == Mode::kDryRun) return *dry_run_;
+  if (live_ == nullptr) {
+    channels_ = std::make_unique<NodeChannels>(*registry_);
+    NodeControl& nodes = nodes_ != nullptr ? *nodes_ : *channels_;
+    live_ = std::make_unique<LiveExecutor>(LiveExecutor::Ports{nodes, *provider_, poster(), Finisher()});
   }
+  return *live_;
+}
+
+// Of the loop thread, between the word of the operator and the first decision in the new mode.
+Executor& Daemon::SwitchMode(Mode mode) {
+  Executor& executor = ExecutorOf(mode);
+  policy_.SetModeInForce(mode);
+  term_->Raise();
+  term_retry_at_ = absl::InfinitePast();
+  SettleTerm();
+  registry_->SetMode(mode);
+  LogLine(LogLevel::kWarning, "mode_changed")
+      .Add("mode", mode == Mode::kLive ? "live" : "dry_run")
+      .Add("term", term_->current());
+  return executor;
 }
 
 // What was under way when the last process ended. A live machine action is held against what the provider runs; a list,
@@ -130,10 +148,10 @@ void Daemon::ResumeInFlight(const Autoscaler& core) {
   for (const auto& [id, flight] : core.fleet().in_flight()) {
     const bool list = std::holds_alternative<ListMachines>(flight.action.body);
     if (ChangesMachines(flight.action)) machine_actions.push_back(flight.action);
-    if (list) executor_->Start(flight.action);
+    if (list) ExecutorOf(core.policy().mode).Start(flight.action);
   }
-  if (dry_run_ == nullptr) {
-    static_cast<LiveExecutor&>(*executor_).Resolve(machine_actions);
+  if (live_ != nullptr) {
+    live_->Resolve(machine_actions);
   } else {
     for (const Action& action : machine_actions) dry_run_->Start(action);
   }
@@ -228,7 +246,7 @@ void Daemon::SettleTerm() {
     term_retry_at_ = clock_.Now() + kTermRetry;
     LogLine(LogLevel::kError, "term_not_written").Add("error", term.status().message());
   } else if (term->has_value()) {
-    LogLine(LogLevel::kInfo, "term_raised").Add("term", **term).Add("text", "a node has seen a higher one");
+    LogLine(LogLevel::kInfo, "term_raised").Add("term", **term);
     loop_->Post(TermChanged{**term}).IgnoreError();  // the mailbox takes terms
     registry_->Announce();
   }
@@ -256,7 +274,7 @@ void Daemon::OnFinished(const Action& action, ActionFinished outcome) {
 
 void Daemon::OnPolicy(const Config& config) {
   registry_->SetReportInterval(config.policy.control.report_interval);
-  if (dry_run_ != nullptr) dry_run_->set_lead_time(config.policy.nodes.lead_time / clock_speed_);
+  dry_run_->set_lead_time(config.policy.nodes.lead_time / clock_speed_);
   const absl::Status posted = loop_->Post(PolicyChanged{config.policy});
   if (!posted.ok()) LogLine(LogLevel::kError, "policy_not_taken").Add("error", posted.message());
 }

@@ -73,7 +73,9 @@ class Daemon {
  private:
   Daemon(Options options, Parts parts);
   absl::Status Recover();
-  void MakeExecutor();
+  Finish Finisher();
+  Executor& ExecutorOf(Mode mode);
+  Executor& SwitchMode(Mode mode);
   void ResumeInFlight(const Autoscaler& core);
   absl::Status ServeGrpc();
   absl::Status ServeHttp();
@@ -100,9 +102,12 @@ class Daemon {
   std::unique_ptr<TermKeeper> term_;
   std::unique_ptr<ControlLoop> loop_;
   std::unique_ptr<CoreClock> core_clock_;
-  std::unique_ptr<StreamRegistry> registry_;  // its type is the mode
-  std::unique_ptr<Executor> executor_;        // its type is the mode
-  DryRunExecutor* dry_run_ = nullptr;         // the executor, in a dry run
+  std::unique_ptr<StreamRegistry> registry_;
+  // The loop has one executor, and its type is the mode. The live one and its channels are made when this process first
+  // goes live; after it went back to a dry run it stays for the outcomes that are to come, out of the loop's reach.
+  std::unique_ptr<DryRunExecutor> dry_run_;
+  std::unique_ptr<NodeChannels> channels_;
+  std::unique_ptr<LiveExecutor> live_;
   std::unique_ptr<LoadService> load_;
   std::unique_ptr<AdminService> admin_;
   std::unique_ptr<grpc::Server> server_;

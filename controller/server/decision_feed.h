@@ -14,7 +14,9 @@ namespace headroom {
 // A decision as it was published.
 struct Published {
   std::shared_ptr<const Decision> decision;
-  bool diagnosis_changed = false;  // against the decision before it
+  // Against the decision before it.
+  bool diagnosis_changed = false;
+  std::vector<Reason> alarms_begun, alarms_ended;  // an alarm is known by its code and what it is of
   bool IsNoteworthy() const { return diagnosis_changed || Acts(*decision); }
 };
 
@@ -43,6 +45,7 @@ class DecisionFeed {
 
   mutable absl::Mutex mutex_;
   Cause last_cause_ ABSL_GUARDED_BY(mutex_) = Cause::kNone;
+  std::vector<Reason> last_alarms_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<const Decision> last_acting_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::weak_ptr<DecisionListener>> watchers_ ABSL_GUARDED_BY(mutex_);
 };

@@ -56,6 +56,12 @@ void LogDecision(const Published& published) {
         .Add("cause", CauseName(decision.diagnosis.cause))
         .Add("text", RenderReason(decision.diagnosis.reason));
   }
+  for (const Reason& alarm : published.alarms_begun) {
+    LogLine(LogLevel::kWarning, "alarm").Add("code", ReasonName(alarm.code)).Add("text", RenderReason(alarm));
+  }
+  for (const Reason& alarm : published.alarms_ended) {
+    LogLine(LogLevel::kInfo, "alarm_over").Add("code", ReasonName(alarm.code)).Add("text", RenderReason(alarm));
+  }
 }
 
 void LogOutcome(const Action& action, const ActionFinished& outcome) {

@@ -6,6 +6,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 #include "controller/core/fleet_summary.h"
@@ -21,8 +22,6 @@ constexpr std::array<absl::string_view, 4> kDirections = {"up", "down", "limits"
 constexpr std::array<absl::string_view, 2> kModes = {"live", "dry_run"};
 constexpr int kStates = static_cast<int>(NodeState::kLost) + 1;
 constexpr int kCauses = static_cast<int>(Cause::kReportLoss) + 1;
-constexpr auto kFirstAlarm = static_cast<int>(ReasonCode::kAlarmAtMax);
-constexpr auto kLastAlarm = static_cast<int>(ReasonCode::kAlarmCeiling);
 
 template <typename Make>
 auto& Labelled(prometheus::Registry& registry, Make make, const char* name, const char* help) {
@@ -135,9 +134,9 @@ void Metrics::AddLabelled() {
     diagnosis_[cause] = &diagnosis.Add({{"cause", cause}});
   }
   auto& alarms = Labelled(registry_, prometheus::BuildGauge, "headroom_alarm", "How many alarms of this code are on.");
-  for (int i = kFirstAlarm; i <= kLastAlarm; ++i) {
+  for (int i = 0; i < static_cast<int>(ReasonCode::kCount); ++i) {
     const std::string code(ReasonName(static_cast<ReasonCode>(i)));
-    alarms_[code] = &alarms.Add({{"code", code}});
+    if (absl::StartsWith(code, "alarm_")) alarms_[code] = &alarms.Add({{"code", code}});
   }
   auto& refused = Labelled(registry_, prometheus::BuildCounter, "headroom_reports_rejected_total",
                            "Load reports refused at the wire, by what was wrong.");

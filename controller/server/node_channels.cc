@@ -83,10 +83,20 @@ void StreamRegistry::Announce() {
   for (const v1::Role role : {v1::ROLE_NODE, v1::ROLE_BALANCER}) DeliverToAll(role, greeting);
 }
 
+void StreamRegistry::SetMode(Mode mode) {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (mode_ == mode) return;
+    mode_ = mode;
+  }
+  Announce();
+}
+
 v1::Directive StreamRegistry::Blank() const {
   v1::Directive directive;
   directive.set_term(options_.term());
-  directive.set_mode(mode());
+  absl::MutexLock lock(&mutex_);
+  directive.set_mode(mode_ == Mode::kLive ? v1::DIRECTIVE_MODE_LIVE : v1::DIRECTIVE_MODE_OBSERVE);
   return directive;
 }
 
@@ -118,12 +128,15 @@ void StreamRegistry::DeliverToAll(v1::Role role, const v1::Directive& directive)
 }
 
 absl::Status NodeChannels::Send(const Action& action) {
-  v1::Directive directive = Blank();
+  v1::Directive directive = registry_.Blank();
+  if (directive.mode() != v1::DIRECTIVE_MODE_LIVE) {
+    return absl::FailedPreconditionError("this controller only observes");
+  }
   directive.set_term(action.term);
   if (const auto* servers = std::get_if<SetServers>(&action.body)) {
     directive.set_has_servers(true);
     for (const ServerTarget& target : servers->servers) *directive.add_servers() = ToWire(target);
-    DeliverToAll(v1::ROLE_BALANCER, directive);
+    registry_.DeliverToAll(v1::ROLE_BALANCER, directive);
     return absl::OkStatus();
   }
   if (const auto* grant = std::get_if<GrantLimits>(&action.body)) {
@@ -136,7 +149,7 @@ absl::Status NodeChannels::Send(const Action& action) {
     HR_CHECK(std::holds_alternative<CancelDrain>(action.body));
     directive.set_lifecycle(v1::LIFECYCLE_SERVE);
   }
-  return Deliver({v1::ROLE_NODE, action.node}, directive);
+  return registry_.Deliver({v1::ROLE_NODE, action.node}, directive);
 }
 
 }  // namespace headroom

@@ -41,18 +41,20 @@ struct ReporterKey {
   bool operator<(const ReporterKey& other) const { return std::tie(role, id) < std::tie(other.role, other.id); }
 };
 
-// StreamRegistry: the open streams by reporter. The newest stream of a reporter wins. What may be said on a stream is
-// decided by the type below it: NodeChannels can grant, ObserveOnly cannot, so a dry run that touches a node cannot be
-// written. Thread-safe; no call blocks on a peer.
+// StreamRegistry: the open streams by reporter, and what everybody is told: term, pace, and whether this controller
+// acts or only observes. The newest stream of a reporter wins. It says nothing else by itself: the one way to a single
+// node is NodeChannels, which a dry run does not have, and while it observes nothing goes through that either.
+// Thread-safe; no call blocks on a peer.
 class StreamRegistry {
  public:
   struct Options {
     size_t reporters_max = 20'000;
     absl::Duration report_interval = absl::Seconds(1);
     std::function<int64_t()> term;  // of this controller, now
+    Mode mode = Mode::kDryRun;
   };
-  explicit StreamRegistry(Options options) : options_(std::move(options)), interval_(options_.report_interval) {}
-  virtual ~StreamRegistry() = default;
+  explicit StreamRegistry(Options options)
+      : options_(std::move(options)), interval_(options_.report_interval), mode_(options_.mode) {}
 
   // Registers the stream, ends an older one of the same reporter with ALREADY_EXISTS, and greets. RESOURCE_EXHAUSTED:
   // too many reporters.
@@ -63,49 +65,39 @@ class StreamRegistry {
   void Refuse(const ReporterKey& key, const absl::Status& status);
   size_t size() const;
 
-  // A new pace or a new term: everybody is told.
+  // A new pace, mode or term: everybody is told.
   void SetReportInterval(absl::Duration interval);
+  void SetMode(Mode mode);
   void Announce();
 
- protected:
-  // Live or observing.
-  virtual v1::DirectiveMode mode() const = 0;
+ private:
+  friend class NodeChannels;
   // A directive with mode and term, and nothing else.
   v1::Directive Blank() const;
+  v1::Directive Greeting() const;
   // NOT_FOUND: its stream is not open.
   absl::Status Deliver(const ReporterKey& key, const v1::Directive& directive);
   void DeliverToAll(v1::Role role, const v1::Directive& directive);
-
- private:
-  v1::Directive Greeting() const;
   std::shared_ptr<DirectiveStream> Find(const ReporterKey& key) const;
   std::vector<std::shared_ptr<DirectiveStream>> Streams(v1::Role role) const;
 
   const Options options_;
   mutable absl::Mutex mutex_;
   absl::Duration interval_ ABSL_GUARDED_BY(mutex_);
+  Mode mode_ ABSL_GUARDED_BY(mutex_);
   std::map<ReporterKey, std::shared_ptr<DirectiveStream>> streams_ ABSL_GUARDED_BY(mutex_);
 };
 
-// NodeChannels: the live controller's way to nodes and balancers.
-class NodeChannels final : public StreamRegistry, public NodeControl {
+// NodeChannels: the live controller's way to nodes and balancers. Thread-safe.
+class NodeChannels final : public NodeControl {
  public:
-  using StreamRegistry::StreamRegistry;
+  explicit NodeChannels(StreamRegistry& registry) : registry_(registry) {}
   // Hands a grant, shed, drain, cancelled drain or server list to the stream it is for. NOT_FOUND: not connected.
-  // Anything else is a bug of the caller.
+  // FAILED_PRECONDITION: the registry only observes. Anything else is a bug of the caller.
   absl::Status Send(const Action& action) override;
 
  private:
-  v1::DirectiveMode mode() const override { return v1::DIRECTIVE_MODE_LIVE; }
-};
-
-// ObserveOnly: the dry run's way: OBSERVE and the pace of reports is all it can say.
-class ObserveOnly final : public StreamRegistry {
- public:
-  using StreamRegistry::StreamRegistry;
-
- private:
-  v1::DirectiveMode mode() const override { return v1::DIRECTIVE_MODE_OBSERVE; }
+  StreamRegistry& registry_;
 };
 
 }  // namespace headroom

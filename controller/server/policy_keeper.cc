@@ -70,10 +70,20 @@ v1::Provider Fixed(v1::Provider provider) {
   return provider;
 }
 
+struct ModeChange {
+  v1::Mode written, in_force, after;
+};
+absl::Status CheckMode(const ModeChange& mode) {
+  if (mode.after == mode.written || mode.after == mode.in_force) return absl::OkStatus();
+  const absl::string_view command = mode.after == v1::MODE_LIVE ? "enable" : "disable";
+  return absl::FailedPreconditionError(
+      absl::StrCat("mode cannot change by the policy while the controller runs; `headroomctl ", command,
+                   "` changes it, or restart headroomd with the new policy (nodes keep running meanwhile)"));
+}
+
 absl::Status CheckFixed(const v1::Policy& before, const v1::Policy& after) {
   std::vector<std::string> fixed;
   if (before.cluster() != after.cluster()) fixed.push_back("cluster");
-  if (before.mode() != after.mode()) fixed.push_back("mode");
   if (!MessageDifferencer::Equals(Fixed(before.provider()), Fixed(after.provider()))) fixed.push_back("provider");
   if (fixed.empty()) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrCat(absl::StrJoin(fixed, " and "),
@@ -90,12 +100,17 @@ std::vector<std::string> PolicyChanges(const v1::Policy& before, const v1::Polic
 }
 
 PolicyKeeper::PolicyKeeper(Config config, std::string yaml, std::function<void(const Config&)> on_change)
-    : on_change_(std::move(on_change)), config_(std::move(config)), yaml_(std::move(yaml)) {}
+    : on_change_(std::move(on_change)),
+      config_(std::move(config)),
+      mode_in_force_(config_.policy.mode),
+      yaml_(std::move(yaml)) {}
 
 absl::StatusOr<PolicyKeeper::Change> PolicyKeeper::Check(absl::string_view yaml, absl::string_view name) const {
   HR_ASSIGN_OR_RETURN(Config config, ParseConfig(yaml, name));
   absl::MutexLock lock(&mutex_);
   HR_RETURN_IF_ERROR(Annotate(CheckFixed(config_.message, config.message), name));
+  HR_RETURN_IF_ERROR(
+      Annotate(CheckMode({config_.message.mode(), ToWire(mode_in_force_), config.message.mode()}), name));
   std::vector<std::string> changes = PolicyChanges(config_.message, config.message);
   return Change{std::move(config), std::move(changes)};
 }
@@ -123,6 +138,11 @@ void PolicyKeeper::NoteFaults(const absl::Status& status) {
   absl::MutexLock lock(&mutex_);
   faults_.clear();
   if (!status.ok()) faults_ = absl::StrSplit(status.message(), '\n', absl::SkipEmpty());
+}
+
+void PolicyKeeper::SetModeInForce(Mode mode) {
+  absl::MutexLock lock(&mutex_);
+  mode_in_force_ = mode;
 }
 
 Config PolicyKeeper::config() const {

@@ -18,8 +18,8 @@ namespace headroom {
 std::vector<std::string> PolicyChanges(const v1::Policy& before, const v1::Policy& after);
 
 // PolicyKeeper: the policy in force and the way to another one. A new text is taken whole or not at all; while it is
-// bad the old one stays. Cluster, mode and provider are what the process was built around: they need a restart.
-// Thread-safe.
+// bad the old one stays. Cluster and provider are what the process was built around: they need a restart. The mode
+// changes by an operator's word (AdminService.SetMode), which a file may follow, or by a restart. Thread-safe.
 class PolicyKeeper {
  public:
   // A text that was taken, or that could be.
@@ -36,6 +36,9 @@ class PolicyKeeper {
   // Reads the file again; what is wrong with it is kept for `faults()` until a good one is read.
   absl::StatusOr<Change> Reload(const std::string& path);
 
+  // An operator's word on the mode goes before the file's: a file that says either of them can be taken.
+  void SetModeInForce(Mode mode);
+
   Config config() const;
   std::string yaml() const;
   // Of the file as it was last read; empty: none.
@@ -48,6 +51,7 @@ class PolicyKeeper {
   absl::Mutex apply_mutex_;  // from the check to the end of on_change_
   mutable absl::Mutex mutex_;
   Config config_ ABSL_GUARDED_BY(mutex_);
+  Mode mode_in_force_ ABSL_GUARDED_BY(mutex_);
   std::string yaml_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::string> faults_ ABSL_GUARDED_BY(mutex_);
 };

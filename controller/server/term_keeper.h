@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -44,19 +45,25 @@ class TermKeeper {
     wake_();
   }
 
+  // A new term is due, whatever others have seen: what is said from now on is of another mode. Any thread.
+  void Raise() { raise_ = true; }
+
   // The new term, written, when one is due; nothing when not. An error: it could not be written and is tried again.
   absl::StatusOr<std::optional<int64_t>> Settle(Journal& journal) {
-    const int64_t seen = seen_.load();
-    if (seen <= current()) return std::optional<int64_t>();
+    const int64_t seen = std::max(seen_.load(), current());
+    const bool raise = raise_;
+    if (seen == current() && !raise) return std::optional<int64_t>();
     const int64_t next = seen + 1;
     if (absl::Status status = journal.WriteTerm(next, kWriteMax); !status.ok()) return status;
     current_ = next;
+    if (raise) raise_ = false;
     return std::optional<int64_t>(next);
   }
 
  private:
   std::atomic<int64_t> current_;
   std::atomic<int64_t> seen_;
+  std::atomic<bool> raise_ = false;
   const std::function<void()> wake_;
 };
 

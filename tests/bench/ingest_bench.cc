@@ -113,7 +113,7 @@ class Controller {
   NoExecutor executor_;
   std::unique_ptr<SqliteJournal> journal_;
   ControlLoop loop_;
-  NodeChannels registry_{StreamRegistry::Options{.term = [] { return int64_t{1}; }}};
+  StreamRegistry registry_{StreamRegistry::Options{.term = [] { return int64_t{1}; }, .mode = Mode::kLive}};
   LoadService service_{{.cluster = "bench",
                         .post = [this](Event event) { return loop_.Post(std::move(event)); },
                         .saw_term = [](int64_t, absl::string_view) {}},

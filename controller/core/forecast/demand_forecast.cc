@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstddef>
 
 namespace headroom::forecast {
@@ -108,6 +109,16 @@ std::optional<DemandForecast::Answer> DemandForecast::Highest(size_t first, size
               .ahead = (kHorizons[index] - 1) * forecaster_->options().step};
   }
   return answer;
+}
+
+absl::Duration DemandForecast::step() const {
+  return forecaster_.has_value() ? forecaster_->options().step : kShortStep;
+}
+
+int64_t DemandForecast::SlotsMissing(absl::Duration lead, double p) const {
+  const int64_t ahead = std::clamp<int64_t>(lead / step(), kHorizons.front(), kHorizons.back());
+  const auto errors = static_cast<int64_t>(std::ceil(Residuals::kBeyond / std::min(p, 1 - p)));
+  return std::max<int64_t>(0, errors + ahead - known_count());
 }
 
 std::optional<DemandForecast::Answer> DemandForecast::Ahead(absl::Duration lead) const {

@@ -45,6 +45,9 @@ class DemandForecast {
   };
   std::optional<Surprise> Surprised(absl::Duration lead) const;
 
+  // Slots that must still be seen before Ahead() tells.
+  int64_t SlotsMissing(absl::Duration lead, double p) const;
+  absl::Duration step() const;  // of a slot
   // What is remembered; nothing: it has not begun. For planning.
   const std::optional<Forecaster>& forecaster() const { return forecaster_; }
   // Full slots of demand that have been seen.

@@ -11,7 +11,7 @@ constexpr double kFine = 4;      // 1 / kFine: below it bins are of equal width,
 constexpr double kPerUnit = 20;  // bins for each unit of asinh
 constexpr double kWeightMax = 1e12;
 // So many errors must lie beyond a quantile, were they all as old as now, before it can be told.
-constexpr double kBeyond = 5;
+
 
 }  // namespace
 

@@ -8,7 +8,8 @@ namespace headroom::forecast {
 // coarse far out (asinh), 2 kB. Copyable; thread-compatible.
 class Residuals {
  public:
-  Residuals() = default;  // to be read into
+  static constexpr double kBeyond = 5;  // so many errors must lie beyond a quantile that is told
+  Residuals() = default;                // to be read into
   explicit Residuals(double memory_samples);
 
   // `weight`: the part of a sample that this error stands for.

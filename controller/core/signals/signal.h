@@ -7,6 +7,7 @@
 #include "absl/time/time.h"
 
 #include "controller/core/anomaly/watch.h"
+#include "controller/core/calendar/usual_demand.h"
 #include "controller/core/decision.h"
 #include "controller/core/fleet.h"
 #include "controller/core/fleet_summary.h"
@@ -22,6 +23,7 @@ struct SignalInput {
   const AnomalyWatch& anomaly;
   const Policy& policy;
   absl::Time now;
+  const UsualDemand* usual = nullptr;  // null: nothing is known of it
 };
 
 // A signal says how many nodes are needed, or that it cannot tell. Pure: history lives in the fleet. To add one: a file
@@ -36,9 +38,13 @@ Demand ConnectionDemand(const SignalInput& in);  // slots: demand position in mi
 Demand ThroughputDemand(const SignalInput& in);  // bytes a second
 Demand LatencyDemand(const SignalInput& in);     // p99 against its objective
 Demand ForecastDemand(const SignalInput& in);    // slots, when a node that is asked for now serves
+Demand InFlightDemand(const SignalInput& in);    // requests in service
+Demand StoredDemand(const SignalInput& in);      // bytes on disk
+Demand HotNodeDemand(const SignalInput& in);     // the fullest nodes, and how uneven the load is
+Demand CalendarDemand(const SignalInput& in);    // what the policy says is to come
 Demand SurgeDemand(const SignalInput& in);       // slots, if an unusual rise goes on
 
-inline constexpr std::array<Signal, 5> kSignals = {{
+inline constexpr std::array<Signal, 9> kSignals = {{
     {"connections", [](const Policy& policy) { return policy.connections.enabled; }, ConnectionDemand},
     {"throughput", [](const Policy& policy) { return policy.throughput.bytes_per_second_per_node > 0; },
      ThroughputDemand},
@@ -46,6 +52,11 @@ inline constexpr std::array<Signal, 5> kSignals = {{
     {"forecast", [](const Policy& policy) { return policy.connections.enabled && policy.forecast.enabled; },
      ForecastDemand},
     {"surge", [](const Policy& policy) { return policy.connections.enabled && policy.anomaly.enabled; }, SurgeDemand},
+    {"in_flight", [](const Policy& policy) { return policy.in_flight.per_node_count > 0; }, InFlightDemand},
+    {"stored", [](const Policy& policy) { return policy.stored.target_ratio > 0; }, StoredDemand},
+    {"hot_nodes", [](const Policy& policy) { return policy.connections.enabled && policy.hot_nodes.enabled; },
+     HotNodeDemand},
+    {"calendar", [](const Policy& policy) { return !policy.calendar.empty(); }, CalendarDemand},
 }};
 
 // Connections that are wanted of the cluster: open and waiting. Nothing: it cannot be told.

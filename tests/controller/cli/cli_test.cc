@@ -127,7 +127,33 @@ class CannedServer final : public v1::AdminService::Service {
   grpc::Status UndoDecision(grpc::ServerContext*, const v1::UndoDecisionRequest*, v1::UndoDecisionResponse*) override {
     return {grpc::StatusCode::FAILED_PRECONDITION, "nothing to undo"};
   }
+  grpc::Status SetMode(grpc::ServerContext*, const v1::SetModeRequest* request, v1::SetModeResponse* out) override {
+    asked = *request;
+    out->set_mode(request->validate_only() ? v1::MODE_DRY_RUN : request->mode());
+    out->set_mode_before(v1::MODE_DRY_RUN);
+    out->set_term(4);
+    v1::Trial* trial = out->mutable_trial();
+    SetSeconds(-7200, trial->mutable_since_time());
+    trial->set_decision_count(7200);
+    trial->set_launch_count(4);
+    trial->set_removal_count(2);
+    trial->set_raise_count(31);
+    trial->set_nodes_least(3);
+    trial->set_nodes_most(6);
+    trial->set_largest_sequence(812);
+    SetSeconds(-600, trial->mutable_largest_time());
+    trial->set_largest_before(3);
+    trial->set_largest_after(6);
+    v1::Decision* decision = out->add_decisions();
+    decision->set_sequence(812);
+    SetSeconds(-600, decision->mutable_time());
+    decision->add_actions()->mutable_reason()->set_text("A node is launched.");
+    out->add_learning()->set_text("Forecast: 40m more.");
+    out->set_learning_of(6);
+    return grpc::Status::OK;
+  }
   v1::SetHoldRequest held;
+  v1::SetModeRequest asked;
 };
 
 // gRPC stays up for the whole run: its last user's leave is cleaned up after on a thread of its own, beside which the
@@ -221,6 +247,33 @@ TEST_F(CliTest, JsonIsTheAnswerItself) {
   EXPECT_THAT(out_, HasSubstr("\"openCount\": \"560\""));
   EXPECT_EQ(Run({"-o", "yaml", "status"}), 0);
   EXPECT_THAT(out_, HasSubstr("openCount: \"560\""));
+}
+
+TEST_F(CliTest, EnableShowsWhatItWouldHaveDoneAndChangesNothingWithoutAYes) {
+  EXPECT_EQ(Run({"enable"}), 0);
+  EXPECT_TRUE(service_.asked.validate_only());
+  EXPECT_EQ(out_, R"(In dry run since 2h ago: 7200 decisions. They would have done:
+  nodes     4 launched, 2 removed, 0 taken back; 3 to 6 were wanted
+  limits    31 raised, 0 lowered, 0 sheds
+  largest   from 3 to 6 nodes, 10m ago (`headroomctl explain 812`)
+The last that acted:
+  812  10m ago  A node is launched.
+1 of 6 learn still:
+  Forecast: 40m more.
+)");
+  EXPECT_EQ(err_, "nothing was changed; `headroomctl enable --yes --reason WHY` goes live\n");
+}
+
+TEST_F(CliTest, EnableWithAYesGoesLiveAndDisableGoesBack) {
+  EXPECT_EQ(Run({"enable", "--yes", "--reason", "it was right"}), 0);
+  EXPECT_FALSE(service_.asked.validate_only());
+  EXPECT_EQ(service_.asked.mode(), v1::MODE_LIVE);
+  EXPECT_EQ(service_.asked.reason(), "it was right");
+  EXPECT_EQ(service_.asked.actor(), "ann@desk");
+  EXPECT_THAT(err_, HasSubstr("now live, term 4"));
+  EXPECT_EQ(Run({"disable", "--yes", "--reason", "incident"}), 0);
+  EXPECT_EQ(service_.asked.mode(), v1::MODE_DRY_RUN);
+  EXPECT_THAT(err_, HasSubstr("now in dry run"));
 }
 
 TEST_F(CliTest, HoldSaysWhoAndWhyAndHowLong) {

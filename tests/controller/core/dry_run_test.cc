@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "controller/core/autoscaler.h"
+#include "controller/core/learning.h"
 #include "tests/controller/core/world.h"
 
 // The fleet that a dry run thinks of, and the real one.
@@ -21,13 +22,16 @@ World DryWorld(int64_t demand, int nodes = 3) {
   return world;
 }
 
-enum class Change { kPolicy, kRestart };
+enum class Change { kPolicy, kRestart, kOperator };
 class DryRun : public testing::TestWithParam<Change> {
  protected:
   static void GoLive(World& world) {
     const Policy live = LivePolicy();
     if (GetParam() == Change::kRestart) world.core = Autoscaler::Load(DryPolicy(), world.core.Save());
-    world.core.Observe(world.now, PolicyChanged{live});
+    if (GetParam() == Change::kOperator)
+      world.core.Observe(world.now, ModeChosen{Mode::kLive, Mode::kDryRun, "it was right", "op"});
+    else
+      world.core.Observe(world.now, PolicyChanged{live});
   }
 };
 
@@ -97,7 +101,58 @@ TEST(DryRunFleet, ANodeThatItRemovedAndThatReallyDiesIsLost) {
   EXPECT_TRUE(world.Last().demands.front().node_count.has_value()) << "the others tell all that there is";
 }
 
-INSTANTIATE_TEST_SUITE_P(Changes, DryRun, testing::Values(Change::kPolicy, Change::kRestart));
+TEST(ModeChosen, HoldsOverReloadsAndRestartsUntilTheFileSaysSomethingElse) {
+  World world = DryWorld(330);
+  Autoscaler& core = world.core;
+  core.Observe(world.now, ModeChosen{Mode::kLive, Mode::kDryRun, "it was right", "op"});
+  ASSERT_EQ(core.policy().mode, Mode::kLive);
+  Policy file = DryPolicy();
+  file.nodes.max = 9;
+  core.Observe(world.now, PolicyChanged{file});
+  EXPECT_EQ(core.policy().mode, Mode::kLive);
+  EXPECT_EQ(core.policy().nodes.max, 9);
+  core = Autoscaler::Load(core.policy(), core.Save());
+  core.Observe(world.now, PolicyChanged{file});
+  EXPECT_EQ(core.policy().mode, Mode::kLive);
+
+  file.mode = Mode::kLive;
+  core.Observe(world.now, PolicyChanged{file});
+  EXPECT_EQ(core.policy().mode, Mode::kLive);
+  file.mode = Mode::kDryRun;
+  core.Observe(world.now, PolicyChanged{file});
+  EXPECT_EQ(core.policy().mode, Mode::kDryRun) << "what was said last counts";
+}
+
+TEST(ModeChosen, TheTrialTellsWhatTheDryRunWouldHaveDoneAndBeginsAnewWhenItIsOver) {
+  World world = DryWorld(330);
+  world.Run(absl::Seconds(30), Spread(world, 1100));
+  const Trial trial = world.core.Save().trial;
+  EXPECT_GT(trial.decisions, 50);
+  EXPECT_GT(trial.launches, 1);
+  EXPECT_GT(trial.raises, 0);
+  EXPECT_EQ(trial.nodes_least, 3);
+  EXPECT_EQ(trial.largest.before, 3);
+  EXPECT_EQ(trial.largest.after, 8);
+  world.core.Observe(world.now, ModeChosen{Mode::kLive, Mode::kDryRun, "it was right", "op"});
+  EXPECT_EQ(world.core.Save().trial.decisions, 0);
+}
+
+TEST(Learning, AFreshControllerSaysWhatItLearnsAndForHowLong) {
+  World world = DryWorld(330);
+  const Learning learning = LearningOf(world.core, world.Last().demands, world.now);
+  std::vector<std::string> open;
+  for (const Reason& reason : learning.open) open.push_back(RenderReason(reason));
+  EXPECT_EQ(open, (std::vector<std::string>{
+                      "Forecast: 3h21m more; it has seen 0 slots.",
+                      "Window: 31s more before anything may be removed.",
+                      "Lead time: fewer than two launches were seen, the policy's 10s is taken.",
+                  }));
+  EXPECT_EQ(learning.total, 7) << "four signals, the window, the lead time and the usual latency";
+  world.Run(absl::Minutes(1), Spread(world, 330));
+  EXPECT_EQ(LearningOf(world.core, world.Last().demands, world.now).open.size(), 2u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Changes, DryRun, testing::Values(Change::kPolicy, Change::kRestart, Change::kOperator));
 
 }  // namespace
 }  // namespace headroom

@@ -82,6 +82,77 @@ TEST(Quorum, AsManyStaleNodesAsItAllowsLeaveConnectionsKnown) {
   EXPECT_FALSE(ConnectionDemand({fleet, summary, {}, {}, LivePolicy(), absl::UnixEpoch()}).node_count.has_value());
 }
 
+TEST(InFlightSignal, CountsRequestsInServiceAgainstWhatANodeCarries) {
+  Fleet fleet;
+  Policy policy = LivePolicy();
+  policy.in_flight.per_node_count = 64;
+  FleetSummary summary = Calm(3);
+  summary.in_flight = 224;
+  EXPECT_DOUBLE_EQ(*InFlightDemand({fleet, summary, {}, {}, policy, absl::UnixEpoch()}).node_count, 5);
+  summary.fresh = 0;
+  EXPECT_EQ(InFlightDemand({fleet, summary, {}, {}, policy, absl::UnixEpoch()}).node_count, std::nullopt);
+}
+
+TEST(StoredSignal, NeedsAsManyNodesAsKeepTheirDisksBelowTheTarget) {
+  Fleet fleet;
+  Policy policy = LivePolicy();
+  policy.stored.target_ratio = 0.8;
+  FleetSummary summary = Calm(4);
+  EXPECT_EQ(StoredDemand({fleet, summary, {}, {}, policy, absl::UnixEpoch()}).node_count, std::nullopt)
+      << "nobody tells what it stores";
+  summary.storing = 4;
+  summary.capacity_bytes = 4e12;
+  summary.stored_bytes = 3.6e12;
+  EXPECT_DOUBLE_EQ(*StoredDemand({fleet, summary, {}, {}, policy, absl::UnixEpoch()}).node_count, 4.5);
+  policy.stored.bytes_per_node = 500'000'000'000;
+  EXPECT_DOUBLE_EQ(*StoredDemand({fleet, summary, {}, {}, policy, absl::UnixEpoch()}).node_count, 9);
+}
+
+FleetSummary Filled(const std::vector<double>& positions) {
+  FleetSummary summary = Calm(static_cast<int>(positions.size()));
+  for (const double position : positions) summary.positions.Add(position);
+  return summary;
+}
+
+Demand HotWith(const FleetSummary& summary) {
+  return HotNodeDemand({Fleet(), summary, {}, {}, LivePolicy(), absl::UnixEpoch() + absl::Hours(1)});
+}
+
+TEST(HotNodeSignal, OfAnEvenLoadItAsksForLessThanConnectionsDo) {
+  const Demand demand = HotWith(Filled(std::vector<double>(20, 0.7)));
+  EXPECT_LT(*demand.node_count, 20);
+  EXPECT_GT(*demand.node_count, 14);
+}
+
+TEST(HotNodeSignal, FullNodesBesideCoolOnesAreSeenThoughTheMeanIsFine) {
+  std::vector<double> positions(20, 0.6);
+  positions[3] = positions[4] = 0.95;
+  const Demand demand = HotWith(Filled(positions));
+  EXPECT_GE(*demand.node_count, 20) << "none is taken away";
+  EXPECT_LE(*demand.node_count, 22);
+  positions[4] = 0.6;
+  EXPECT_LT(*HotWith(Filled(positions)).node_count, 16) << "one of twenty is not the fleet";
+}
+
+TEST(HotNodeSignal, OfASkewThatNewNodesDoNotCureItSaysSoAndDoesNotWindUp) {
+  int nodes = 10;
+  std::vector<double> positions(10, 0.2);
+  positions[0] = positions[1] = 1.5;  // clients that stay where they are
+  for (int i = 0; i < 20; ++i) {
+    const Demand demand = HotWith(Filled(positions));
+    EXPECT_EQ(demand.reason.code, ReasonCode::kSignalHotNodesSkewed);
+    nodes = std::max(nodes, static_cast<int>(std::ceil(*demand.node_count)));
+    positions.resize(static_cast<size_t>(nodes), 0.0);
+  }
+  EXPECT_EQ(nodes, 10);
+}
+
+TEST(HotNodeSignal, NewNodesThatAreStillEmptyAreNoSkew) {
+  FleetSummary summary = Filled({1.0, 1.0, 1.0, 0, 0, 0});
+  summary.newest_at = absl::UnixEpoch() + absl::Hours(1) - absl::Seconds(5);
+  EXPECT_EQ(HotWith(summary).reason.code, ReasonCode::kSignalHotNodesIdle);
+}
+
 // A day of 600 connections with 2,400 from nine to twelve, five times over, up to `minutes` before the sixth peak.
 forecast::DemandForecast PastPeaks(int minutes) {
   forecast::DemandForecast past;

@@ -16,8 +16,11 @@ class FakeStream : public DirectiveStream {
   bool taken_over = false;
 };
 
-StreamRegistry::Options Some(size_t reporters_max = 10) {
-  return {.reporters_max = reporters_max, .report_interval = absl::Seconds(2), .term = [] { return int64_t{4}; }};
+StreamRegistry::Options Some(size_t reporters_max = 10, Mode mode = Mode::kLive) {
+  return {.reporters_max = reporters_max,
+          .report_interval = absl::Seconds(2),
+          .term = [] { return int64_t{4}; },
+          .mode = mode};
 }
 
 const ReporterKey kNode{v1::ROLE_NODE, "node-1"};
@@ -39,16 +42,17 @@ Action Of(ActionBody body) {
 }
 
 TEST(NodeChannelsTest, GreetsLiveWithTermAndPace) {
-  NodeChannels channels(Some());
+  StreamRegistry registry(Some());
+  NodeChannels channels(registry);
   auto stream = std::make_shared<FakeStream>();
-  ASSERT_TRUE(channels.Open(kNode, stream).ok());
+  ASSERT_TRUE(registry.Open(kNode, stream).ok());
   EXPECT_EQ(stream->waiting.mode(), v1::DIRECTIVE_MODE_LIVE);
   EXPECT_EQ(stream->waiting.term(), 4);
   EXPECT_EQ(stream->waiting.report_interval().seconds(), 2);
 }
 
 TEST(NodeChannelsTest, TheDryRunSaysObserveAndNothingElse) {
-  ObserveOnly observe(Some());
+  StreamRegistry observe(Some(10, Mode::kDryRun));
   auto stream = std::make_shared<FakeStream>();
   ASSERT_TRUE(observe.Open(kNode, stream).ok());
   observe.SetReportInterval(absl::Seconds(5));
@@ -57,29 +61,46 @@ TEST(NodeChannelsTest, TheDryRunSaysObserveAndNothingElse) {
   EXPECT_FALSE(stream->waiting.has_grant());
   EXPECT_FALSE(stream->waiting.has_shed());
   EXPECT_FALSE(stream->waiting.has_servers());
-  static_assert(!std::is_base_of_v<NodeControl, ObserveOnly>);
+  static_assert(!std::is_base_of_v<NodeControl, StreamRegistry>);
+}
+
+TEST(NodeChannelsTest, WhileItObservesNothingGoesThroughAndEverybodyHearsOfTheChange) {
+  StreamRegistry registry(Some());
+  NodeChannels channels(registry);
+  auto stream = std::make_shared<FakeStream>();
+  ASSERT_TRUE(registry.Open(kNode, stream).ok());
+  registry.SetMode(Mode::kDryRun);
+  EXPECT_EQ(stream->waiting.mode(), v1::DIRECTIVE_MODE_OBSERVE);
+  EXPECT_TRUE(absl::IsFailedPrecondition(channels.Send(Grant(1, 100))));
+  EXPECT_FALSE(stream->waiting.has_grant());
+  registry.SetMode(Mode::kLive);
+  EXPECT_EQ(stream->waiting.mode(), v1::DIRECTIVE_MODE_LIVE);
+  EXPECT_TRUE(channels.Send(Grant(2, 100)).ok());
+  EXPECT_TRUE(stream->waiting.has_grant());
 }
 
 TEST(NodeChannelsTest, TheNewestStreamWinsAndTheOlderOnesEndIsNoLoss) {
-  NodeChannels channels(Some());
+  StreamRegistry registry(Some());
+  NodeChannels channels(registry);
   auto older = std::make_shared<FakeStream>(), newer = std::make_shared<FakeStream>();
-  ASSERT_TRUE(channels.Open(kNode, older).ok());
-  ASSERT_TRUE(channels.Open(kNode, newer).ok());
+  ASSERT_TRUE(registry.Open(kNode, older).ok());
+  ASSERT_TRUE(registry.Open(kNode, newer).ok());
   EXPECT_TRUE(older->taken_over);
   EXPECT_FALSE(newer->taken_over);
-  EXPECT_FALSE(channels.Close(kNode, older.get()));
+  EXPECT_FALSE(registry.Close(kNode, older.get()));
   ASSERT_TRUE(channels.Send(Grant(1, 100)).ok());
   EXPECT_FALSE(older->waiting.has_grant());
   EXPECT_TRUE(newer->waiting.has_grant());
-  EXPECT_TRUE(channels.Close(kNode, newer.get()));
+  EXPECT_TRUE(registry.Close(kNode, newer.get()));
   EXPECT_TRUE(absl::IsNotFound(channels.Send(Grant(2, 100))));
 }
 
 TEST(NodeChannelsTest, ABalancerIsNotTheNodeOfThatName) {
-  NodeChannels channels(Some());
+  StreamRegistry registry(Some());
+  NodeChannels channels(registry);
   auto node = std::make_shared<FakeStream>(), balancer = std::make_shared<FakeStream>();
-  ASSERT_TRUE(channels.Open(kNode, node).ok());
-  ASSERT_TRUE(channels.Open({v1::ROLE_BALANCER, "node-1"}, balancer).ok());
+  ASSERT_TRUE(registry.Open(kNode, node).ok());
+  ASSERT_TRUE(registry.Open({v1::ROLE_BALANCER, "node-1"}, balancer).ok());
   EXPECT_FALSE(node->taken_over);
   ASSERT_TRUE(channels.Send(Of(SetServers{{{.node = "node-1", .address = "a:1"}}})).ok());
   EXPECT_FALSE(node->waiting.has_servers());
@@ -87,9 +108,10 @@ TEST(NodeChannelsTest, ABalancerIsNotTheNodeOfThatName) {
 }
 
 TEST(NodeChannelsTest, WhatWaitsForASlowStreamIsOneDirectiveWithTheLatestOfEachSlot) {
-  NodeChannels channels(Some());
+  StreamRegistry registry(Some());
+  NodeChannels channels(registry);
   auto stream = std::make_shared<FakeStream>();
-  ASSERT_TRUE(channels.Open(kNode, stream).ok());
+  ASSERT_TRUE(registry.Open(kNode, stream).ok());
   ASSERT_TRUE(channels.Send(Of(DrainNode{})).ok());
   ASSERT_TRUE(channels.Send(Of(ShedConnections{.connection_count = 9})).ok());
   for (uint64_t i = 1; i <= 1000; ++i) ASSERT_TRUE(channels.Send(Grant(i, 100 + static_cast<int64_t>(i))).ok());
@@ -112,12 +134,12 @@ TEST(NodeChannelsTest, AnEmptyServerListIsSaidAndReplacesTheOlderOne) {
 }
 
 TEST(NodeChannelsTest, RefusesReportersBeyondItsBoundButTakesKnownOnesBack) {
-  NodeChannels channels(Some(1));
-  ASSERT_TRUE(channels.Open(kNode, std::make_shared<FakeStream>()).ok());
-  const absl::Status refused = channels.Open({v1::ROLE_NODE, "node-2"}, std::make_shared<FakeStream>());
+  StreamRegistry registry(Some(1));
+  ASSERT_TRUE(registry.Open(kNode, std::make_shared<FakeStream>()).ok());
+  const absl::Status refused = registry.Open({v1::ROLE_NODE, "node-2"}, std::make_shared<FakeStream>());
   EXPECT_TRUE(absl::IsResourceExhausted(refused)) << refused;
-  EXPECT_TRUE(channels.Open(kNode, std::make_shared<FakeStream>()).ok());
-  EXPECT_EQ(channels.size(), 1u);
+  EXPECT_TRUE(registry.Open(kNode, std::make_shared<FakeStream>()).ok());
+  EXPECT_EQ(registry.size(), 1u);
 }
 
 }  // namespace

@@ -61,5 +61,15 @@ TEST_F(PolicyKeeperTest, WhatNeedsARestartIsNotTaken) {
   EXPECT_EQ(max(), 5);
 }
 
+TEST_F(PolicyKeeperTest, AFileMayFollowTheModeThatAnOperatorChoseAndNeedNot) {
+  std::string dry = With("6");
+  dry.replace(dry.find("mode: live"), 10, "mode: dry_run");
+  EXPECT_THAT(std::string(keeper_.Apply(dry, "apply").status().message()), HasSubstr("`headroomctl disable`"));
+  keeper_.SetModeInForce(Mode::kDryRun);
+  EXPECT_TRUE(keeper_.Apply(With("7"), "apply").ok());
+  EXPECT_TRUE(keeper_.Apply(dry, "apply").ok());
+  EXPECT_THAT(told_, ElementsAre(7, 6));
+}
+
 }  // namespace
 }  // namespace headroom
