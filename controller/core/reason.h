@@ -36,9 +36,6 @@ enum class ReasonCode : uint16_t {
   kSignalLatency,         // p99, objective, nodes
   kSignalForecast,        // demand, ahead, demand at most, chance of more, nodes
   kSignalForecastLearns,  // slots seen
-  kSignalSurge,           // demand, demand before, how long before, deviations, demand ahead, nodes
-  kSignalNoSurge,         // nothing
-  kSignalSurprise,        // demand, what was held possible, growth, lead time, nodes
   kSignalUnknown,         // signal, fresh nodes, serving nodes
   kSignalNoNodes,         // signal
   kSignalBalancers,       // signal, nodes behind silent balancers, serving nodes
@@ -63,7 +60,6 @@ enum class ReasonCode : uint16_t {
   kGuardJournal,        // error
   kGuardWarm,           // remaining
   kGuardLost,           // lost nodes, nodes
-  kGuardAnomaly,        // remaining, series, kind, seen, expected, [node]
   // Actions.
   kLaunchForDemand,        // nodes after, signal
   kDrainForDemand,         // node, open connections, nodes after
@@ -86,7 +82,6 @@ enum class ReasonCode : uint16_t {
   kAlarmFloorsExceedBudget,  // floors, budget
   kAlarmCeiling,             // node, ceiling name, ceiling
   kAlarmFleetFull,           // node, most nodes
-  kAlarmAnomaly,             // series, kind, seen, expected, deviations, [node], score
   // Diagnosis. Arguments in [] may be absent (an empty string): their clause is left out of the sentence.
   kDiagnosisNone,        // [slots taken], [limit], [errors], [p50]
   kDiagnosisCannotTell,  // [slots taken], rejections/s, [errors], [p50 ratio], [likeliest cause], [its score],
@@ -157,6 +152,11 @@ enum class ReasonCode : uint16_t {
   kGuardNewcomers,        // nodes, window
   kGuardRatchet,          // nodes asked for, since
   kAlarmDrainStuck,       // node, since, usual time, open connections
+  kSignalSurge,           // demand, demand before, how long before, deviations, demand ahead, nodes
+  kSignalNoSurge,         // nothing
+  kSignalSurprise,        // demand, what was held possible, growth, lead time, nodes
+  kGuardAnomaly,          // remaining, series, kind, seen, expected, [node]
+  kAlarmAnomaly,          // series, kind, seen, expected, deviations, [node], score
   kCount,
 };
 
