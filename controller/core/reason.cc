@@ -94,14 +94,6 @@ constexpr Row kRows[] = {
      "which needs {nodes} nodes."},
     {ReasonCode::kSignalForecastLearns, "signal_forecast_learns",
      "Forecast: it has seen {slots} slots of demand, too few or too old to tell what comes, and asks for nothing."},
-    {ReasonCode::kSignalSurge, "signal_surge",
-     "Surge: demand rose to {demand} from {before} in {ahead}, {sigmas} deviations beyond what its past knows; if that "
-     "goes "
-     "on, {demand_ahead} need {nodes} nodes."},
-    {ReasonCode::kSignalNoSurge, "signal_no_surge", "Surge: demand does not rise beyond what its past knows."},
-    {ReasonCode::kSignalSurprise, "signal_surprise",
-     "Forecast: a demand of {demand} is beyond the {upper} that its past allows for now; it grew by {growth} in "
-     "{lead}, and if it grows on {nodes} nodes are needed."},
     {ReasonCode::kSignalUnknown, "signal_unknown",
      "{signal}: cannot tell, only {fresh} of {serving} serving nodes have reported lately."},
     {ReasonCode::kSignalNoNodes, "signal_no_nodes", "{signal}: cannot tell, no node serves."},
@@ -141,8 +133,6 @@ constexpr Row kRows[] = {
     {ReasonCode::kGuardLost, "guard_lost",
      "No shrinking, and no replacing: {lost} of {nodes} nodes are lost at once, which says more of the reports than of "
      "the nodes."},
-    {ReasonCode::kGuardAnomaly, "guard_anomaly",
-     "No shrinking for another {remaining} at most: {series} ({kind}): {seen} where {expected} is usual[, at {node}]."},
     // Actions.
     {ReasonCode::kLaunchForDemand, "launch_for_demand", "A node is launched, for {nodes} in all, as {signal} asks."},
     {ReasonCode::kDrainForDemand, "drain_for_demand",
@@ -177,10 +167,6 @@ constexpr Row kRows[] = {
     {ReasonCode::kAlarmCeiling, "alarm_ceiling",
      "{node}: demand presses on the {ceiling_name} ceiling of {ceiling} connections."},
     {ReasonCode::kAlarmFleetFull, "alarm_fleet_full", "{node} is refused: {max} nodes are known already."},
-    {ReasonCode::kAlarmAnomaly, "alarm_anomaly",
-     "Unusual: {series} ({kind}): {seen} where {expected} is usual, {sigmas} standard deviations apart[, at {node}]; "
-     "score "
-     "{score}."},
     // Diagnosis.
     {ReasonCode::kDiagnosisNone, "diagnosis_none",
      "Nothing is wrong[: {taken%} of {limit} connection slots are taken][, {errors%} of the answers are server "
@@ -311,6 +297,20 @@ constexpr Row kRows[] = {
      "{asked} nodes are under way, asked for up to {since} ago, and none has arrived since: no more are asked for."},
     {ReasonCode::kAlarmDrainStuck, "alarm_drain_stuck",
      "{node} has been draining for {since}, where {usual} is usual; {open} connections are open."},
+    {ReasonCode::kSignalSurge, "signal_surge",
+     "Surge: demand rose to {demand} from {before} in {ahead}, {sigmas} deviations beyond what its past knows; if that "
+     "goes "
+     "on, {demand_ahead} need {nodes} nodes."},
+    {ReasonCode::kSignalNoSurge, "signal_no_surge", "Surge: demand does not rise beyond what its past knows."},
+    {ReasonCode::kSignalSurprise, "signal_surprise",
+     "Forecast: a demand of {demand} is beyond the {upper} that its past allows for now; it grew by {growth} in "
+     "{lead}, and if it grows on {nodes} nodes are needed."},
+    {ReasonCode::kGuardAnomaly, "guard_anomaly",
+     "No shrinking for another {remaining} at most: {series} ({kind}): {seen} where {expected} is usual[, at {node}]."},
+    {ReasonCode::kAlarmAnomaly, "alarm_anomaly",
+     "Unusual: {series} ({kind}): {seen} where {expected} is usual, {sigmas} standard deviations apart[, at {node}]; "
+     "score "
+     "{score}."},
 };
 
 #undef HR_FACTS_SURGE
