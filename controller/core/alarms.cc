@@ -1,5 +1,6 @@
 #include "controller/core/alarms.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "controller/core/guards.h"
@@ -11,7 +12,9 @@ constexpr absl::Duration kRefusedFor = absl::Minutes(10);  // an alarm of what w
 
 void AtMax(const AlarmInput& in, std::vector<Reason>& alarms) {
   const Bounds bounds = EffectiveBounds(in.state, in.policy, in.now);
-  if (in.wanted > bounds.max) alarms.push_back(MakeReason(ReasonCode::kAlarmAtMax, bounds.max, in.wanted));
+  // A fleet that stands above its max and would like to be smaller lacks nothing.
+  if (in.wanted > std::max(bounds.max, in.summary.effective))
+    alarms.push_back(MakeReason(ReasonCode::kAlarmAtMax, bounds.max, in.wanted));
 }
 
 void NodesLost(const AlarmInput& in, std::vector<Reason>& alarms) {
@@ -24,7 +27,7 @@ void NodesLost(const AlarmInput& in, std::vector<Reason>& alarms) {
 void LaunchesStuck(const AlarmInput& in, std::vector<Reason>& alarms) {
   for (const auto& [id, node] : in.state.fleet.nodes()) {
     if (node.launch_failed && node.IsComing())
-      alarms.push_back(MakeReason(ReasonCode::kAlarmLaunchStuck, id, in.now - node.launched_at));
+      alarms.push_back(MakeReason(ReasonCode::kAlarmLaunchStuck, id, in.now - node.AwaitedSince()));
   }
 }
 

@@ -160,7 +160,6 @@ bool Fleet::On(absl::Time at, const NodeReported& event, const Policy& policy) {
     return false;
   }
   node.report = report;
-  node.connected = true;
   node.last_report_at = node.reported_at = at;
   if (report.ceiling_fd_count.has_value()) node.hello.fd_count_max = report.ceiling_fd_count;
   if (report.ceiling_memory_count.has_value()) node.hello.memory_count_max = report.ceiling_memory_count;
@@ -346,9 +345,11 @@ void Fleet::Advance(absl::Time now, const Policy& policy, absl::FunctionRef<void
   }
 }
 
-void Fleet::ForgiveSilence(absl::Duration absence) {
+void Fleet::ForgiveSilence(absl::Time now, absl::Duration absence) {
+  last_listed_at_ = absl::InfinitePast();
   for (const auto& [id, node] : nodes_) {
-    node.last_report_at += absence;
+    // That one has served since may be written nowhere: it must not be taken for one that never came.
+    node.last_report_at = node.IsComing() ? now : node.last_report_at + absence;
     if (node.state == NodeState::kRestarting) node.state_since += absence;
     if (node.IsComing()) node.launched_at += absence;
   }
@@ -357,11 +358,18 @@ void Fleet::ForgiveSilence(absl::Duration absence) {
   }
 }
 
-// A launch fails once, however long its machine stays.
+void Fleet::AssumeServing(absl::Time now) {
+  for (const auto& [id, node] : nodes_) {
+    if (node.state == NodeState::kJoining && !node.hello.boot_id.empty()) node.Become(NodeState::kServing, now);
+  }
+}
+
+// A launch fails once, however long its machine stays. One that others launched is no capacity for ever either.
 void Fleet::AgeLaunch(Node& node, absl::Time now, const Policy& policy) {
-  const bool stuck = node.IsComing() && !node.connected && node.launched_at != absl::InfinitePast() &&
-                     now - node.launched_at > policy.nodes.launch_timeout;
-  if (stuck && !std::exchange(node.launch_failed, true)) LaunchFailed(now, "nothing served within the launch timeout");
+  const absl::Time last_word = std::max(node.AwaitedSince(), node.last_report_at);
+  const bool stuck = node.IsComing() && !node.connected && now - last_word > policy.nodes.launch_timeout;
+  if (!stuck || std::exchange(node.launch_failed, true)) return;
+  if (!node.launch_id.empty()) LaunchFailed(now, "nothing served within the launch timeout");
 }
 
 void Fleet::AgeNode(Node& node, absl::Time now, const Policy& policy) {

@@ -196,6 +196,8 @@ struct Node {
   bool CountsAsCapacity() const {
     return state == NodeState::kServing || state == NodeState::kRestarting || (IsComing() && !launch_failed);
   }
+  // Since when it is to come; of a machine that somebody else launched: since we know of it.
+  absl::Time AwaitedSince() const { return launched_at == absl::InfinitePast() ? state_since : launched_at; }
   bool IsComing() const { return state == NodeState::kLaunching || state == NodeState::kJoining; }
   // A machine that the provider lists, and that carries nothing that we know of.
   bool IsAbsent() const { return listed && (state == NodeState::kLost || (IsComing() && launch_failed)); }
@@ -345,8 +347,11 @@ class Fleet {
   // it learns in this one walk: at 10,000 nodes a tick costs what it fetches from memory.
   void Advance(absl::Time now, const Policy& policy, absl::FunctionRef<void(Node&)> see);
 
-  // There was no controller for so long: nobody could report, come back or come up in front of it.
-  void ForgiveSilence(absl::Duration absence);
+  // There was no controller for so long: nobody could report, come back or come up in front of it. What the last one
+  // did last may be written nowhere, so that machines must be listed before one is launched.
+  void ForgiveSilence(absl::Time now, absl::Duration absence);
+  // Reports were not recorded: a node that said hello has served since, as far as we can know.
+  void AssumeServing(absl::Time now);
 
   const Nodes& nodes() const { return nodes_; }
   Nodes& mutable_nodes() { return nodes_; }

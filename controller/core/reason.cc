@@ -127,6 +127,7 @@ constexpr Row kRows[] = {
     {ReasonCode::kGuardRemoveStep, "guard_remove_step", "At most {nodes} nodes are removed at once."},
     {ReasonCode::kGuardRestarting, "guard_restarting",
      "No change in the number of nodes while {nodes} of them restart."},
+    {ReasonCode::kGuardComing, "guard_coming", "No node that serves is removed for {coming} that are still to come."},
     {ReasonCode::kGuardBackoff, "guard_backoff", "{failures} launches failed in a row; the next try in {remaining}."},
     {ReasonCode::kGuardData, "guard_data", "The data needs at least {floor} nodes."},
     {ReasonCode::kGuardBearing, "guard_bearing",

@@ -54,6 +54,7 @@ enum class ReasonCode : uint16_t {
   kGuardStep,           // nodes, lead time
   kGuardRemoveStep,     // nodes at once
   kGuardRestarting,     // nodes restarting
+  kGuardComing,         // nodes to come
   kGuardBackoff,        // failures, remaining
   kGuardData,           // floor
   kGuardBearing,        // nothing

@@ -48,6 +48,31 @@ TEST(Launch, AMachineThatNeverServedIsNotTakenBackAsCapacityWhenItsTerminateFail
   EXPECT_TRUE(world.stuck.empty());
 }
 
+TEST(Launch, AMachineOfOthersThatNeverSpeaksIsNoCapacityForEverAndIsNotTerminated) {
+  Policy policy = LivePolicy();
+  policy.nodes.launch_timeout = absl::Minutes(1);
+  World world = ThreeNodes(policy);
+  world.stuck["foreign"] = "";
+  world.Run(absl::Seconds(45), Spread(world, 330));
+  ASSERT_EQ(world.Last().effective_count, 4);
+  world.Run(absl::Minutes(2), Spread(world, 330));
+  EXPECT_EQ(world.Last().effective_count, 3);
+  EXPECT_TRUE(Alarms(world, ReasonCode::kAlarmLaunchStuck));
+  EXPECT_TRUE(world.ActionsOf("terminate").empty());
+  EXPECT_EQ(world.core.fleet().launch_failures().in_a_row, 0) << "it was nobody's launch here";
+}
+
+TEST(Launch, AFleetAboveItsMaxThatWouldLikeToBeSmallerIsNotCapped) {
+  Policy policy = LivePolicy();
+  policy.nodes.max = 3;
+  policy.nodes.data = DataPlacement::kBearing;
+  policy.latency.objective = absl::Milliseconds(200);  // half of it is met: one node fewer, of five
+  World world(policy);
+  for (const char* id : {"node-1", "node-2", "node-3", "node-4", "node-5"}) world.AddNode(id);
+  world.Run(absl::Minutes(2), Spread(world, 330));
+  EXPECT_FALSE(Alarms(world, ReasonCode::kAlarmAtMax));
+}
+
 TEST(Provider, OneThatIsDownIsAskedMoreAndMoreSeldom) {
   World world = ThreeNodes();
   world.broken.insert("list");
