@@ -153,7 +153,8 @@ void Fleet::FinishTerminate(absl::Time at, const Action& action, const ActionFin
   if (found == nodes_.end()) return;
   Node& node = found->second;
   if (outcome.code != absl::StatusCode::kOk) {
-    node.Become(NodeState::kDrained, at);
+    // One that never served is not drained either: it may come after all, and serve.
+    node.Become(node.launch_failed ? NodeState::kJoining : NodeState::kDrained, at);
     node.terminates_failed.Failed(at);
   } else if (outcome.hypothetical && !node.hypothetical) {
     node.shadow_gone = true;

@@ -39,13 +39,32 @@ TEST(Launch, AMachineThatNeverServedIsNotTakenBackAsCapacityWhenItsTerminateFail
   world.launches_stick = 1;
   world.broken.insert("terminate");
   world.Run(absl::Minutes(2), Spread(world, 500));
-  ASSERT_EQ(world.core.fleet().Find("new-1")->state, NodeState::kDrained);
+  ASSERT_EQ(world.core.fleet().Find("new-1")->state, NodeState::kJoining);
   world.Run(absl::Minutes(2), Spread(world, 1400));
   EXPECT_TRUE(world.ActionsOf("cancel_drain").empty());
   world.broken.clear();
   world.Run(absl::Minutes(1), Spread(world, 1400));
   EXPECT_EQ(world.core.fleet().Find("new-1"), nullptr) << "it is still removed";
   EXPECT_TRUE(world.stuck.empty());
+}
+
+TEST(Launch, AMachineThatServesAfterItsTerminateFailedIsLeftAlone) {
+  Policy policy = LivePolicy();
+  policy.nodes.launch_timeout = absl::Minutes(1);
+  World world = ThreeNodes(policy);
+  world.Run(absl::Seconds(5), Spread(world, 330));
+  world.launches_stick = 1;
+  world.broken.insert("terminate");
+  world.Run(absl::Minutes(2), Spread(world, 500));
+  const size_t asked = world.ActionsOf("terminate").size();
+  ASSERT_GE(asked, 1u);
+  world.stuck.clear();
+  world.AddNode("new-1");  // it was slow
+  world.broken.clear();
+  world.Run(absl::Minutes(1), Spread(world, 640));
+  EXPECT_EQ(world.ActionsOf("terminate").size(), asked);
+  EXPECT_TRUE(world.ActionsOf("drain").empty());
+  EXPECT_EQ(world.core.fleet().Find("new-1")->state, NodeState::kServing);
 }
 
 TEST(Launch, AMachineOfOthersThatNeverSpeaksIsNoCapacityForEverAndIsNotTerminated) {
