@@ -7,7 +7,7 @@ BUILD := build/$(PRESET)
 PROGRAMS := headroomd headroomctl headroom-node headroom-agent headroom-load
 export CMAKE_BUILD_PARALLEL_LEVEL := $(JOBS)
 
-.PHONY: help deps deps-bench configure build demo test test-e2e test-asan bench model-errors format tidy clean
+.PHONY: help deps deps-bench configure build demo test test-e2e test-asan swarm bench model-errors format tidy clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -36,6 +36,10 @@ test-asan: ## The unit tests under address and undefined-behaviour sanitizers
 	@[ -f build/asan/build.ninja ] || cmake --preset asan
 	@cmake --build build/asan
 	@ctest --test-dir build/asan --output-on-failure --no-tests=error -j $(JOBS) -L 'unit|scenario'
+
+swarm: configure ## Random clusters under random faults, each from a seed (SEEDS=n: how many, FIRST=n: from which)
+	@cmake --build $(BUILD) --target headroom-swarm
+	@$(BUILD)/bin/headroom-swarm --seeds $(or $(SEEDS),2000) --first $(or $(FIRST),1) --threads $(JOBS)
 
 bench: deps-bench configure ## Measure speed beside its limits; writes build/bench/summary.json
 	@cmake --build $(BUILD)

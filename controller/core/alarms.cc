@@ -1,5 +1,6 @@
 #include "controller/core/alarms.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "controller/core/guards.h"
@@ -16,7 +17,9 @@ absl::Duration Told(absl::Duration age) {
 
 void Capped(const AlarmInput& in, std::vector<Reason>& alarms) {
   const int max = EffectiveBounds(in.state, in.policy, in.now).max;
-  const auto alarm = in.state.at_max.Judge({in.summary, in.state.forecast, in.policy, max, in.wanted, in.now});
+  // A fleet that stands above its max and would like to be smaller lacks nothing.
+  const int wanted = in.wanted > in.summary.effective ? in.wanted : std::min(in.wanted, max);
+  const auto alarm = in.state.at_max.Judge({in.summary, in.state.forecast, in.policy, max, wanted, in.now});
   if (alarm.has_value()) alarms.push_back(*alarm);
 }
 
@@ -30,7 +33,7 @@ void NodesLost(const AlarmInput& in, std::vector<Reason>& alarms) {
 void LaunchesStuck(const AlarmInput& in, std::vector<Reason>& alarms) {
   for (const auto& [id, node] : in.state.fleet.nodes()) {
     if (node.launch_failed && node.IsComing())
-      alarms.push_back(MakeReason(ReasonCode::kAlarmLaunchStuck, id, Told(in.now - node.launched_at),
+      alarms.push_back(MakeReason(ReasonCode::kAlarmLaunchStuck, id, Told(in.now - node.AwaitedSince()),
                                   in.state.fleet.learned_lead_time()));
   }
 }

@@ -163,7 +163,6 @@ bool Fleet::On(absl::Time at, const NodeReported& event, const Policy& policy) {
     return false;
   }
   node.report = report;
-  node.connected = true;
   node.last_report_at = node.reported_at = at;
   if (report.ceiling_fd_count.has_value()) node.hello.fd_count_max = report.ceiling_fd_count;
   if (report.ceiling_memory_count.has_value()) node.hello.memory_count_max = report.ceiling_memory_count;
@@ -355,9 +354,11 @@ void Fleet::Advance(absl::Time now, const Policy& policy, absl::FunctionRef<void
   }
 }
 
-void Fleet::ForgiveSilence(absl::Duration absence) {
+void Fleet::ForgiveSilence(absl::Time now, absl::Duration absence) {
+  last_listed_at_ = absl::InfinitePast();
   for (const auto& [id, node] : nodes_) {
-    node.last_report_at += absence;
+    // That one has served since may be written nowhere: it must not be taken for one that never came.
+    node.last_report_at = node.IsComing() ? now : node.last_report_at + absence;
     if (node.state == NodeState::kRestarting) node.state_since += absence;
     if (node.IsComing()) node.launched_at += absence;
   }
@@ -366,16 +367,25 @@ void Fleet::ForgiveSilence(absl::Duration absence) {
   }
 }
 
+void Fleet::AssumeServing(absl::Time now) {
+  for (const auto& [id, node] : nodes_) {
+    if (node.state == NodeState::kJoining && !node.hello.boot_id.empty()) node.Become(NodeState::kServing, now);
+  }
+}
+
 // A launch fails once, however long its machine stays. One that is late in a phase is no capacity to count on and is
-// replaced; its machine is given up at the launch timeout only, as it may have a slow day.
+// replaced; its machine is given up at the launch timeout only, as it may have a slow day. One that others launched is
+// no capacity for ever either.
 void Fleet::AgeLaunch(Node& node, absl::Time now, const Policy& policy) {
-  if (!node.IsComing() || node.launched_at == absl::InfinitePast() || node.launch_failed) return;
+  const bool ours = !node.launch_id.empty();
+  if (!node.IsComing() || node.launch_failed || (node.connected && !ours)) return;
   const absl::Duration timeout = policy.nodes.launch_timeout;
-  const bool late = node.connected ? now - node.state_since > join_times_.Deadline(timeout)
-                                   : now - node.launched_at > boot_times_.Deadline(timeout);
-  if (!late) return;
+  const PhaseTimes& times = node.connected ? join_times_ : boot_times_;
+  const absl::Time since = node.connected ? node.state_since : node.LastWordAt();
+  if (now - since <= (ours ? times.Deadline(timeout) : timeout)) return;
   node.launch_failed = true;
-  LaunchFailed(now, node.connected ? "a node joined and does not serve" : "nothing spoke within its deadline");
+  if (ours)
+    LaunchFailed(now, node.connected ? "a node joined and does not serve" : "nothing spoke within its deadline");
 }
 
 void Fleet::AgeNode(Node& node, absl::Time now, const Policy& policy) {

@@ -197,9 +197,12 @@ struct Node {
   bool CountsAsCapacity() const {
     return state == NodeState::kServing || state == NodeState::kRestarting || (IsComing() && !launch_failed);
   }
+  // Since when it is to come; of a machine that somebody else launched: since we know of it.
+  absl::Time AwaitedSince() const { return launched_at == absl::InfinitePast() ? state_since : launched_at; }
+  absl::Time LastWordAt() const { return std::max(AwaitedSince(), last_report_at); }
   // Its machine is given up; until then one that is late may still come.
   bool IsOverdue(absl::Time now, absl::Duration launch_timeout) const {
-    return launch_failed && IsComing() && now - launched_at > launch_timeout;
+    return launch_failed && IsComing() && now - LastWordAt() > launch_timeout;
   }
   bool IsComing() const { return state == NodeState::kLaunching || state == NodeState::kJoining; }
   // A machine that the provider lists, and that carries nothing that we know of.
@@ -350,8 +353,11 @@ class Fleet {
   // it learns in this one walk: at 10,000 nodes a tick costs what it fetches from memory.
   void Advance(absl::Time now, const Policy& policy, absl::FunctionRef<void(Node&)> see);
 
-  // There was no controller for so long: nobody could report, come back or come up in front of it.
-  void ForgiveSilence(absl::Duration absence);
+  // There was no controller for so long: nobody could report, come back or come up in front of it. What the last one
+  // did last may be written nowhere, so that machines must be listed before one is launched.
+  void ForgiveSilence(absl::Time now, absl::Duration absence);
+  // Reports were not recorded: a node that said hello has served since, as far as we can know.
+  void AssumeServing(absl::Time now);
 
   const Nodes& nodes() const { return nodes_; }
   Nodes& mutable_nodes() { return nodes_; }

@@ -33,8 +33,7 @@ bool Fleet::On(absl::Time at, const MachinesListed& event, const Policy&) {
   last_listed_at_ = at;
   const absl::Time began_at = ListBeganAt(at);
   NoteProvider(at, "list", "");
-  std::map<NodeId, bool> was_listed;
-  for (const auto& [id, node] : nodes_) was_listed[id] = std::exchange(node.listed, false);
+  for (const auto& [id, node] : nodes_) node.listed = false;
   for (const Machine& machine : event.machines) {
     if (!HasRoomFor(machine.node, at)) continue;
     Node& node = Adopt(machine.node, machine.launch_id, at);
@@ -45,12 +44,13 @@ bool Fleet::On(absl::Time at, const MachinesListed& event, const Policy&) {
       node.Become(NodeState::kTerminating, at);
     }
   }
-  // A machine that was there and is not any more is gone, unless it still speaks to us, or came after the list was
-  // made.
+  // A machine that was ever there and is not any more is gone, unless it still speaks to us (then a later list ends
+  // it), or came after the list was made.
   for (auto it = nodes_.begin(); it != nodes_.end();) {
     Node& node = it->second;
-    if (was_listed[it->first] && node.listed_at >= began_at) node.listed = true;
-    const bool vanished = was_listed[it->first] && !node.listed && !node.connected && !node.hypothetical;
+    const bool was_listed = node.listed_at != absl::InfinitePast();
+    if (was_listed && node.listed_at >= began_at) node.listed = true;
+    const bool vanished = was_listed && !node.listed && !node.connected && !node.hypothetical;
     if (vanished && node.IsComing() && !node.launch_failed && node.launched_at != absl::InfinitePast()) {
       LaunchFailed(at, "the machine vanished before it served");
     }
@@ -154,7 +154,8 @@ void Fleet::FinishTerminate(absl::Time at, const Action& action, const ActionFin
   if (found == nodes_.end()) return;
   Node& node = found->second;
   if (outcome.code != absl::StatusCode::kOk) {
-    node.Become(NodeState::kDrained, at);
+    // One that never served is not drained either: it may come after all, and serve.
+    node.Become(node.launch_failed ? NodeState::kJoining : NodeState::kDrained, at);
     node.terminates_failed.Failed(at);
   } else if (outcome.hypothetical && !node.hypothetical) {
     node.shadow_gone = true;

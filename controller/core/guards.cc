@@ -228,6 +228,14 @@ Bound Minimum(const GuardInput& in, int) {
   return AtLeast(bounds.min - NotReplaced(in), MakeReason(ReasonCode::kGuardMin, bounds.min));
 }
 
+// A node that serves is not given up for one that is still to come: that one may never serve.
+Bound Coming(const GuardInput& in, int desired) {
+  const int may_go = std::max(0, in.summary.serving - desired);
+  if (desired >= in.summary.effective - may_go) return {};
+  return AtLeast(in.summary.effective - may_go,
+                 MakeReason(ReasonCode::kGuardComing, in.summary.effective - in.summary.serving));
+}
+
 Bound Maximum(const GuardInput& in, int) {
   const Bounds bounds = EffectiveBounds(in.state, in.policy, in.now);
   // Above max on arrival: hold and say so. Somebody put those nodes there.
@@ -245,7 +253,7 @@ struct Guard {
 };
 
 // Order = priority, lowest first. The bounds of safety stand last.
-constexpr std::array<Guard, 22> kGuards = {{
+constexpr std::array<Guard, 23> kGuards = {{
     {"override", Override},
     {"projection", Projection},
     {"stabilization", Stabilization},
@@ -267,6 +275,7 @@ constexpr std::array<Guard, 22> kGuards = {{
     {"hold", Hold},
     {"data_floor", DataFloor},
     {"min", Minimum},
+    {"coming", Coming},
     {"max", Maximum},
 }};
 

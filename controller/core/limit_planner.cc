@@ -209,13 +209,19 @@ LimitPlan LimitPlanner::Finish() && {
   return std::move(plan_);
 }
 
+// Whoever holds the slots has not spoken for a while.
+bool LimitPlanner::IsSilent(const Node& node) const {
+  return now_ - node.news_at() > policy_.control.silent_after;
+}
+
 LimitPlanner::Proposal LimitPlanner::Propose(Node& node) {
   if (node.limit.limit_count == 0)
     node.limit.limit_count = node.LimitCount();  // adopt what is in force, never a default
   const int64_t before = node.limit.limit_count;
   LimitInputs in = InputsOf(node, {active_bucket_, open_bucket_}, now_);
   const LimitMemory memory = node.limit;
-  const bool news = node.news_at() > node.limit_stepped_at;
+  // A stream that broke and came back does not make old news of its last report new.
+  const bool news = !IsSilent(node) && node.news_at() > node.limit_stepped_at;
   in.health_is_new = node.reported_at > node.limit_stepped_at;
   if (news) {
     node.limit_stepped_at = std::max(node.news_at(), node.reported_at);
@@ -245,8 +251,11 @@ void LimitPlanner::ApplyBudget() {
   std::vector<BudgetClaim> claims;
   int64_t floors = 0, committed = 0;
   for (const Proposal& proposal : proposals_) {
-    const int64_t floor =
-        std::min(proposal.answer.limit_count, proposal.node->report.active_count + policy_.limits.law.reserve_count);
+    // What a silent one needs is not known: it keeps what it has.
+    const int64_t needed = IsSilent(*proposal.node)
+                               ? Committed(*proposal.node)
+                               : proposal.node->report.active_count + policy_.limits.law.reserve_count;
+    const int64_t floor = std::min(proposal.answer.limit_count, needed);
     claims.push_back({1.0, floor, proposal.answer.limit_count});
     floors += floor;
     committed += Committed(*proposal.node);

@@ -30,6 +30,7 @@ class LimitPlanner {
  private:
   struct Proposal;
   Proposal Propose(Node& node);
+  bool IsSilent(const Node& node) const;
   void ApplyBudget();
   bool RenewalIsDue(const Node& node);
   void Grant(Proposal proposal);

@@ -114,6 +114,8 @@ void Shrink(const State& state, const NodePlan& plan, int surplus, std::vector<A
 bool Contradicts(const Node& node, ServerState says, absl::Time now) {
   constexpr absl::Duration kPatience = absl::Seconds(5);
   const absl::Time told_at = std::max(node.state_since, node.told_at);
+  // A process that has only said hello has not said that it serves.
+  if (says == ServerState::kServing && !node.ready) return false;
   return node.connected && node.report.state == says && now - told_at > kPatience &&
          node.last_report_at > told_at + kPatience;
 }
@@ -153,7 +155,8 @@ void Finish(const State& state, const Policy& policy, const NodePlan& plan, std:
     if (plan.now < node.terminates_failed.next_at()) continue;
     if (IsCancelled(id, actions)) continue;  // what this very tick takes back must not be finished by it too
     const bool overdue = node.state == NodeState::kDraining && plan.now - node.state_since > policy.nodes.drain_timeout;
-    const bool stuck = node.IsOverdue(plan.now, policy.nodes.launch_timeout) && node.listed && !node.connected;
+    const bool stuck = !node.launch_id.empty() && node.IsOverdue(plan.now, policy.nodes.launch_timeout) &&
+                       node.listed && !node.connected;
     if (held && !node.launch_failed) continue;  // a machine that never served is no removal
     if (node.state == NodeState::kDrained) {
       actions.push_back(Make(state, id, MakeReason(ReasonCode::kTerminateDrained, id), TerminateNode{}));

@@ -311,6 +311,7 @@ constexpr Row kRows[] = {
      "Unusual: {series} ({kind}): {seen} where {expected} is usual, {sigmas} standard deviations apart[, at {node}]; "
      "score "
      "{score}."},
+    {ReasonCode::kGuardComing, "guard_coming", "No node that serves is removed for {coming} that are still to come."},
 };
 
 #undef HR_FACTS_SURGE

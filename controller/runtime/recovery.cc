@@ -71,7 +71,8 @@ absl::StatusOr<Autoscaler> Recover(Journal& journal, Policy policy, absl::Time n
   state.sequence = std::max(state.sequence, recovered.sequence_max);
   // What the core was given last was at that time, ticks or not: the clock of now may be behind it.
   state.last_tick_at = std::max(state.last_tick_at, last);
-  if (last != absl::InfinitePast()) state.fleet.ForgiveSilence(now - last);
+  if (last != absl::InfinitePast()) state.fleet.ForgiveSilence(now, now - last);
+  if (!recovered.complete) state.fleet.AssumeServing(now);
   core = Autoscaler::Load(core.policy(), std::move(state));
   // These are of now, so they come after what the absence has shifted.
   ObserveOpenIntents(recovered.open_intents, now, core);

@@ -279,5 +279,35 @@ TEST(Drain, AServerThatCannotDrainIsNoVictim) {
   EXPECT_EQ(world.ActionsOf("drain")[0].node, "node-4");
 }
 
+TEST(Drain, AProcessThatHasOnlySaidHelloIsNotToldToDrain) {
+  World world = FiveNodes();
+  world.nodes["node-5"].draining = true;  // by hand, at the server itself
+  world.nodes["node-5"].open = 0;
+  world.Run(absl::Seconds(20), Spread(world, 500));
+  ASSERT_EQ(NodeOf(world, "node-5").state, NodeState::kDrained);
+  world.nodes["node-5"].boot = "boot-2";
+  world.nodes["node-5"].silent = true;
+  world.Join("node-5");
+  for (int i = 0; i < 5; ++i) {
+    world.Run(absl::Seconds(5), Spread(world, 500));
+    world.Join("node-5");  // its stream breaks again and again, and no report comes through
+  }
+  EXPECT_TRUE(world.ActionsOf("drain").empty()) << "it would be ours then, and be terminated";
+}
+
+// An operator's number skips the cooldown, which forbade this otherwise.
+TEST(Drain, ANodeThatServesIsNotGivenUpForOneThatIsStillToCome) {
+  World world(LivePolicy());
+  for (const char* id : {"node-1", "node-2", "node-3"}) world.AddNode(id);
+  world.Run(absl::Seconds(5), Spread(world, 330));
+  world.launches_stick = 1;
+  world.core.Observe(world.now, OverrideSet{.nodes = 4, .until = absl::InfiniteFuture()});
+  world.Run(absl::Seconds(5), Spread(world, 330));
+  ASSERT_EQ(world.ActionsOf("launch").size(), 1u);
+  world.core.Observe(world.now, OverrideSet{.nodes = 3, .until = absl::InfiniteFuture()});
+  world.Run(absl::Seconds(30), Spread(world, 330));
+  EXPECT_TRUE(world.ActionsOf("drain").empty()) << "three serve, and three must";
+}
+
 }  // namespace
 }  // namespace headroom

@@ -39,13 +39,57 @@ TEST(Launch, AMachineThatNeverServedIsNotTakenBackAsCapacityWhenItsTerminateFail
   world.launches_stick = 1;
   world.broken.insert("terminate");
   world.Run(absl::Minutes(2), Spread(world, 500));
-  ASSERT_EQ(world.core.fleet().Find("new-1")->state, NodeState::kDrained);
+  ASSERT_EQ(world.core.fleet().Find("new-1")->state, NodeState::kJoining);
   world.Run(absl::Minutes(2), Spread(world, 1400));
   EXPECT_TRUE(world.ActionsOf("cancel_drain").empty());
   world.broken.clear();
   world.Run(absl::Minutes(1), Spread(world, 1400));
   EXPECT_EQ(world.core.fleet().Find("new-1"), nullptr) << "it is still removed";
   EXPECT_TRUE(world.stuck.empty());
+}
+
+TEST(Launch, AMachineThatServesAfterItsTerminateFailedIsLeftAlone) {
+  Policy policy = LivePolicy();
+  policy.nodes.launch_timeout = absl::Minutes(1);
+  World world = ThreeNodes(policy);
+  world.Run(absl::Seconds(5), Spread(world, 330));
+  world.launches_stick = 1;
+  world.broken.insert("terminate");
+  world.Run(absl::Minutes(2), Spread(world, 500));
+  const size_t asked = world.ActionsOf("terminate").size();
+  ASSERT_GE(asked, 1u);
+  world.stuck.clear();
+  world.AddNode("new-1");  // it was slow
+  world.broken.clear();
+  world.Run(absl::Minutes(1), Spread(world, 640));
+  EXPECT_EQ(world.ActionsOf("terminate").size(), asked);
+  EXPECT_TRUE(world.ActionsOf("drain").empty());
+  EXPECT_EQ(world.core.fleet().Find("new-1")->state, NodeState::kServing);
+}
+
+TEST(Launch, AMachineOfOthersThatNeverSpeaksIsNoCapacityForEverAndIsNotTerminated) {
+  Policy policy = LivePolicy();
+  policy.nodes.launch_timeout = absl::Minutes(1);
+  World world = ThreeNodes(policy);
+  world.stuck["foreign"] = "";
+  world.Run(absl::Seconds(45), Spread(world, 330));
+  ASSERT_EQ(world.Last().effective_count, 4);
+  world.Run(absl::Minutes(2), Spread(world, 330));
+  EXPECT_EQ(world.Last().effective_count, 3);
+  EXPECT_TRUE(Alarms(world, ReasonCode::kAlarmLaunchStuck));
+  EXPECT_TRUE(world.ActionsOf("terminate").empty());
+  EXPECT_EQ(world.core.fleet().launch_failures().in_a_row, 0) << "it was nobody's launch here";
+}
+
+TEST(Launch, AFleetAboveItsMaxThatWouldLikeToBeSmallerIsNotCapped) {
+  Policy policy = LivePolicy();
+  policy.nodes.max = 3;
+  policy.nodes.data = DataPlacement::kBearing;
+  policy.latency.objective = absl::Milliseconds(200);  // half of it is met: one node fewer, of five
+  World world(policy);
+  for (const char* id : {"node-1", "node-2", "node-3", "node-4", "node-5"}) world.AddNode(id);
+  world.Run(absl::Minutes(2), Spread(world, 330));
+  EXPECT_FALSE(Alarms(world, ReasonCode::kAlarmAtMax));
 }
 
 TEST(Provider, OneThatIsDownIsAskedMoreAndMoreSeldom) {

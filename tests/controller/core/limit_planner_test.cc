@@ -153,6 +153,50 @@ TEST(LimitPlanner, ANodeThatGoesQuietAfterABadReportIsNotCutOnStaleData) {
   EXPECT_GE(LimitOf(world, "node-1"), 200);
 }
 
+TEST(LimitPlanner, AReconnectDoesNotMakeOldNewsNew) {
+  Policy policy = ThreeFixedNodes();
+  policy.limits.law.decay_after = absl::Seconds(1);
+  policy.limits.law.decay_half_life = absl::Minutes(1);
+  policy.limits.peak_window = absl::Seconds(5);
+  World world = SettledNodes(policy);
+  Fill(world, 200, 50);
+  world.Run(absl::Seconds(5));
+  Fill(world, 20, 0);
+  world.Run(absl::Seconds(8));
+  const int64_t limit = LimitOf(world, "node-1");
+  ASSERT_GT(limit, 200);
+  world.Report("node-1");  // its last word: no tick sees it before the stream breaks
+  world.nodes["node-1"].silent = true;
+  world.core.Observe(world.now, NodeLeft{"node-1", "boot-1", NodeLeft::How::kLost});
+  world.Run(absl::Seconds(15));
+  world.Join("node-1");
+  world.Run(absl::Seconds(3));
+  EXPECT_GE(LimitOf(world, "node-1"), limit);
+}
+
+TEST(LimitPlanner, ASilentNodeKeepsItsShareOfTheBudget) {
+  Policy policy = LivePolicy();
+  policy.nodes.min = policy.nodes.max = 2;
+  policy.limits.budget_count = 500;
+  World world(policy);
+  world.AddNode("node-1");
+  world.Run(absl::Seconds(5));
+  world.nodes["node-1"].open = 300;
+  world.nodes["node-1"].limit = 300;
+  world.Run(absl::Seconds(5));
+  const int64_t limit = LimitOf(world, "node-1");
+  ASSERT_GE(limit, 300);
+  world.nodes["node-1"].silent = true;
+  world.Run(absl::Seconds(8));
+  World::FakeNode busy;
+  busy.open = 200;
+  busy.queue = 100;
+  world.AddNode("node-2", busy);
+  world.Run(absl::Seconds(8));
+  EXPECT_GE(LimitOf(world, "node-1"), limit) << "what it needs is not known";
+  EXPECT_LE(LimitOf(world, "node-1") + LimitOf(world, "node-2"), 500);
+}
+
 TEST(LimitPlanner, ABindingCeilingStaysSaidBetweenReports) {
   Policy policy = ThreeFixedNodes();
   policy.limits.law.ceiling_count = 200;

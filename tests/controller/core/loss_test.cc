@@ -79,5 +79,28 @@ TEST(Loss, OneLostNodeDoesNotKeepTheOthersFromShrinking) {
   EXPECT_LT(world.Last().effective_count, 9);
 }
 
+TEST(Loss, AMachineThatVanishedWhileItsStreamWasHalfOpenIsForgottenLater) {
+  Policy policy = LivePolicy();
+  policy.limits.enabled = false;
+  World world = ThreeNodes(policy);
+  world.AddNode("node-4");
+  world.Run(absl::Minutes(1), Spread(world, 500));
+  const World::FakeNode gone = world.nodes["node-4"];
+  world.nodes.erase("node-4");  // the machine is gone, and its stream hangs
+  world.Run(absl::Minutes(1), Spread(world, 500));
+  ASSERT_NE(world.core.fleet().Find("node-4"), nullptr);
+  world.core.Observe(world.now, NodeLeft{"node-4", gone.boot, NodeLeft::How::kLost});
+  world.Run(absl::Minutes(1), Spread(world, 500));
+  EXPECT_EQ(world.core.fleet().Find("node-4"), nullptr);
+}
+
+TEST(Loss, AReportThatComesAfterItsStreamEndedDoesNotOpenIt) {
+  World world = ThreeNodes();
+  world.Run(absl::Seconds(5), Spread(world, 330));
+  world.core.Observe(world.now, NodeLeft{"node-3", "boot-1", NodeLeft::How::kLost});
+  world.Report("node-3");
+  EXPECT_FALSE(world.core.fleet().Find("node-3")->connected);
+}
+
 }  // namespace
 }  // namespace headroom

@@ -168,6 +168,47 @@ TEST_F(RecoveryTest, AMachineThatBootsWhileThereIsNoControllerIsNotTerminated) {
   EXPECT_TRUE(core->fleet().Find("machine")->launch_failed) << "its time goes on now";
 }
 
+// Reports may be left out of the journal, and the disk may have been full when it served.
+TEST_F(RecoveryTest, ANodeThatServedUnrecordedIsNotTakenForOneThatNeverCame) {
+  policy_.nodes.min = policy_.nodes.max = 3;
+  Autoscaler before(policy_);
+  before.Observe(now_, ActionStarted{{"launch", 1, "", {}, LaunchNode{}}});
+  before.Observe(now_, ActionFinished{.id = "launch", .node = "machine"});
+  NodeHello hello;
+  hello.boot_id = "boot";
+  before.Observe(now_, NodeJoined{"machine", hello});
+  now_ += policy_.nodes.launch_timeout + absl::Minutes(1);
+  const auto journal = Open();
+  journal->RecordSnapshot(now_, before);
+  ASSERT_TRUE(journal->Sync(absl::Minutes(1)).ok());
+  absl::StatusOr<Autoscaler> core = Recover(*journal, policy_, now_);
+  ASSERT_TRUE(core.ok()) << core.status();
+  const Decision decision = core->Tick(now_ + absl::Seconds(1));
+  for (const Action& action : decision.actions) EXPECT_NE(ActionKind(action), "terminate");
+  EXPECT_FALSE(core->fleet().Find("machine")->launch_failed);
+}
+
+TEST_F(RecoveryTest, NothingIsLaunchedBeforeMachinesAreListedAgain) {
+  policy_.nodes.min = policy_.nodes.max = 1;
+  Autoscaler before(policy_);
+  before.Observe(now_, MachinesListed{});
+  const auto journal = Open();
+  journal->RecordSnapshot(now_, before);
+  ASSERT_TRUE(journal->Sync(absl::Minutes(1)).ok());
+  absl::StatusOr<Autoscaler> core = Recover(*journal, policy_, now_);
+  ASSERT_TRUE(core.ok()) << core.status();
+  const auto kinds = [&](absl::Duration later) {
+    std::vector<std::string> found;
+    for (const Action& action : core->Tick(now_ + later).actions) found.emplace_back(ActionKind(action));
+    return found;
+  };
+  const std::vector<std::string> first = kinds(absl::Seconds(1));
+  EXPECT_THAT(first, Contains("list"));
+  EXPECT_THAT(first, ::testing::Not(Contains("launch"))) << "the last process may have, and could not write it";
+  core->Observe(now_ + absl::Seconds(2), MachinesListed{});
+  EXPECT_THAT(kinds(absl::Seconds(3)), Contains("launch"));
+}
+
 TEST_F(RecoveryTest, AMachineActionWithoutAnOutcomeIsInFlightAndNotRepeated) {
   policy_.nodes.min = policy_.nodes.max = 5;
   RunController(*Open(), 30);

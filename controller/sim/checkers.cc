@@ -1,0 +1,471 @@
+#include "controller/sim/checkers.h"
+
+#include <algorithm>
+#include <array>
+
+#include "absl/strings/str_cat.h"
+
+#include "controller/runtime/control_loop.h"
+
+namespace headroom::sim {
+namespace {
+
+using Memory = SafetyChecker::Memory;
+using Finding = std::optional<std::string>;
+
+// A controller decides by the reports of its last tick.
+absl::Duration Slack(const Policy& policy) {
+  return policy.control.tick + absl::Seconds(1);
+}
+
+template <typename Body>
+std::vector<const Action*> ActionsOf(const Decision& decision) {
+  std::vector<const Action*> found;
+  for (const Action& action : decision.actions) {
+    if (std::holds_alternative<Body>(action.body)) found.push_back(&action);
+  }
+  return found;
+}
+
+const MachineFacts* Find(const Moment& moment, const NodeId& node) {
+  const auto found = moment.machines.find(node);
+  return found == moment.machines.end() ? nullptr : &found->second;
+}
+
+// Told to leave, and it has not said for long that it serves on.
+bool Leaves(const MachineFacts& machine, const Moment& moment, const Memory& memory) {
+  constexpr absl::Duration kFollows = absl::Seconds(10);
+  if (moment.orders.drained.contains(machine.id) || memory.terminated.contains(machine.id)) return true;
+  const auto drain = memory.drains.find(machine.id);
+  if (drain == memory.drains.end()) return false;
+  return !machine.heard_serving || machine.heard_at < drain->second.since + kFollows;
+}
+
+// Drains that the controller wants for itself, not those that it repeats or that operators ask for.
+std::vector<const Action*> OwnDrains(const Moment& moment, const Memory& memory) {
+  std::vector<const Action*> drains = ActionsOf<DrainNode>(moment.decision);
+  std::erase_if(drains, [&](const Action* drain) {
+    return moment.orders.drained.contains(drain->node) || memory.drains.contains(drain->node);
+  });
+  return drains;
+}
+
+const OverrideSet* Override(const Moment& moment) {
+  const auto& set = moment.orders.override_set;
+  return set.has_value() && set->until > moment.decision.at ? &*set : nullptr;
+}
+
+int MinOf(const Moment& moment) {
+  const OverrideSet* set = Override(moment);
+  const int most = set != nullptr && set->nodes_max > 0 ? set->nodes_max : moment.policy.nodes.max;
+  const int least = set != nullptr && set->nodes_min > 0 ? set->nodes_min : moment.policy.nodes.min;
+  return std::max(std::min(least, most), moment.policy.nodes.data_floor);
+}
+int MaxOf(const Moment& moment) {
+  const OverrideSet* set = Override(moment);
+  const int most = set != nullptr && set->nodes_max > 0 ? set->nodes_max : moment.policy.nodes.max;
+  return std::max(most, moment.policy.nodes.data_floor);
+}
+
+bool IsHeld(const Moment& moment, HoldDirection direction) {
+  return std::any_of(moment.orders.holds.begin(), moment.orders.holds.end(), [&](const HoldChanged& hold) {
+    return hold.until > moment.decision.at && (hold.direction == direction || hold.direction == HoldDirection::kBoth);
+  });
+}
+
+bool HeardWithin(const MachineFacts& machine, absl::Duration age, const Moment& moment) {
+  return moment.decision.at - machine.heard_at <= age + Slack(moment.policy);
+}
+
+// --- Bounds.
+
+Finding NeverBelowMinimum(const Moment& moment, const Memory& memory) {
+  const std::vector<const Action*> drains = OwnDrains(moment, memory);
+  if (drains.empty()) return {};
+  const auto stay = std::count_if(moment.machines.begin(), moment.machines.end(), [&](const auto& entry) {
+    const MachineFacts& machine = entry.second;
+    return machine.heard_serving && HeardWithin(machine, moment.policy.control.lost_after, moment) &&
+           !Leaves(machine, moment, memory);
+  });
+  const auto left = stay - static_cast<int64_t>(drains.size());
+  if (left >= MinOf(moment)) return {};
+  return absl::StrCat("drains ", drains.size(), " of ", stay, " nodes that serve; at least ", MinOf(moment),
+                      " must stay");
+}
+
+Finding NeverAboveMaximum(const Moment& moment, const Memory& memory) {
+  const auto launches = static_cast<int64_t>(ActionsOf<LaunchNode>(moment.decision).size());
+  if (launches == 0) return {};
+  const auto there = std::count_if(moment.machines.begin(), moment.machines.end(), [&](const auto& entry) {
+    const MachineFacts& machine = entry.second;
+    const bool drains = machine.heard_at != absl::InfinitePast() && !machine.heard_serving;  // by whose hand ever
+    return machine.is_told && !drains && !Leaves(machine, moment, memory);
+  });
+  const int64_t after = there + static_cast<int64_t>(memory.launches_open.size()) + launches;
+  if (after <= MaxOf(moment)) return {};
+  return absl::StrCat("launches ", launches, " beside ", there, " machines and ", memory.launches_open.size(),
+                      " in flight; at most ", MaxOf(moment), " may be");
+}
+
+// Of nodes where the slots are theirs, else of all balancers together.
+std::map<NodeId, int64_t> LimitsAsked(const Moment& moment) {
+  std::map<NodeId, int64_t> asked;
+  for (const Action& action : moment.decision.actions) {
+    const MachineFacts* machine = Find(moment, action.node);
+    const auto* grant = std::get_if<GrantLimits>(&action.body);
+    if (grant != nullptr && machine != nullptr && !machine->slots_at_balancers)
+      asked[action.node] = grant->connection_count_max;
+    const auto* set = std::get_if<SetServers>(&action.body);
+    if (set == nullptr) continue;
+    for (const ServerTarget& server : set->servers) {
+      machine = Find(moment, server.node);
+      if (machine != nullptr && machine->slots_at_balancers && server.session_count_max > 0)
+        asked[server.node] = server.session_count_max * moment.balancers;
+    }
+  }
+  return asked;
+}
+
+Finding NeverAboveBudget(const Moment& moment, const Memory& memory) {
+  const int64_t budget = moment.policy.limits.budget_count;
+  if (budget == 0) return {};
+  std::map<NodeId, int64_t> held;
+  for (const auto& [id, machine] : moment.machines) {
+    if (!machine.boot_is_told) continue;  // what a process begins with is its owner's
+    held[id] = machine.limit_count;
+    if (!machine.slots_at_balancers) held[id] = std::max(held[id], memory.GrantedTo(machine).value_or(0));
+  }
+  bool raises = false;
+  for (const auto& [node, count] : LimitsAsked(moment)) {
+    raises = raises || count > held[node];
+    held[node] = std::max(held[node], count);
+  }
+  int64_t sum = 0;
+  for (const auto& [id, count] : held) sum += count;
+  if (!raises || sum <= budget) return {};
+  return absl::StrCat("raises a limit to a sum of ", sum, " over the budget of ", budget);
+}
+
+// --- Shrinking.
+
+Finding NeverShrinksUninformed(const Moment& moment, const Memory& memory) {
+  if (OwnDrains(moment, memory).empty()) return {};
+  int serve = 0, fresh = 0;
+  for (const auto& [id, machine] : moment.machines) {
+    if (!machine.serves || !machine.is_told || Leaves(machine, moment, memory)) continue;
+    ++serve;
+    if (HeardWithin(machine, moment.policy.control.silent_after, moment)) ++fresh;
+  }
+  // One may always fail.
+  const bool known = fresh + 1 >= serve || fresh >= moment.policy.control.quorum_ratio * serve;
+  if (known) return {};
+  return absl::StrCat("drains for itself while ", fresh, " of ", serve, " nodes that serve have spoken lately");
+}
+
+Finding NeverShrinksInCooldown(const Moment& moment, const Memory& memory) {
+  const OverrideSet* set = Override(moment);
+  const bool ordered = set != nullptr && set->nodes > 0;
+  if (ordered || OwnDrains(moment, memory).empty()) return {};
+  for (const auto& [grown_at, ratio] : memory.growths) {
+    const absl::Duration left =
+        grown_at + moment.policy.nodes.cooldown * std::clamp(ratio, 0.1, 1.0) - moment.decision.at;
+    if (left > absl::ZeroDuration())
+      return absl::StrCat("drains for itself ", absl::FormatDuration(left), " before the cooldown after growth ends");
+  }
+  return {};
+}
+
+Finding NeverShrinksWhileTheJournalFails(const Moment& moment, const Memory& memory) {
+  if (!moment.journal_fails) return {};
+  if (OwnDrains(moment, memory).empty() && ActionsOf<TerminateNode>(moment.decision).empty()) return {};
+  return "removes nodes while the journal fails";
+}
+
+Finding NeverActsAgainstAHold(const Moment& moment, const Memory& memory) {
+  if (IsHeld(moment, HoldDirection::kDown) && !OwnDrains(moment, memory).empty()) {
+    return "drains for itself while shrinking is held";
+  }
+  const auto there = std::count_if(moment.machines.begin(), moment.machines.end(), [&](const auto& entry) {
+    return entry.second.is_told && entry.second.heard_serving && !Leaves(entry.second, moment, memory) &&
+           HeardWithin(entry.second, moment.policy.control.silent_after, moment);
+  });
+  const bool launches = !ActionsOf<LaunchNode>(moment.decision).empty();
+  if (IsHeld(moment, HoldDirection::kUp) && launches && there >= MinOf(moment)) {
+    return absl::StrCat("launches while growing is held and ", there, " nodes serve");
+  }
+  return {};
+}
+
+Finding NeverRemovesDataBearingNodes(const Moment& moment, const Memory& memory) {
+  if (moment.policy.nodes.data != DataPlacement::kBearing) return {};
+  if (OwnDrains(moment, memory).empty() && ActionsOf<TerminateNode>(moment.decision).empty()) return {};
+  return "removes a node that bears data";
+}
+
+Finding NeverDrainsPinnedNodes(const Moment& moment, const Memory& memory) {
+  for (const Action* drain : OwnDrains(moment, memory)) {
+    if (moment.orders.pinned.contains(drain->node)) return absl::StrCat("drains ", drain->node, ", which is pinned");
+  }
+  return {};
+}
+
+Finding NeverTwoZonesAtOnce(const Moment& moment, const Memory& memory) {
+  std::set<std::string> zones;
+  const std::vector<const Action*> drains = OwnDrains(moment, memory);
+  if (drains.empty()) return {};
+  for (const auto& [node, drain] : memory.drains) {
+    if (!drain.by_operator) zones.insert(drain.zone);
+  }
+  for (const Action* drain : drains) {
+    const MachineFacts* machine = Find(moment, drain->node);
+    if (machine != nullptr) zones.insert(machine->zone);
+  }
+  if (zones.size() <= 1) return {};
+  return absl::StrCat("drains ", drains.front()->node, ": ", zones.size(), " zones lose nodes at once");
+}
+
+// --- Terminating.
+
+// It was told to drain and has said since that nothing is open, or its time is over; or it never spoke.
+Finding NeverTerminatesUndrained(const Moment& moment, const Memory& memory) {
+  for (const Action* action : ActionsOf<TerminateNode>(moment.decision)) {
+    const MachineFacts* machine = Find(moment, action->node);
+    if (machine == nullptr) continue;
+    const auto drain = memory.drains.find(action->node);
+    const bool told = drain != memory.drains.end();
+    const bool empty = told && machine->heard_at >= drain->second.since && machine->heard_open_count == 0;
+    const bool overdue = told && moment.decision.at - drain->second.since >= moment.policy.nodes.drain_timeout;
+    const bool never_came = machine->heard_at == absl::InfinitePast() &&
+                            moment.decision.at - machine->launched_at >= moment.policy.nodes.launch_timeout;
+    if (empty || overdue || never_came) continue;
+    return absl::StrCat("terminates ", action->node, told ? ", whose drain is not done" : ", which was not drained",
+                        machine->serves ? " and serves" : "");
+  }
+  return {};
+}
+
+// --- Growth and raises are not delayed.
+
+Finding CooldownsNeverDelayGrowth(const Moment& moment, const Memory&) {
+  constexpr std::array<absl::string_view, 8> kShrinkOnly = {"anomaly",       "coming",   "cooldown",     "warm",
+                                                            "stabilization", "forecast", "reports_lost", "journal"};
+  for (const Verdict& verdict : moment.decision.verdicts) {
+    const bool shrink_only = std::find(kShrinkOnly.begin(), kShrinkOnly.end(), verdict.guard) != kShrinkOnly.end();
+    if (shrink_only && verdict.after < verdict.before) {
+      return absl::StrCat("guard ", verdict.guard, " lowers ", verdict.before, " to ", verdict.after);
+    }
+  }
+  return {};
+}
+
+// --- Limits.
+
+struct Grant {
+  const Action* action;
+  const GrantLimits* limits;
+  const MachineFacts* machine;
+  int64_t before;  // what the node had, as far as it was told
+};
+
+std::vector<Grant> GrantsOf(const Moment& moment, const Memory& memory) {
+  std::vector<Grant> grants;
+  for (const Action* action : ActionsOf<GrantLimits>(moment.decision)) {
+    const MachineFacts* machine = Find(moment, action->node);
+    const auto fixed = moment.orders.fixed.find(action->node);
+    const bool ordered = fixed != moment.orders.fixed.end() && fixed->second.limit_count > 0;
+    if (machine == nullptr || machine->slots_at_balancers || ordered) continue;
+    grants.push_back({action, std::get_if<GrantLimits>(&action->body), machine,
+                      memory.GrantedTo(*machine).value_or(machine->limit_count)});
+  }
+  return grants;
+}
+
+Finding NeverLimitsBelowTheActive(const Moment& moment, const Memory& memory) {
+  for (const Grant& grant : GrantsOf(moment, memory)) {
+    const int64_t count = grant.limits->connection_count_max;
+    const int64_t least = grant.machine->heard_active_count + moment.policy.limits.law.reserve_count;
+    if (count >= grant.before || count >= least) continue;
+    return absl::StrCat("lowers ", grant.action->node, " from ", grant.before, " to ", count, " with ",
+                        grant.machine->heard_active_count, " active");
+  }
+  return {};
+}
+
+Finding NeverLimitsBelowTheOpenWithoutShedding(const Moment& moment, const Memory& memory) {
+  for (const Grant& grant : GrantsOf(moment, memory)) {
+    const int64_t count = grant.limits->connection_count_max;
+    if (count >= grant.before || count >= grant.machine->heard_open_count) continue;
+    const absl::Duration configured = grant.machine->configured_idle_timeout;
+    const bool hurries = configured <= moment.policy.limits.law.idle_timeout_min ||
+                         (grant.limits->idle_timeout > absl::ZeroDuration() && grant.limits->idle_timeout < configured);
+    if (hurries) continue;
+    return absl::StrCat("lowers ", grant.action->node, " to ", count, " below its ", grant.machine->heard_open_count,
+                        " open connections and lets idle ones live");
+  }
+  return {};
+}
+
+Finding NeverLowersLimitsOfTheSilent(const Moment& moment, const Memory& memory) {
+  for (const Grant& grant : GrantsOf(moment, memory)) {
+    if (grant.limits->connection_count_max >= grant.before) continue;
+    if (HeardWithin(*grant.machine, moment.policy.control.silent_after, moment)) continue;
+    return absl::StrCat("lowers ", grant.action->node, " from ", grant.before, " to ",
+                        grant.limits->connection_count_max, ", which has been silent for ",
+                        absl::FormatDuration(moment.decision.at - grant.machine->heard_at));
+  }
+  return {};
+}
+
+Finding NeverLimitsAboveTheCeiling(const Moment& moment, const Memory& memory) {
+  for (const Grant& grant : GrantsOf(moment, memory)) {
+    const int64_t most = std::max({moment.policy.limits.law.ceiling_count, grant.before, grant.machine->limit_count,
+                                   grant.machine->configured_count});
+    if (grant.limits->connection_count_max <= most + moment.policy.limits.law.reserve_count) continue;
+    return absl::StrCat("raises ", grant.action->node, " to ", grant.limits->connection_count_max,
+                        " above the ceiling of ", moment.policy.limits.law.ceiling_count);
+  }
+  return {};
+}
+
+// --- Terms, ids, sizes.
+
+Finding TermsOnlyGrow(const Moment& moment, const Memory& memory) {
+  const Decision& decision = moment.decision;
+  if (decision.term < memory.term) return absl::StrCat("term ", decision.term, " after ", memory.term);
+  if (moment.process != memory.process && decision.term == memory.term) {
+    return absl::StrCat("a new process uses term ", decision.term, " again");
+  }
+  for (const Action& action : decision.actions) {
+    if (action.term != decision.term || action.term <= 0) {
+      return absl::StrCat(action.id, " has term ", action.term, " in a decision of term ", decision.term);
+    }
+  }
+  return {};
+}
+
+Finding SequencesAndTimesOnlyGrow(const Moment& moment, const Memory& memory) {
+  // What a killed process did last was not committed yet.
+  const bool is_new = moment.process != memory.process;
+  const absl::Duration lost = is_new ? ControlLoop::kCommitInterval + absl::Seconds(1) : absl::ZeroDuration();
+  if (moment.decision.at + lost < memory.at && !moment.forgot) {
+    return absl::StrCat("goes back in time by ", absl::FormatDuration(memory.at - moment.decision.at));
+  }
+  // What was decided last before a crash may be unwritten; its number is used again, under another term.
+  if (moment.process == memory.process && moment.decision.sequence <= memory.sequence) {
+    return absl::StrCat("decision ", moment.decision.sequence, " after ", memory.sequence);
+  }
+  return {};
+}
+
+Finding LaunchIdsAreNeverUsedTwice(const Moment& moment, const Memory& memory) {
+  for (const Action* launch : ActionsOf<LaunchNode>(moment.decision)) {
+    if (memory.action_ids.contains(launch->id)) return absl::StrCat("uses launch id ", launch->id, " again");
+  }
+  return {};
+}
+
+Finding AsksAreBounded(const Moment& moment, const Memory& memory) {
+  const size_t machines = moment.machines.size() + static_cast<size_t>(MaxOf(moment));
+  const size_t most = 4 * machines + 16;  // at most a grant, a shed, a drain and a terminate for each
+  if (moment.decision.actions.size() > most) return absl::StrCat(moment.decision.actions.size(), " actions at once");
+  if (memory.launches_open.size() > machines + 16) return absl::StrCat(memory.launches_open.size(), " open launches");
+  return {};
+}
+
+struct Rule {
+  absl::string_view name;
+  Finding (*check)(const Moment& moment, const Memory& memory);
+};
+
+constexpr std::array<Rule, 20> kRules = {{
+    {"min", NeverBelowMinimum},
+    {"max", NeverAboveMaximum},
+    {"budget", NeverAboveBudget},
+    {"uninformed_shrink", NeverShrinksUninformed},
+    {"cooldown", NeverShrinksInCooldown},
+    {"journal", NeverShrinksWhileTheJournalFails},
+    {"hold", NeverActsAgainstAHold},
+    {"bearing", NeverRemovesDataBearingNodes},
+    {"pinned", NeverDrainsPinnedNodes},
+    {"zones", NeverTwoZonesAtOnce},
+    {"terminate_undrained", NeverTerminatesUndrained},
+    {"growth_delayed", CooldownsNeverDelayGrowth},
+    {"limit_below_active", NeverLimitsBelowTheActive},
+    {"limit_below_open", NeverLimitsBelowTheOpenWithoutShedding},
+    {"limit_of_silent", NeverLowersLimitsOfTheSilent},
+    {"limit_above_ceiling", NeverLimitsAboveTheCeiling},
+    {"term", TermsOnlyGrow},
+    {"order", SequencesAndTimesOnlyGrow},
+    {"launch_twice", LaunchIdsAreNeverUsedTwice},
+    {"bounded", AsksAreBounded},
+}};
+
+}  // namespace
+
+std::optional<int64_t> SafetyChecker::Memory::GrantedTo(const MachineFacts& machine) const {
+  const auto found = granted.find(machine.id);
+  if (found == granted.end() || found->second.boot != machine.boot) return std::nullopt;
+  return found->second.count;
+}
+
+std::vector<absl::string_view> SafetyChecker::RuleNames() {
+  std::vector<absl::string_view> names;
+  for (const Rule& rule : kRules) names.push_back(rule.name);
+  return names;
+}
+
+std::vector<Violation> SafetyChecker::Check(const Moment& moment) {
+  if (moment.forgot && moment.process != memory_.process) {
+    memory_.launches_open.clear();
+    memory_.growths.clear();
+  }
+  std::erase_if(memory_.terminated, [&](const NodeId& node) { return !moment.machines.contains(node); });
+  std::erase_if(memory_.drains, [&](const auto& drain) { return !moment.machines.contains(drain.first); });
+  for (const auto& [id, machine] : moment.machines) {
+    if (machine.is_told) memory_.launches_open.erase(machine.launch_id);
+  }
+  std::vector<Violation> violations;
+  for (const Rule& rule : kRules) {
+    if (Finding finding = rule.check(moment, memory_); finding.has_value()) {
+      violations.push_back({std::string(rule.name), *std::move(finding), moment.decision.at});
+    }
+  }
+  Remember(moment);
+  return violations;
+}
+
+void SafetyChecker::Remember(const Moment& moment) {
+  const Decision& decision = moment.decision;
+  memory_.process = moment.process;
+  memory_.term = std::max(memory_.term, decision.term);
+  memory_.sequence = decision.sequence;
+  memory_.at = decision.at;
+  bool grows = false;
+  for (const Action& action : decision.actions) {
+    if (std::holds_alternative<LaunchNode>(action.body)) {
+      grows = true;
+      memory_.action_ids.insert(action.id);
+      memory_.launches_open.insert(action.id);
+    } else if (std::holds_alternative<TerminateNode>(action.body)) {
+      memory_.terminated.insert(action.node);
+    } else if (std::holds_alternative<CancelDrain>(action.body)) {
+      grows = true;
+      memory_.drains.erase(action.node);
+    } else if (std::holds_alternative<DrainNode>(action.body)) {
+      const MachineFacts* machine = Find(moment, action.node);
+      memory_.drains.try_emplace(action.node, Memory::Drain{decision.at, machine == nullptr ? "" : machine->zone,
+                                                            moment.orders.drained.contains(action.node)});
+    } else if (const auto* grant = std::get_if<GrantLimits>(&action.body)) {
+      const MachineFacts* machine = Find(moment, action.node);
+      memory_.granted[action.node] = {machine == nullptr ? 0 : machine->boot, grant->connection_count_max};
+    }
+  }
+  if (!grows) return;
+  const double ratio =
+      static_cast<double>(decision.desired_count - decision.effective_count) / std::max(1, decision.effective_count);
+  constexpr size_t kGrowthsMax = 64;
+  memory_.growths.emplace_back(decision.at, ratio);
+  if (memory_.growths.size() > kGrowthsMax) memory_.growths.erase(memory_.growths.begin());
+}
+
+}  // namespace headroom::sim

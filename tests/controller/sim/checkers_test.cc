@@ -1,0 +1,278 @@
+#include "controller/sim/checkers.h"
+
+#include <functional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+// A checker that cannot fail proves nothing: every rule is shown a doctored stream of decisions that breaks it, and it
+// alone, beside the same stream as it should be.
+
+namespace headroom::sim {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+const absl::Time kStart = absl::FromUnixSeconds(1'700'000'000);
+
+// Four nodes that serve under a calm controller.
+class Stream {
+ public:
+  Stream() {
+    now.policy.mode = Mode::kLive;
+    now.policy.nodes.min = 2;
+    now.policy.nodes.max = 5;
+    now.policy.nodes.cooldown = absl::Minutes(1);
+    now.decision.at = kStart;
+    now.decision.term = 1;
+    for (const char* id : {"a", "b", "c", "d"}) {
+      now.machines[id] = {.id = id,
+                          .boot = 1,
+                          .serves = true,
+                          .is_told = true,
+                          .boot_is_told = true,
+                          .limit_count = 200,
+                          .configured_count = 200,
+                          .configured_idle_timeout = absl::Seconds(30),
+                          .heard_at = kStart,
+                          .heard_serving = true,
+                          .heard_open_count = 100,
+                          .heard_active_count = 10};
+    }
+  }
+
+  // A decision later, with these actions; machines were heard just before it.
+  std::vector<std::string> Decide(absl::Duration later, const std::vector<Action>& actions) {
+    ++now.decision.sequence;
+    now.decision.at += later;
+    for (auto& [id, machine] : now.machines) {
+      if (!silent.contains(id)) machine.heard_at = now.decision.at;
+    }
+    now.decision.actions = actions;
+    int index = 0;
+    for (Action& action : now.decision.actions) {
+      if (action.id.empty()) action.id = absl::StrCat(now.decision.sequence, "-", index++);
+      if (action.term == 0) action.term = now.decision.term;
+    }
+    std::vector<std::string> rules;
+    for (const Violation& violation : checker.Check(now)) rules.push_back(violation.rule);
+    return rules;
+  }
+
+  SafetyChecker checker;
+  Moment now;
+  std::set<NodeId> silent;
+};
+
+template <typename Body>
+Action Of(const NodeId& node, Body body) {
+  return {.node = node, .body = std::move(body)};
+}
+Action Drain(const NodeId& node) {
+  return Of(node, DrainNode{});
+}
+Action Launch() {
+  return Of("", LaunchNode{});
+}
+Action Grant(const NodeId& node, int64_t count, absl::Duration idle = absl::Seconds(30)) {
+  return Of(node, GrantLimits{.connection_count_max = count, .idle_timeout = idle});
+}
+
+constexpr absl::Duration kSecond = absl::Seconds(1), kLong = absl::Minutes(10);
+
+// One rule: how to break it, and the same without the fault.
+struct Mutation {
+  std::string rule;
+  std::function<std::vector<std::string>(Stream&)> broken, sound;
+};
+
+void PrintTo(const Mutation& mutation, std::ostream* out) {
+  *out << mutation.rule;
+}
+
+std::vector<Mutation> Mutations() {
+  std::vector<Mutation> all;
+  all.push_back({"min",
+                 [](Stream& s) {
+                   return s.Decide(kLong, {Drain("a"), Drain("b"), Drain("c")});
+                 },
+                 [](Stream& s) {
+                   return s.Decide(kLong, {Drain("a"), Drain("b")});
+                 }});
+  all.push_back({"max",
+                 [](Stream& s) {
+                   return s.Decide(kLong, {Launch(), Launch()});
+                 },
+                 [](Stream& s) { return s.Decide(kLong, {Launch()}); }});
+  all.push_back({"budget",
+                 [](Stream& s) {
+                   s.now.policy.limits.budget_count = 800;
+                   return s.Decide(kLong, {Grant("a", 201)});
+                 },
+                 [](Stream& s) {
+                   s.now.policy.limits.budget_count = 801;
+                   return s.Decide(kLong, {Grant("a", 201)});
+                 }});
+  all.push_back({"uninformed_shrink",
+                 [](Stream& s) {
+                   s.silent = {"b", "c"};
+                   s.now.policy.control.lost_after = absl::Hours(1);
+                   return s.Decide(kLong, {Drain("a")});
+                 },
+                 [](Stream& s) {
+                   s.silent = {"b"};
+                   s.now.policy.control.lost_after = absl::Hours(1);
+                   return s.Decide(kLong, {Drain("a")});
+                 }});
+  const auto cooldown = [](absl::Duration later) {
+    return [later](Stream& s) {
+      s.now.decision.desired_count = 2;
+      s.now.decision.effective_count = 1;
+      EXPECT_THAT(s.Decide(kLong, {Launch()}), IsEmpty());
+      return s.Decide(later, {Drain("a")});
+    };
+  };
+  all.push_back({"cooldown", cooldown(absl::Seconds(59)), cooldown(absl::Seconds(61))});
+  all.push_back({"journal",
+                 [](Stream& s) {
+                   s.now.journal_fails = true;
+                   return s.Decide(kLong, {Drain("a")});
+                 },
+                 [](Stream& s) {
+                   s.now.journal_fails = true;
+                   return s.Decide(kLong, {Launch(), Grant("b", 300)});
+                 }});
+  const auto hold = [](HoldDirection direction) {
+    return [direction](Stream& s) {
+      s.now.orders.holds = {{direction, absl::InfiniteFuture(), "", ""}};
+      return s.Decide(kLong, {Launch()});
+    };
+  };
+  all.push_back({"hold", hold(HoldDirection::kUp), hold(HoldDirection::kDown)});
+  all.push_back({"bearing",
+                 [](Stream& s) {
+                   s.now.policy.nodes.data = DataPlacement::kBearing;
+                   return s.Decide(kLong, {Drain("a")});
+                 },
+                 [](Stream& s) {
+                   s.now.policy.nodes.data = DataPlacement::kBearing;
+                   s.now.orders.drained = {"a"};
+                   return s.Decide(kLong, {Drain("a")});
+                 }});
+  all.push_back({"pinned",
+                 [](Stream& s) {
+                   s.now.orders.pinned = {"a"};
+                   return s.Decide(kLong, {Drain("a")});
+                 },
+                 [](Stream& s) {
+                   s.now.orders.pinned = {"a"};
+                   return s.Decide(kLong, {Drain("b")});
+                 }});
+  const auto zones = [](const std::string& second) {
+    return [second](Stream& s) {
+      s.now.machines["a"].zone = "one";
+      s.now.machines["b"].zone = second;
+      EXPECT_THAT(s.Decide(kLong, {Drain("a")}), IsEmpty());
+      return s.Decide(kLong, {Drain("b")});
+    };
+  };
+  all.push_back({"zones", zones("two"), zones("one")});
+  const auto terminate = [](int64_t open) {
+    return [open](Stream& s) {
+      EXPECT_THAT(s.Decide(kLong, {Drain("a")}), IsEmpty());
+      s.now.machines["a"].heard_serving = s.now.machines["a"].serves = false;
+      s.now.machines["a"].heard_open_count = open;
+      return s.Decide(kSecond, {Of("a", TerminateNode{})});
+    };
+  };
+  all.push_back({"terminate_undrained", terminate(1), terminate(0)});
+  const auto verdict = [](int after) {
+    return [after](Stream& s) {
+      s.now.decision.verdicts = {{.guard = "cooldown", .before = 6, .after = after}};
+      return s.Decide(kLong, {Grant("a", 200)});
+    };
+  };
+  all.push_back({"growth_delayed", verdict(5), verdict(7)});
+  all.push_back({"limit_below_active",
+                 [](Stream& s) {
+                   s.now.machines["a"].heard_open_count = 10;
+                   return s.Decide(kLong, {Grant("a", 17)});
+                 },
+                 [](Stream& s) {
+                   s.now.machines["a"].heard_open_count = 10;
+                   return s.Decide(kLong, {Grant("a", 18)});
+                 }});
+  all.push_back({"limit_below_open", [](Stream& s) { return s.Decide(kLong, {Grant("a", 99)}); },
+                 [](Stream& s) { return s.Decide(kLong, {Grant("a", 99, absl::Seconds(5))}); }});
+  const auto quiet = [](int64_t count) {
+    return [count](Stream& s) {
+      s.silent = {"a"};
+      return s.Decide(kLong, {Grant("a", count)});
+    };
+  };
+  all.push_back({"limit_of_silent", quiet(150), quiet(200)});
+  all.push_back({"limit_above_ceiling", [](Stream& s) { return s.Decide(kLong, {Grant("a", 30'000)}); },
+                 [](Stream& s) { return s.Decide(kLong, {Grant("a", 20'000)}); }});
+  const auto term = [](int64_t second) {
+    return [second](Stream& s) {
+      EXPECT_THAT(s.Decide(kLong, {Launch()}), IsEmpty());
+      ++s.now.process;
+      s.now.decision.term = second;
+      return s.Decide(kLong, {Grant("a", 200)});
+    };
+  };
+  all.push_back({"term", term(1), term(2)});
+  const auto time = [](absl::Duration later) {
+    return [later](Stream& s) {
+      EXPECT_THAT(s.Decide(kLong, {Launch()}), IsEmpty());
+      return s.Decide(later, {Grant("a", 200)});
+    };
+  };
+  all.push_back({"order", time(-kSecond), time(kSecond)});
+  const auto again = [](const ActionId& id) {
+    return [id](Stream& s) {
+      Action first = Launch(), second = Launch();
+      first.id = "1";
+      second.id = id;
+      EXPECT_THAT(s.Decide(kLong, {first}), IsEmpty());
+      s.checker.LaunchEnded("1");
+      return s.Decide(kLong, {second});
+    };
+  };
+  all.push_back({"launch_twice", again("1"), again("2")});
+  const auto many = [](size_t count) {
+    return [count](Stream& s) { return s.Decide(kLong, std::vector<Action>(count, Of("a", ShedConnections{}))); };
+  };
+  all.push_back({"bounded", many(53), many(52)});
+  return all;
+}
+
+class SafetyCheckerMutation : public ::testing::TestWithParam<Mutation> {};
+
+TEST_P(SafetyCheckerMutation, IsCaughtByItsRuleAlone) {
+  Stream stream;
+  EXPECT_THAT(GetParam().broken(stream), ElementsAre(GetParam().rule));
+}
+
+TEST_P(SafetyCheckerMutation, PassesWithoutTheFault) {
+  Stream stream;
+  EXPECT_THAT(GetParam().sound(stream), IsEmpty());
+}
+
+INSTANTIATE_TEST_SUITE_P(All, SafetyCheckerMutation, ::testing::ValuesIn(Mutations()),
+                         [](const auto& mutation) { return mutation.param.rule; });
+
+TEST(SafetyChecker, HasAMutationForEachRule) {
+  std::set<std::string> shown;
+  for (const Mutation& mutation : Mutations()) shown.insert(mutation.rule);
+  for (const absl::string_view rule : SafetyChecker::RuleNames())
+    EXPECT_TRUE(shown.contains(std::string(rule))) << rule;
+}
+
+}  // namespace
+}  // namespace headroom::sim
