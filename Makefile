@@ -7,7 +7,7 @@ BUILD := build/$(PRESET)
 PROGRAMS := headroomd headroomctl headroom-node headroom-agent headroom-load
 export CMAKE_BUILD_PARALLEL_LEVEL := $(JOBS)
 
-.PHONY: help deps deps-bench configure build demo test test-e2e test-asan swarm bench model-errors format tidy clean
+.PHONY: help deps deps-bench configure build demo test test-e2e test-asan swarm bench model-errors confusion format tidy clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
