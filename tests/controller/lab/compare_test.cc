@@ -94,7 +94,7 @@ TEST(CompareTest, APolicyOfOursComesFirstAndIsJudgedAgainstTheBestRival) {
        .standing = Standing::kOurs,
        .make = [](const Setting& setting) { return std::make_unique<ForecastCount>(Forecast::kLastValue, setting); },
        .settings = [](const Contender&,
-                      const std::vector<Demand>&) { return std::vector<Setting>{{.target = 0.8, .hold_steps = 60}}; }});
+                      const std::vector<Demand>&) { return std::vector<Setting>{{.target = 0.95, .hold_steps = 0}}; }});
   const TraceResult result = CompareOn(DayOf("diurnal"), contenders, {});
   EXPECT_EQ(result.offered.policies[0].name, "headroom");
   const PolicyResult &raised = result.offered.policies[1], &optimum = result.offered.policies[2];

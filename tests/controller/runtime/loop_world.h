@@ -21,6 +21,7 @@ inline Policy LoopPolicy() {
   policy.nodes.min = 1;
   policy.nodes.max = 6;
   policy.nodes.stabilization = absl::Seconds(5);
+  policy.nodes.restart_grace = absl::Seconds(5);  // the nodes of a test are newcomers, too
   policy.nodes.cooldown = absl::ZeroDuration();
   return policy;
 }

@@ -93,7 +93,7 @@ TEST(DemandForecastTest, AMissedTickDoesNotStretchADemand) {
 TEST(DemandForecastTest, NodesThatComeSlowlyAreAskedForFromLongerSlots) {
   DemandForecast forecast;
   for (absl::Time now = kStart; now < kStart + absl::Hours(12); now += absl::Minutes(1)) {
-    forecast.Observe(now, 500, {.lead = absl::Minutes(30)});
+    forecast.Observe(now, 500, {.lead = absl::Minutes(30), .quantile = 0.9});
   }
   EXPECT_EQ(forecast.known_count(), 12 * 12 - 1) << "slots of five minutes";
   EXPECT_NEAR(forecast.Ahead(absl::Minutes(30))->upper, 500, 1);
