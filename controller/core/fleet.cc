@@ -15,12 +15,13 @@ constexpr size_t kLeadTimesMax = 20;
 constexpr absl::Duration kReturnMax = absl::Minutes(1);
 
 // Connections that bring as much work as the node does best: the knee is of requests in service, and only some of the
-// connections are active. That share is not taken below an eighth: all that is idle may become active at once.
+// connections are active. A knee that the work in service is far below says nothing of slots that are mostly idle.
 int64_t KneeCeiling(const Node& node, absl::Time at) {
-  constexpr double kShareMin = 0.125;
-  if (!node.knee.knee().has_value()) return 0;
+  constexpr double kShareMin = 0.02, kFar = 0.5;
+  const auto knee = node.knee.knee();
+  if (!knee.has_value() || static_cast<double>(node.report.active_count) < kFar * knee->low) return 0;
   const double share = std::clamp(node.active_share.Max(at, Node::kActivePeakWindow), kShareMin, 1.0);
-  return static_cast<int64_t>(node.knee.knee()->high / share);
+  return static_cast<int64_t>(knee->high / share);
 }
 
 void LearnKnee(Node& node, absl::Time at) {
@@ -360,7 +361,11 @@ void Fleet::ForgiveSilence(absl::Time now, absl::Duration absence) {
     // That one has served since may be written nowhere: it must not be taken for one that never came.
     node.last_report_at = node.IsComing() ? now : node.last_report_at + absence;
     if (node.state == NodeState::kRestarting) node.state_since += absence;
-    if (node.IsComing()) node.launched_at += absence;
+    if (node.IsComing()) {
+      node.launched_at += absence;
+      node.state_since += absence;
+      node.machine_since += absence;
+    }
   }
   for (auto& [id, flight] : in_flight_) {
     if (std::holds_alternative<LaunchNode>(flight.action.body)) flight.since += absence;
@@ -381,8 +386,10 @@ void Fleet::AgeLaunch(Node& node, absl::Time now, const Policy& policy) {
   if (!node.IsComing() || node.launch_failed || (node.connected && !ours)) return;
   const absl::Duration timeout = policy.nodes.launch_timeout;
   const PhaseTimes& times = node.connected ? join_times_ : boot_times_;
-  const absl::Time since = node.connected ? node.state_since : node.LastWordAt();
-  if (now - since <= (ours ? times.Deadline(timeout) : timeout)) return;
+  // A call to the provider may wait in line: what is learned counts from when there is a machine.
+  const bool learned = ours && (node.connected || node.listed);
+  const absl::Time since = node.connected ? node.state_since : std::max(node.LastWordAt(), node.machine_since);
+  if (now - since <= (learned ? times.Deadline(timeout) : timeout)) return;
   node.launch_failed = true;
   if (ours)
     LaunchFailed(now, node.connected ? "a node joined and does not serve" : "nothing spoke within its deadline");

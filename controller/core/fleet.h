@@ -155,8 +155,9 @@ struct Node {
   std::string zone;
   ActionId launch_id;
   absl::Time launched_at = absl::InfinitePast();
-  absl::Time listed_at = absl::InfinitePast();  // when we last heard that the provider has it
-  std::string drain_reason, drain_actor;        // the operator's
+  absl::Time listed_at = absl::InfinitePast();      // when we last heard that the provider has it
+  absl::Time machine_since = absl::InfinitePast();  // when we first did
+  std::string drain_reason, drain_actor;            // the operator's
   Retries terminates_failed;
   CounterWindow counters;
   KneeEstimator knee;
@@ -204,9 +205,18 @@ struct Node {
   bool IsOverdue(absl::Time now, absl::Duration launch_timeout) const {
     return launch_failed && IsComing() && now - LastWordAt() > launch_timeout;
   }
+  void Listed(absl::Time at) {
+    listed = true;
+    listed_at = at;
+    if (machine_since == absl::InfinitePast()) machine_since = at;
+  }
   bool IsComing() const { return state == NodeState::kLaunching || state == NodeState::kJoining; }
   // A machine that the provider lists, and that carries nothing that we know of.
   bool IsAbsent() const { return listed && (state == NodeState::kLost || (IsComing() && launch_failed)); }
+  // One that is late and not given up yet may still come, listed or not.
+  bool MayStillCome(absl::Time now, absl::Duration launch_timeout) const {
+    return launch_failed && IsComing() && !launch_id.empty() && !IsOverdue(now, launch_timeout);
+  }
   // Does it carry load really, whatever the shadow says?
   bool Carries() const {
     return !hypothetical && (state == NodeState::kServing || state == NodeState::kDraining || shadow_gone);
@@ -239,6 +249,7 @@ struct Node {
     visit("shadow_gone", self.shadow_gone);
     visit("launched_at", self.launched_at);
     visit("listed_at", self.listed_at);
+    visit("machine_since", self.machine_since);
     visit("rates", self.rates);
     visit("latency", self.latency.counts);
     visit("variant", self.variant);

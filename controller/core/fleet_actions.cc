@@ -37,8 +37,7 @@ bool Fleet::On(absl::Time at, const MachinesListed& event, const Policy&) {
   for (const Machine& machine : event.machines) {
     if (!HasRoomFor(machine.node, at)) continue;
     Node& node = Adopt(machine.node, machine.launch_id, at);
-    node.listed = true;
-    node.listed_at = at;
+    node.Listed(at);
     if (!machine.zone.empty()) node.zone = machine.zone;
     if (machine.state == Machine::State::kStopping && node.state != NodeState::kTerminating) {
       node.Become(NodeState::kTerminating, at);
@@ -117,8 +116,7 @@ void Fleet::FinishLaunch(absl::Time at, const Action& action, const ActionFinish
   if (!outcome.hypothetical) {
     if (outcome.node.empty()) return;
     Node& node = Adopt(outcome.node, action.id, at);
-    node.listed = true;
-    node.listed_at = at;
+    node.Listed(at);
     if (const auto left = nodes_.find(PlaceholderOf(action.id)); left != nodes_.end()) {
       // It was known before without the name of its launch.
       node.launch_id = action.id;

@@ -39,18 +39,22 @@ void CountState(const Node& node, FleetSummary& summary) {
   if (node.CanReturn()) ++summary.returnable;
   if (node.IsLeaving() && (node.drained_by_operator || node.found_draining)) ++summary.kept;
   if (node.CountsAsCapacity()) ++summary.effective;
-  if (node.IsAbsent()) ++summary.absent;
   if (node.launch_failed && node.IsComing()) ++summary.stuck;
-  if (node.IsComing() && node.launched_at != absl::InfinitePast())
+  if (node.IsComing() && !node.launch_failed && node.launched_at != absl::InfinitePast()) {
+    ++summary.asked;
     summary.asked_at = std::min(summary.asked_at, node.launched_at);
+  }
 }
 
 // How far the limit of a node can be raised.
 int64_t CeilingOf(const Node& node, const FleetLimitPolicy& policy) {
   if (!policy.enabled || !node.takes_limits) return node.LimitCount();
   int64_t ceiling = policy.law.ceiling_count;
+  if (node.fixed.count > 0) return node.fixed.count;
+  if (node.knee_count_max > 0) ceiling = std::min(ceiling, node.knee_count_max);
   ceiling = std::min(ceiling, node.hello.fd_count_max.value_or(ceiling));
-  return std::min(ceiling, node.hello.memory_count_max.value_or(ceiling));
+  ceiling = std::min(ceiling, node.hello.memory_count_max.value_or(ceiling));
+  return std::max(ceiling, node.LimitCount());  // a raise stops there, and nothing is lowered to it
 }
 
 void AddStored(const Node& node, FleetSummary& summary) {
@@ -105,6 +109,7 @@ std::optional<double> Positions::Quantile(double p) const {
 
 void Summarizer::Add(const Node& node) {
   CountState(node, summary_);
+  if (node.IsAbsent() || node.MayStillCome(now_, policy_.nodes.launch_timeout)) ++summary_.absent;
   const bool fresh = node.state == NodeState::kServing && now_ - node.state_since < policy_.nodes.restart_grace;
   if (fresh && node.launched_at == absl::InfinitePast()) ++summary_.newcomers;
   if (!node.Carries()) return;

@@ -40,7 +40,8 @@ struct FleetSummary {
   int returnable = 0;                            // leaving, and Headroom may take them back
   int stuck = 0;                                 // launched, and late
   int newcomers = 0;                             // serving since less than restart_grace, and not launched by Headroom
-  absl::Time asked_at = absl::InfiniteFuture();  // when the oldest of the launches that are under way was asked for
+  int asked = 0;                                 // launches of ours that are under way and not late
+  absl::Time asked_at = absl::InfiniteFuture();  // when the oldest of them was asked for
   int absent = 0;     // machines that the provider lists, and that carry nothing that we know of
   int effective = 0;  // nodes once all work in flight lands: the number every rule reasons about
   int kept = 0;       // drained for an operator, or by somebody else: they stay

@@ -193,12 +193,12 @@ Bound Backoff(const GuardInput& in, int) {
 // not come either. Limits carry on, and whatever arrives lets growth go on.
 Bound Ratchet(const GuardInput& in, int) {
   constexpr double kLeads = 2;
-  const int coming = in.summary.launching + in.summary.joining;
   const absl::Duration lead = in.state.fleet.learned_lead_time().value_or(in.policy.nodes.lead_time);
   const absl::Duration waited = in.now - in.summary.asked_at;
   const bool in_vain = waited > kLeads * lead && in.state.fleet.arrived_at() < in.summary.asked_at;
-  if (coming < in.policy.nodes.launch_failures_max || !in_vain) return {};
-  return AtMost(WithinReach(in), MakeReason(ReasonCode::kGuardRatchet, coming, absl::Floor(waited, absl::Minutes(1))));
+  if (in.summary.asked < in.policy.nodes.launch_failures_max || !in_vain) return {};
+  return AtMost(WithinReach(in),
+                MakeReason(ReasonCode::kGuardRatchet, in.summary.asked, absl::Floor(waited, absl::Minutes(1))));
 }
 
 Bound JournalFailing(const GuardInput& in, int) {

@@ -183,7 +183,7 @@ void AnomalyWatch::Judge(WatchedSeries series, double value, absl::Time now) {
                                               .sigmas = verdict.sigmas,
                                               .node = "",
                                               .since = now};
-    level_shifted_ = series == WatchedSeries::kDemand && verdict.kind == AnomalyKind::kLevelShift;
+    if (series == WatchedSeries::kDemand && verdict.kind == AnomalyKind::kLevelShift) level_shifted_ = true;
   }
   Follow(suspects_[static_cast<size_t>(series)], value, now);
   AnomalyIncident* lasting = Find(series);

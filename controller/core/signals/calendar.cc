@@ -37,7 +37,8 @@ std::optional<double> UsualOf(const SignalInput& in, const CalendarWindow& windo
   if (in.usual != nullptr) usual = in.usual->Highest(from, std::min(from + lead, window.end));
   // What is there before it begins is usual too; what is there afterwards has been multiplied.
   const std::optional<double> present = KnownDemand(in.summary, in.policy);
-  if (in.now < window.begin && present.has_value()) usual = std::max(usual.value_or(0), *present);
+  const bool brought = BringsDemand(in.policy.calendar, in.now);  // by another entry
+  if (in.now < window.begin && !brought && present.has_value()) usual = std::max(usual.value_or(0), *present);
   return usual;
 }
 

@@ -101,6 +101,21 @@ TEST(Phases, ANodeThatJoinsAndNeverServesIsLateToo) {
   EXPECT_FALSE(fleet.core.fleet().Find("mute")->CountsAsCapacity());
 }
 
+TEST(Phases, ALaunchThatWaitsInLineAtTheProviderIsNotLate) {
+  Launches fleet;
+  fleet.Learn();
+  fleet.core.Observe(fleet.now, ActionStarted{{"launch-queued", 1, "", {}, LaunchNode{}}});
+  fleet.Wait(absl::Minutes(5));
+  EXPECT_EQ(fleet.core.fleet().launch_failures().in_a_row, 0) << "nobody has asked for it yet";
+  ActionFinished done{"launch-queued"};
+  done.node = "queued";
+  fleet.core.Observe(fleet.now, done);
+  fleet.Wait(absl::Seconds(119));
+  EXPECT_EQ(fleet.core.fleet().launch_failures().in_a_row, 0);
+  fleet.Wait(absl::Seconds(2));
+  EXPECT_EQ(fleet.core.fleet().launch_failures().in_a_row, 1);
+}
+
 TEST(Phases, WhileNothingIsLearnedThePolicysTimeoutHolds) {
   Launches fleet;
   fleet.Ask("first");
@@ -141,6 +156,17 @@ TEST(Ratchet, NodesThatDoNotArriveAreNotAskedForAgainAndAgain) {
   EXPECT_TRUE(
       std::any_of(verdicts.begin(), verdicts.end(), [](const Verdict& verdict) { return verdict.guard == "ratchet"; }));
   for (const auto& [id, node] : world.nodes) EXPECT_GT(node.limit, 1000) << "limits carry on";
+}
+
+TEST(Ratchet, MachinesThatWereGivenUpDoNotHoldGrowthUpForGood) {
+  Policy policy = LivePolicy();
+  policy.nodes.max = 20;
+  policy.nodes.data = DataPlacement::kBearing;  // what came and is mute is never terminated
+  policy.nodes.launch_timeout = absl::Minutes(1);
+  World world = ThreeNodes(policy);
+  world.launches_stick = 4;
+  world.Run(absl::Minutes(20), Spread(world, 1500));
+  EXPECT_GT(world.nodes.size(), 3u) << "the pauses between attempts end, and the fifth machine serves";
 }
 
 TEST(Ratchet, OneThatArrivesLetsGrowthGoOn) {

@@ -158,6 +158,18 @@ TEST(CalendarSignal, TheDemandOfTheCampaignIsNotMultipliedAgain) {
   EXPECT_LE(world.nodes.size(), 18u);
 }
 
+TEST(CalendarSignal, WhatOneEntryBroughtTheNextDoesNotMultiply) {
+  Policy policy = CampaignPolicy();
+  CalendarEntry next = Entry("2023-11-14 23:30", "2023-11-14 23:50");
+  next.name = "echo";
+  next.multiply_ratio = 2;
+  policy.calendar.push_back(next);
+  World world = ThreeNodes(policy);
+  world.Run(At("2023-11-14 22:59:59") - world.now, Spread(world, 390));
+  world.Run(At("2023-11-14 23:29:00") - world.now, Spread(world, 6 * 390));
+  EXPECT_LE(world.nodes.size(), 18u);
+}
+
 TEST(CalendarSignal, AfterTheWindowTheFleetShrinksAsEver) {
   World world = ThreeNodes(CampaignPolicy());
   world.Run(At("2023-11-14 23:30:00") - world.now, Spread(world, 390));
