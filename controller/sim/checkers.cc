@@ -4,6 +4,7 @@
 #include <array>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 
 #include "controller/runtime/control_loop.h"
 
@@ -143,7 +144,9 @@ Finding NeverAboveBudget(const Moment& moment, const Memory& memory) {
   int64_t sum = 0;
   for (const auto& [id, count] : held) sum += count;
   if (!raises || sum <= budget) return {};
-  return absl::StrCat("raises a limit to a sum of ", sum, " over the budget of ", budget);
+  const auto pair = [](std::string* out, const auto& one) { absl::StrAppend(out, one.first, " ", one.second); };
+  return absl::StrCat("raises a limit to a sum of ", sum, " over the budget of ", budget, ": ",
+                      absl::StrJoin(held, ", ", pair));
 }
 
 // --- Shrinking.

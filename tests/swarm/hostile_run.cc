@@ -110,7 +110,7 @@ class HostileRun::DryRunExecutor final : public Executor {
     ActionFinished finished{.id = action.id, .hypothetical = true};
     run_.After(launch ? run_.policy_.nodes.lead_time : absl::ZeroDuration(),
                [&run = run_, process = process_, finished] {
-                 if (run.process_ == process) run.Post(finished);
+                 if (run.process_ == process && run.loop_ != nullptr) run.Post(finished);
                });
   }
 
