@@ -1,26 +1,32 @@
 #include "controller/server/decision_feed.h"
 
 #include <algorithm>
+#include <string>
 #include <utility>
+#include <variant>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/string_view.h"
 
 namespace headroom {
 
 namespace {
 
-// An alarm stays the same one while its numbers change.
-bool IsSameAlarm(const Reason& a, const Reason& b) {
-  const auto subject = [](const Reason& alarm) {
-    const auto* text = alarm.arguments.empty() ? nullptr : std::get_if<std::string>(&alarm.arguments.front());
-    return text == nullptr ? std::string() : *text;
-  };
-  return a.code == b.code && subject(a) == subject(b);
+// An alarm stays the same one while its numbers change: its code, and what it is of.
+using AlarmKey = std::pair<ReasonCode, absl::string_view>;
+
+AlarmKey KeyOf(const Reason& alarm) {
+  const auto* text = alarm.arguments.empty() ? nullptr : std::get_if<std::string>(&alarm.arguments.front());
+  return {alarm.code, text == nullptr ? absl::string_view() : *text};
 }
 
+// There may be an alarm of each of 10,000 nodes.
 std::vector<Reason> Without(const std::vector<Reason>& alarms, const std::vector<Reason>& others) {
+  absl::flat_hash_set<AlarmKey> same;
+  for (const Reason& other : others) same.insert(KeyOf(other));
   std::vector<Reason> left;
   for (const Reason& alarm : alarms) {
-    const auto same = [&](const Reason& other) { return IsSameAlarm(alarm, other); };
-    if (std::none_of(others.begin(), others.end(), same)) left.push_back(alarm);
+    if (!same.contains(KeyOf(alarm))) left.push_back(alarm);
   }
   return left;
 }
@@ -29,18 +35,17 @@ std::vector<Reason> Without(const std::vector<Reason>& alarms, const std::vector
 
 Published DecisionFeed::Publish(std::shared_ptr<const Decision> decision) {
   Published published{.decision = std::move(decision)};
+  std::shared_ptr<const Decision> last;
   {
     absl::MutexLock lock(&mutex_);
-    published.diagnosis_changed = published.decision->diagnosis.cause != last_cause_;
-    last_cause_ = published.decision->diagnosis.cause;
-    const std::vector<Reason>& alarms = published.decision->alarms;
-    if (!alarms.empty() || !last_alarms_.empty()) {
-      published.alarms_begun = Without(alarms, last_alarms_);
-      published.alarms_ended = Without(last_alarms_, alarms);
-      last_alarms_ = alarms;
-    }
+    last = std::exchange(last_, published.decision);
     if (Acts(*published.decision)) last_acting_ = published.decision;
   }
+  static const Decision kNone;
+  const Decision& before = last == nullptr ? kNone : *last;
+  published.diagnosis_changed = published.decision->diagnosis.cause != before.diagnosis.cause;
+  published.alarms_begun = Without(published.decision->alarms, before.alarms);
+  published.alarms_ended = Without(before.alarms, published.decision->alarms);
   for (const auto& watcher : Watchers()) watcher->Offer(published);
   return published;
 }

@@ -44,9 +44,7 @@ class DecisionFeed {
   std::vector<std::shared_ptr<DecisionListener>> Watchers();
 
   mutable absl::Mutex mutex_;
-  Cause last_cause_ ABSL_GUARDED_BY(mutex_) = Cause::kNone;
-  std::vector<Reason> last_alarms_ ABSL_GUARDED_BY(mutex_);
-  std::shared_ptr<const Decision> last_acting_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<const Decision> last_ ABSL_GUARDED_BY(mutex_), last_acting_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::weak_ptr<DecisionListener>> watchers_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -2,6 +2,8 @@
 
 #include <map>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -38,6 +40,19 @@ std::string FirstSentence(const Decision& decision) {
   return "";
 }
 
+// Above kAlarmLinesMax of one code the first stands for all of them.
+void LogAlarms(LogLevel level, absl::string_view event, const std::vector<Reason>& alarms) {
+  std::map<ReasonCode, int64_t> counts;
+  for (const Reason& alarm : alarms) ++counts[alarm.code];
+  for (const Reason& alarm : alarms) {
+    int64_t& count = counts[alarm.code];
+    if (count == 0) continue;
+    LogLine line(level, event);
+    line.Add("code", ReasonName(alarm.code)).Add("text", RenderReason(alarm));
+    if (count > kAlarmLinesMax) line.Add("count", std::exchange(count, 0));
+  }
+}
+
 }  // namespace
 
 void LogDecision(const Published& published) {
@@ -56,12 +71,8 @@ void LogDecision(const Published& published) {
         .Add("cause", CauseName(decision.diagnosis.cause))
         .Add("text", RenderReason(decision.diagnosis.reason));
   }
-  for (const Reason& alarm : published.alarms_begun) {
-    LogLine(LogLevel::kWarning, "alarm").Add("code", ReasonName(alarm.code)).Add("text", RenderReason(alarm));
-  }
-  for (const Reason& alarm : published.alarms_ended) {
-    LogLine(LogLevel::kInfo, "alarm_over").Add("code", ReasonName(alarm.code)).Add("text", RenderReason(alarm));
-  }
+  LogAlarms(LogLevel::kWarning, "alarm", published.alarms_begun);
+  LogAlarms(LogLevel::kInfo, "alarm_over", published.alarms_ended);
 }
 
 void LogOutcome(const Action& action, const ActionFinished& outcome) {
