@@ -102,6 +102,8 @@ Node& Fleet::Adopt(const NodeId& id, const ActionId& launch_id, absl::Time at) {
     Node known = std::move(launch->second);
     nodes_.erase(launch);
     known.id = id;
+    // Somebody thought that it was only imagined, and here it is.
+    if (std::exchange(known.hypothetical, false)) known.Become(NodeState::kJoining, at);
     return nodes_.emplace(id, std::move(known)).first->second;
   }
   Node node;
@@ -319,7 +321,9 @@ void Fleet::LeaveDryRun(absl::Time at, const Policy& policy) {
   }
   for (auto it = nodes_.begin(); it != nodes_.end();) {
     Node& node = it->second;
-    if (node.hypothetical) {
+    const bool is_there = node.connected || node.listed;
+    if (node.hypothetical && is_there) node.Become(NodeState::kJoining, at);
+    if (std::exchange(node.hypothetical, false) && !is_there) {
       it = Forget(it);
       continue;
     }

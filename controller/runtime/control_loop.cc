@@ -114,13 +114,14 @@ void ControlLoop::Carry(absl::Time now, const Decision& decision) {
     if (!IsRenewal(action)) Observe(now, ActionStarted{action});
     executor_->Start(action);
   }
-  if (!machine_actions.empty()) CarryMachines(now, machine_actions);
+  if (!machine_actions.empty()) CarryMachines(now, decision.mode, machine_actions);
 }
 
-void ControlLoop::CarryMachines(absl::Time now, const std::vector<Action>& actions) {
+void ControlLoop::CarryMachines(absl::Time now, Mode mode, const std::vector<Action>& actions) {
   for (const Action& action : actions) Observe(now, ActionStarted{action});
-  const absl::Status written = journal_.CommitIntents(now, actions);
-  TellHealth(now, written);
+  // A dry run intends nothing: what it imagines must not be taken for something that was asked once it is over.
+  const absl::Status written = mode == Mode::kLive ? journal_.CommitIntents(now, actions) : absl::OkStatus();
+  if (mode == Mode::kLive) TellHealth(now, written);
   for (const Action& action : actions) {
     if (written.ok() || std::holds_alternative<LaunchNode>(action.body)) {
       executor_->Start(action);

@@ -29,9 +29,9 @@ namespace headroom {
 // RunOnce: drain the mailbox into Observe and the journal; answer questions; tick if the core says it is time, and
 // carry the decision out: first all that is no machine action, without any disk, then machine actions, each observed as
 // started, its intent committed, and handed over. An intent that cannot be committed stops a terminate (which is
-// observed as failed, so that the next tick sees the gap) and never a launch. What was observed and decided is
-// committed every kCommitInterval, with a snapshot every kSnapshotInterval; a change of the journal's health becomes
-// JournalChanged.
+// observed as failed, so that the next tick sees the gap) and never a launch; a dry run has no intents. What was
+// observed and decided is committed every kCommitInterval, with a snapshot every kSnapshotInterval; a change of the
+// journal's health becomes JournalChanged.
 //
 // The core's time never goes backwards: where the clock was set back, or an earlier process ran on a faster one, the
 // core runs ahead of it by as much, and stays ahead over restarts until the clock has caught up. All times that are
@@ -90,7 +90,7 @@ class ControlLoop {
   void AnswerQuestions();
   void Tick(absl::Time now);
   void Carry(absl::Time now, const Decision& decision);
-  void CarryMachines(absl::Time now, const std::vector<Action>& actions);
+  void CarryMachines(absl::Time now, Mode mode, const std::vector<Action>& actions);
   void Commit(absl::Time now);
   void TellHealth(absl::Time now, const absl::Status& health);
 

@@ -129,6 +129,7 @@ Executor& Daemon::ExecutorOf(Mode mode) {
 
 // Of the loop thread, between the word of the operator and the first decision in the new mode.
 Executor& Daemon::SwitchMode(Mode mode) {
+  if (mode == Mode::kDryRun && live_ != nullptr) live_->DropWaiting();
   Executor& executor = ExecutorOf(mode);
   policy_.SetModeInForce(mode);
   term_->Raise();
@@ -141,20 +142,21 @@ Executor& Daemon::SwitchMode(Mode mode) {
   return executor;
 }
 
-// What was under way when the last process ended. A live machine action is held against what the provider runs; a list,
-// and what a dry run only imagines, is begun again.
+// What was under way when the last process ended. What a provider was asked is held against what it runs, in a dry run
+// too: it was real, and to look changes nothing. A list, and what a dry run only imagines, is begun again.
 void Daemon::ResumeInFlight(const Autoscaler& core) {
-  std::vector<Action> machine_actions;
+  std::vector<Action> asked;
   for (const auto& [id, flight] : core.fleet().in_flight()) {
-    const bool list = std::holds_alternative<ListMachines>(flight.action.body);
-    if (ChangesMachines(flight.action)) machine_actions.push_back(flight.action);
-    if (list) ExecutorOf(core.policy().mode).Start(flight.action);
+    if (std::holds_alternative<ListMachines>(flight.action.body)) ExecutorOf(core.policy().mode).Start(flight.action);
+    if (!ChangesMachines(flight.action)) continue;
+    if (flight.dry_run)
+      dry_run_->Start(flight.action);
+    else
+      asked.push_back(flight.action);
   }
-  if (live_ != nullptr) {
-    live_->Resolve(machine_actions);
-  } else {
-    for (const Action& action : machine_actions) dry_run_->Start(action);
-  }
+  if (asked.empty()) return;
+  ExecutorOf(Mode::kLive);
+  live_->Resolve(asked);
 }
 
 absl::Status Daemon::ServeGrpc() {

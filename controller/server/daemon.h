@@ -104,7 +104,8 @@ class Daemon {
   std::unique_ptr<CoreClock> core_clock_;
   std::unique_ptr<StreamRegistry> registry_;
   // The loop has one executor, and its type is the mode. The live one and its channels are made when this process first
-  // goes live; after it went back to a dry run it stays for the outcomes that are to come, out of the loop's reach.
+  // goes live or finds actions of a live one under way; in a dry run it is there for their outcomes, out of the loop's
+  // reach.
   std::unique_ptr<DryRunExecutor> dry_run_;
   std::unique_ptr<NodeChannels> channels_;
   std::unique_ptr<LiveExecutor> live_;

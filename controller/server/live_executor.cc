@@ -60,7 +60,11 @@ void LiveExecutor::Resolve(const std::vector<Action>& open_intents) {
 }
 
 void LiveExecutor::Dispatch(WorkerPool& pool, const Action& action, std::function<ActionFinished(const Action&)> work) {
-  const bool queued = pool.Submit([this, action, work = std::move(work)] { ports_.finish(action, work(action)); });
+  const bool queued = pool.Submit([this, action, era = era_.load(), work = std::move(work)] {
+    const bool dropped = ChangesMachines(action) && era != era_;
+    ports_.finish(action, dropped ? ToFinished(action, absl::UnavailableError("it was disabled before it was asked"))
+                                  : work(action));
+  });
   if (queued) return;
   ports_.finish(action, ToFinished(action, absl::UnavailableError(absl::StrCat("more than ", kPool.queue_max,
                                                                                " calls wait for the provider"))));

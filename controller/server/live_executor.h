@@ -1,5 +1,7 @@
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <functional>
 #include <vector>
 
@@ -37,6 +39,9 @@ class LiveExecutor final : public Executor {
   explicit LiveExecutor(Ports ports, ProviderDeadlines deadlines = {});
 
   void Start(const Action& action) override;
+  // Launches and terminations that still wait for a thread are not begun: they finish as UNAVAILABLE. What a provider
+  // was asked already ends as it ends; what is started later goes its way. Any thread.
+  void DropWaiting() { ++era_; }
   // After a restart: actions whose outcome was never written are held against what the provider runs, never repeated. A
   // machine that was launched and one that is gone are finished; anything else fails, and the next tick decides anew.
   void Resolve(const std::vector<Action>& open_intents);
@@ -49,6 +54,7 @@ class LiveExecutor final : public Executor {
 
   Ports ports_;
   const ProviderDeadlines deadlines_;
+  std::atomic<int64_t> era_{0};  // the launches and terminations of an older one are dropped
   // Last: their threads use the rest. A termination waits for its node to end, and growth must not wait behind it.
   WorkerPool pool_, terminations_;
 };

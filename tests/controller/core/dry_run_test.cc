@@ -72,6 +72,27 @@ TEST_P(DryRun, ALaunchThatItHadUnderWayIsNoFailureLater) {
   EXPECT_EQ(world.Last().effective_count, 3);
 }
 
+TEST_P(DryRun, WhatTurnedOutToBeThereStaysWhenItBecomesReal) {
+  World world = DryWorld(300);
+  const auto imagine = [&](const ActionId& launch) {
+    world.core.Observe(world.now, ActionStarted{Action{launch, 1, "", {}, LaunchNode{""}}});
+    ActionFinished done{launch};
+    done.hypothetical = true;
+    world.core.Observe(world.now, done);
+  };
+  imagine("joined");
+  imagine("listed");
+  NodeHello hello;
+  hello.boot_id = "boot-1";
+  hello.launch_id = "joined";
+  world.core.Observe(world.now, NodeJoined{"new-9", hello});
+  world.core.Observe(world.now, MachinesListed{{{"machine", Machine::State::kRunning, "", "listed"}}});
+  GoLive(world);
+  EXPECT_NE(world.core.fleet().Find("new-9"), nullptr);
+  EXPECT_NE(world.core.fleet().Find("machine"), nullptr);
+  EXPECT_EQ(world.core.fleet().nodes().size(), 5u);
+}
+
 TEST(DryRunFleet, ItsThoughtsDoNotMakeSignalsUnknown) {
   World world = DryWorld(900);
   world.Run(absl::Minutes(1), Spread(world, 900));

@@ -77,6 +77,16 @@ TEST_F(ControlLoopTest, AnIntentThatCannotBeWrittenStopsATerminateAndIsObservedA
   EXPECT_TRUE(failed);
 }
 
+TEST_F(ControlLoopTest, ADryRunLeavesNoIntentsThatWouldFailOnceItIsLive) {
+  Policy policy = LoopPolicy();
+  policy.mode = Mode::kDryRun;
+  LoopWorld world(Autoscaler(policy), journal_, log_);
+  world.Add("full", 195);
+  world.Run(20);
+  ASSERT_THAT(log_, Contains("start launch"));
+  EXPECT_THAT(log_, Not(Contains("intent launch")));
+}
+
 TEST_F(ControlLoopTest, AnIntentThatIsWrittenLetsATerminateGo) {
   for (const char* id : {"a", "b", "c"}) world_.Add(id, 5);
   world_.Run(120);

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
@@ -509,6 +510,41 @@ TEST_F(DaemonTest, DisablingStopsAllDeedsAtOnce) {
   stream->rpc->WritesDone();
   while (stream->rpc->Read(&directive)) EXPECT_FALSE(directive.has_grant());
   EXPECT_EQ(directive.mode(), v1::DIRECTIVE_MODE_OBSERVE);
+}
+
+TEST_F(DaemonTest, WhatWasReallyAskedIsRealAfterDisableAndARestartToo) {
+  TempDir dir;
+  const auto open_journal = [&] {
+    SqliteJournal::Options options;
+    options.state_dir = dir.path();
+    return SqliteJournal::Open(std::move(options)).value();
+  };
+  {
+    Policy policy;
+    policy.mode = Mode::kLive;
+    Autoscaler before(policy);
+    before.Observe(absl::Now(), ActionStarted{{"asked", 1, "", {}, LaunchNode{}}});
+    before.Observe(absl::Now(), ModeChosen{Mode::kDryRun, Mode::kLive, "an incident of another kind", "op"});
+    ASSERT_EQ(before.policy().mode, Mode::kDryRun);
+    ASSERT_TRUE(before.fleet().in_flight().contains("asked"));
+    const auto journal = open_journal();
+    journal->RecordSnapshot(absl::Now(), before);
+    ASSERT_TRUE(journal->Sync(kPatience).ok());
+  }
+  journal_ = open_journal();
+  Start("live");
+  v1::GetPolicyResponse policy;
+  ASSERT_TRUE(Call(&v1::AdminService::Stub::GetPolicy, v1::GetPolicyRequest(), &policy).ok());
+  EXPECT_EQ(policy.policy().mode(), v1::MODE_DRY_RUN) << "as the operator said";
+  // The provider knows of no such machine. A dry run would have imagined that it came.
+  const char* told = "headroom_scale_actions_total{kind=\"launch\",result=\"unavailable\"} 1";
+  std::string metrics;
+  for (const absl::Time end = absl::Now() + kPatience; !absl::StrContains(metrics, told) && absl::Now() < end;) {
+    metrics = Fetch("GET /metrics");
+  }
+  EXPECT_THAT(metrics, HasSubstr(told));
+  EXPECT_EQ(touched_, 0) << "it only asked";
+  daemon_.reset();
 }
 
 TEST_F(DaemonTest, TheFewestNodesCanChangeWithoutARestart) {

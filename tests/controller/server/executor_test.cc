@@ -1,12 +1,16 @@
+#include <atomic>
 #include <map>
 #include <memory>
 #include <string>
 #include <type_traits>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "gtest/gtest.h"
 
 #include "controller/server/dry_run_executor.h"
@@ -60,6 +64,7 @@ class FakeProvider : public Provider, public NodeControl {
   absl::StatusOr<std::vector<Machine>> List(absl::Duration) override { return machines; }
   absl::StatusOr<NodeId> Launch(const LaunchRequest& request, absl::Duration) override {
     ++touched;
+    if (launch != nullptr) launch->WaitForNotification();
     return "made-by-" + request.id;
   }
   absl::Status Terminate(const NodeId&, absl::Duration) override {
@@ -72,7 +77,8 @@ class FakeProvider : public Provider, public NodeControl {
     return absl::NotFoundError("not connected");
   }
   std::vector<Machine> machines{{.node = "node-1", .launch_id = "old-launch"}};
-  absl::Notification* terminate = nullptr;  // a termination takes until then
+  absl::Notification* launch = nullptr;     // a launch takes until then
+  absl::Notification* terminate = nullptr;  // and a termination
   std::atomic<int> touched{0};
 };
 
@@ -149,6 +155,38 @@ TEST(LiveExecutorTest, GrowthDoesNotWaitBehindTerminations) {
   EXPECT_FALSE(outcomes.Has("terminate-0"));
   ended.Notify();
   outcomes.Wait("terminate-19");
+}
+
+TEST(LiveExecutorTest, WhatWaitsForTheProviderWhenItIsDisabledIsNeverAsked) {
+  FakeProvider provider;
+  Outcomes outcomes;
+  absl::Notification ended;
+  provider.launch = provider.terminate = &ended;
+  LiveExecutor executor({provider, provider, outcomes.post(), outcomes.finish()});
+  constexpr int kEach = 20, kThreads = 4;
+  for (int i = 0; i < kEach; ++i) {
+    executor.Start(Make(absl::StrCat("launch-", i), LaunchNode{}));
+    executor.Start(Make(absl::StrCat("terminate-", i), TerminateNode{}));
+  }
+  for (const absl::Time end = absl::Now() + kPatience; provider.touched < 2 * kThreads && absl::Now() < end;) {
+    absl::SleepFor(absl::Milliseconds(5));
+  }
+  ASSERT_EQ(provider.touched, 2 * kThreads);
+  executor.DropWaiting();
+  ended.Notify();
+  int dropped = 0;
+  for (int i = 0; i < kEach; ++i) {
+    for (const char* kind : {"launch-", "terminate-"}) {
+      const ActionFinished finished = outcomes.Wait(absl::StrCat(kind, i));
+      if (!absl::StrContains(finished.message, "disabled")) continue;
+      ++dropped;
+      EXPECT_EQ(finished.code, absl::StatusCode::kUnavailable);
+    }
+  }
+  EXPECT_EQ(provider.touched, 2 * kThreads);
+  EXPECT_EQ(dropped, 2 * (kEach - kThreads));
+  executor.Start(Make("enabled-again", LaunchNode{}));
+  EXPECT_EQ(outcomes.Wait("enabled-again").node, "made-by-enabled-again");
 }
 
 TEST(LiveExecutorTest, ANodeThatIsAwayMakesAGrantUnavailableNotAFault) {
