@@ -33,6 +33,18 @@ absl::StatusOr<JournalEntry> EntryOf(const SqliteStatement& row) {
   return JournalEntry{*std::move(decision), static_cast<uint64_t>(row.Whole(1)), absl::FromUnixNanos(row.Whole(2))};
 }
 
+absl::StatusOr<JournalEntry> FindEntry(SqliteConnection& connection, uint64_t sequence) {
+  HR_ASSIGN_OR_RETURN(
+      SqliteStatement rows,
+      connection.Prepare(absl::StrCat(kDecisionColumns, "WHERE sequence <= ?1 ORDER BY sequence DESC LIMIT 1")));
+  rows.Bind(1, static_cast<int64_t>(std::min<uint64_t>(sequence, INT64_MAX)));
+  HR_ASSIGN_OR_RETURN(const bool row, rows.Step());
+  if (!row || static_cast<uint64_t>(rows.Whole(1)) < sequence) {
+    return absl::NotFoundError(absl::StrCat("the journal has no decision ", sequence, " (any more)"));
+  }
+  return EntryOf(rows);
+}
+
 }  // namespace
 
 absl::StatusOr<FoundSnapshot> journal_rows::FindSnapshot(SqliteConnection& connection) {
@@ -62,8 +74,7 @@ absl::StatusOr<std::unique_ptr<JournalFile>> JournalFile::Open(const std::string
   const bool still = !std::filesystem::exists(file + "-wal", ignored);
   const auto access = still ? SqliteConnection::Access::kReadStill : SqliteConnection::Access::kRead;
   HR_ASSIGN_OR_RETURN(auto connection, Annotate(SqliteConnection::Open(file, access), file));
-  HR_ASSIGN_OR_RETURN(auto decisions, Annotate(JournalReader::Open(file, access), file));
-  std::unique_ptr<JournalFile> journal(new JournalFile(std::move(connection), std::move(decisions)));
+  std::unique_ptr<JournalFile> journal(new JournalFile(std::move(connection)));
   HR_RETURN_IF_ERROR(Annotate(journal->Check(), file));
   HR_RETURN_IF_ERROR(Annotate(journal->ReadSnapshots(), file));
   return journal;
@@ -121,6 +132,10 @@ absl::Status JournalFile::VisitEvents(int64_t after_id, const std::function<bool
   }
 }
 
+absl::StatusOr<JournalEntry> JournalFile::FindDecision(uint64_t sequence) const {
+  return FindEntry(*connection_, sequence);
+}
+
 absl::StatusOr<std::unique_ptr<JournalReader>> JournalReader::Open(const std::string& path,
                                                                    SqliteConnection::Access access) {
   HR_ASSIGN_OR_RETURN(auto connection, SqliteConnection::Open(path, access));
@@ -150,15 +165,7 @@ absl::StatusOr<std::vector<JournalEntry>> JournalReader::Decisions(const Journal
 }
 
 absl::StatusOr<JournalEntry> JournalReader::Find(uint64_t sequence) {
-  HR_ASSIGN_OR_RETURN(
-      SqliteStatement rows,
-      connection_->Prepare(absl::StrCat(kDecisionColumns, "WHERE sequence <= ?1 ORDER BY sequence DESC LIMIT 1")));
-  rows.Bind(1, static_cast<int64_t>(std::min<uint64_t>(sequence, INT64_MAX)));
-  HR_ASSIGN_OR_RETURN(const bool row, rows.Step());
-  if (!row || static_cast<uint64_t>(rows.Whole(1)) < sequence) {
-    return absl::NotFoundError(absl::StrCat("the journal has no decision ", sequence, " (any more)"));
-  }
-  return EntryOf(rows);
+  return FindEntry(*connection_, sequence);
 }
 
 }  // namespace headroom

@@ -15,9 +15,10 @@
 
 namespace headroom {
 
-// JournalFile: a journal as it stands on disk, for those who look at the past. Opened read only: nothing is written, no
-// lock is taken that a living daemon would feel, and one moment is seen throughout, whatever is written meanwhile.
-// Rows that are damaged are told, never guessed at. One thread.
+// JournalFile: a journal as it stands on disk, for those who look at the past. Opened read only: nothing is written,
+// and one moment is seen throughout, whatever is written meanwhile. A living daemon writes on; until this is closed it
+// cannot take its write-ahead log (journal.db-wal) into the file, which grows by all that it writes. Rows that are
+// damaged are told, never guessed at. One thread.
 class JournalFile {
  public:
   // The file, or the state directory that has it. NOT_FOUND: there is none; FAILED_PRECONDITION: no journal of
@@ -47,16 +48,14 @@ class JournalFile {
   int64_t last_event_id() const { return last_event_id_; }
 
   // The decision with this number. NOT_FOUND, DATA_LOSS.
-  absl::StatusOr<JournalEntry> FindDecision(uint64_t sequence) { return decisions_->Find(sequence); }
+  absl::StatusOr<JournalEntry> FindDecision(uint64_t sequence) const;
 
  private:
-  JournalFile(std::unique_ptr<SqliteConnection> connection, std::unique_ptr<JournalReader> decisions)
-      : connection_(std::move(connection)), decisions_(std::move(decisions)) {}
+  explicit JournalFile(std::unique_ptr<SqliteConnection> connection) : connection_(std::move(connection)) {}
   absl::Status Check();
   absl::Status ReadSnapshots();
 
   std::unique_ptr<SqliteConnection> connection_;
-  std::unique_ptr<JournalReader> decisions_;
   std::vector<SnapshotRow> snapshots_;
   int64_t last_event_id_ = 0;
 };

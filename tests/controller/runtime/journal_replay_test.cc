@@ -203,6 +203,9 @@ TEST_F(JournalReplayTest, ReadsOneMomentOfAJournalThatIsBeingWritten) {
   const auto file = JournalFile::Open(folder_);
   ASSERT_TRUE(file.ok()) << file.status();
   Go(run, **journal, run.start() + absl::Minutes(4));
+  const auto newest = (*journal)->Decisions({.count = 1});
+  ASSERT_TRUE(newest.ok() && newest->size() == 1);
+  EXPECT_EQ((*file)->FindDecision(newest->front().sequence_last).status().code(), absl::StatusCode::kNotFound);
   const auto replay = ReplayJournal(**file, {});
   ASSERT_TRUE(replay.ok()) << replay.status();
   EXPECT_FALSE(replay->first.has_value());
