@@ -65,11 +65,13 @@ TEST(KneeEstimator, FindsAKneeThatTheLoadHasPassed) {
 }
 
 TEST(KneeEstimator, OfAKneeFarBeyondTheLoadItKnowsNothing) {
+  int found = 0;
   for (uint64_t seed = 1; seed <= 20; ++seed) {
     KneeEstimator estimator;
     Lab(seed).Run(estimator, {.high = 20, .noise = 0.1}, WithKnee(100));
-    EXPECT_FALSE(estimator.knee().has_value() && estimator.knee()->proven < 0.5 * estimator.knee()->count);
+    found += estimator.knee().has_value() ? 1 : 0;
   }
+  EXPECT_LE(found, 2);
 }
 
 TEST(KneeEstimator, WhereTheTimeDoesNotDependOnTheLoadThereIsNone) {
