@@ -191,6 +191,11 @@ struct Node {
   int64_t OpenCount() const { return behind.holds_slots ? behind.session_count : report.open_count; }
   int64_t LimitCount() const { return behind.holds_slots ? behind.limit_count : report.limits.connection_count_max; }
   int64_t ConfiguredCount() const { return behind.holds_slots ? behind.configured_count : hello.configured_count_max; }
+  // The limit before anyone raised it: what a node is held against is its size, not what surges have left behind.
+  // 0: none is known.
+  int64_t OwnLimitCount() const {
+    return ConfiguredCount() > 0 ? std::min(ConfiguredCount(), LimitCount()) : LimitCount();
+  }
   // Clients outside: accept queue, drops per second of the listening socket, balancers' queues.
   int64_t WaitingCount() const;
   int64_t DemandCount() const { return OpenCount() + WaitingCount(); }

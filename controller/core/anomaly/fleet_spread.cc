@@ -12,12 +12,6 @@ constexpr int kExponentBias = 127;
 constexpr double kBucketWidth = 0.05;  // of its value
 constexpr double kSigmaOfMad = 1.4826;
 
-// The limit before anyone raised it: a node is held against its size, not against what surges have left behind.
-int64_t OwnLimit(const Node& node) {
-  const int64_t configured = node.ConfiguredCount();
-  return configured > 0 ? configured : node.LimitCount();
-}
-
 }  // namespace
 
 size_t FleetSpread::BucketOf(double position) {
@@ -40,7 +34,7 @@ void FleetSpread::Add(const Node& node) {
     if (first_silent_ == nullptr) first_silent_ = &node;
     return;
   }
-  const int64_t limit = OwnLimit(node);
+  const int64_t limit = node.OwnLimitCount();
   if (limit <= 0) return;
   const double position = static_cast<double>(node.DemandCount()) / static_cast<double>(limit);
   ++count_;

@@ -31,7 +31,7 @@ enum class WatchedSeries : uint8_t {
 };
 inline constexpr size_t kClusterSeries = static_cast<size_t>(WatchedSeries::kSilentNodes);
 inline constexpr size_t kWatchedSeries = static_cast<size_t>(WatchedSeries::kHotNode) + 1;
-// "demand", "open_connections", ...
+// "demand", "open connections", ...
 absl::string_view ToString(WatchedSeries series);
 
 // Something unusual that lasts, with its evidence: what was seen, what the series' own past (or the median node) let

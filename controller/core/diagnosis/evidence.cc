@@ -46,12 +46,6 @@ double Rejections(const Node& node) {
   return std::max(node.rates.rejected, std::max(node.rates.overflows.value_or(0), node.rates.drops));
 }
 
-// The limit before anyone raised it; 0: none.
-double OwnLimit(const Node& node) {
-  if (node.ConfiguredCount() <= 0 || node.LimitCount() <= 0) return static_cast<double>(node.LimitCount());
-  return static_cast<double>(std::min(node.ConfiguredCount(), node.LimitCount()));
-}
-
 // The cluster being added up. Names as in Metric.
 struct Totals {
   Sum demand, open, active, limited_demand, limit;
@@ -229,7 +223,7 @@ class SpreadView {
   void Add(const Node& node) {
     const auto demand = static_cast<double>(node.DemandCount());
     demands_.push_back(demand);
-    if (node.LimitCount() > 0) takens_.push_back(demand / OwnLimit(node));
+    if (node.LimitCount() > 0) takens_.push_back(demand / static_cast<double>(node.OwnLimitCount()));
     if (node.latency_p50 > absl::ZeroDuration()) p50s_.push_back(absl::ToDoubleSeconds(node.latency_p50));
     if (busiest_ == nullptr || demand > static_cast<double>(busiest_->DemandCount())) busiest_ = &node;
     rejected_ += Rejections(node);
@@ -250,7 +244,7 @@ class SpreadView {
     spread.median_demand = LowerMedian(demands_);
     spread.rejected = Rejections(*busiest_);
     spread.rejected_share = rejected_ > 0 ? spread.rejected / rejected_ : 0;
-    spread.is_full = busiest_->LimitCount() > 0 && spread.demand >= OwnLimit(*busiest_);
+    spread.is_full = busiest_->LimitCount() > 0 && spread.demand >= static_cast<double>(busiest_->OwnLimitCount());
     spread.median_taken = LowerMedian(takens_);
     spread.busiest_p50 = Seconds(busiest_->latency_p50);
     if (!p50s_.empty()) spread.median_p50 = LowerMedian(p50s_);
@@ -359,7 +353,7 @@ void Survey::Findings::AddServing(const Node& node) {
   overflows += std::max(node.rates.overflows.value_or(0), node.rates.drops);
   spread.Add(node);
   if (node_limit <= 0) return;
-  own_limit += OwnLimit(node);
+  own_limit += static_cast<double>(node.OwnLimitCount());
   own_demand += static_cast<double>(demand);
   if (demand >= node_limit) ++at_limit;
 }

@@ -10,8 +10,6 @@ namespace {
 constexpr double kFine = 4;      // 1 / kFine: below it bins are of equal width, beyond it they grow
 constexpr double kPerUnit = 20;  // bins for each unit of asinh
 constexpr double kWeightMax = 1e12;
-// So many errors must lie beyond a quantile, were they all as old as now, before it can be told.
-
 
 }  // namespace
 

@@ -8,8 +8,9 @@ namespace headroom::forecast {
 // coarse far out (asinh), 2 kB. Copyable; thread-compatible.
 class Residuals {
  public:
-  static constexpr double kBeyond = 5;  // so many errors must lie beyond a quantile that is told
-  Residuals() = default;                // to be read into
+  // So many errors must lie beyond a quantile, were they all as old as now, before it can be told.
+  static constexpr double kBeyond = 5;
+  Residuals() = default;  // to be read into
   explicit Residuals(double memory_samples);
 
   // `weight`: the part of a sample that this error stands for.

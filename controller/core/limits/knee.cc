@@ -42,6 +42,8 @@ size_t PointOf(double load) {
 
 }  // namespace
 
+static_assert(sizeof(KneeEstimator) < 1000);
+
 void KneeEstimator::Add(absl::Time at, const Look& look) {
   const absl::Duration gap = at - at_;
   if (gap < kApart) return;

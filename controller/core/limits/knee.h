@@ -34,7 +34,7 @@ struct Knee {
 // all nodes carry the same: as a ceiling for what is let in at once that is right either way, as a reason for more
 // nodes it would not be.
 //
-// Promises: bounded (700 bytes), O(1) an Add; deterministic. A value. Source: Gunther, "Guerrilla Capacity Planning".
+// Promises: bounded (under 1 kB), O(1) an Add; deterministic. A value. Source: Gunther, "Guerrilla Capacity Planning".
 class KneeEstimator {
  public:
   // What one report tells: requests in service now, answered a second, and how long these took in the mean.
