@@ -1,6 +1,7 @@
 #include "controller/lab/plan.h"
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <optional>
 #include <string>
@@ -80,6 +81,10 @@ absl::StatusOr<PrometheusRange> RangeOf(const Session& session, const Arguments&
   }
   if (range.from >= range.to) return absl::InvalidArgumentError("--from is not before --to");
   if (range.step < absl::Seconds(1)) return absl::InvalidArgumentError("--step is below a second");
+  if (range.step % absl::Seconds(1) != absl::ZeroDuration()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--step: ", absl::FormatDuration(range.step), " is no whole number of seconds"));
+  }
   const absl::Duration longest = range.step * static_cast<int64_t>(lab::kTraceRowsMax / 8);
   if (range.to - range.from > longest) {
     return absl::InvalidArgumentError(
@@ -115,6 +120,7 @@ absl::Status ReadFromJournal(const Arguments& arguments, Prepared& prepared) {
   prepared.input.throughput = std::move(journal.throughput);
   prepared.options.per_node = journal.per_node;
   prepared.options.bytes_per_second_per_node = static_cast<double>(journal.policy.throughput.bytes_per_second_per_node);
+  prepared.options.bytes_per_node = static_cast<double>(journal.policy.stored.bytes_per_node);
   if (!arguments.policies.empty()) return absl::OkStatus();
   if (absl::StatusOr<Config> config = ParseConfig(journal.policy.source, "the journal's policy"); config.ok()) {
     prepared.policies.push_back({"in force", *std::move(config)});
@@ -157,6 +163,7 @@ absl::Status ReadPolicies(const Arguments& arguments, Prepared& prepared) {
     if (first.connections.per_node_count > 0) options.per_node = static_cast<double>(first.connections.per_node_count);
     if (first.throughput.bytes_per_second_per_node > 0)
       options.bytes_per_second_per_node = static_cast<double>(first.throughput.bytes_per_second_per_node);
+    if (first.stored.bytes_per_node > 0) options.bytes_per_node = static_cast<double>(first.stored.bytes_per_node);
     options.boot = first.nodes.lead_time;
     return absl::OkStatus();
   }
@@ -270,8 +277,9 @@ absl::StatusOr<std::string> Suggestion(const Prepared& prepared, const lab::Plan
   message.mutable_nodes()->set_min(best.min);
   message.mutable_nodes()->set_max(best.max);
   message.mutable_signals()->mutable_connections()->set_target(best.target);
-  message.mutable_signals()->mutable_connections()->set_per_node(static_cast<int64_t>(best.per_node));
-  message.mutable_limits()->set_ceiling(std::max(message.limits().floor(), static_cast<int64_t>(best.limit_ceiling)));
+  message.mutable_signals()->mutable_connections()->set_per_node(std::max<int64_t>(1, std::llround(best.per_node)));
+  message.mutable_limits()->set_ceiling(
+      std::max(config.policy.limits.law.floor_count, static_cast<int64_t>(best.limit_ceiling)));
   const std::string yaml = head + ConfigToYaml(message);
   HR_RETURN_IF_ERROR(Annotate(ParseConfig(yaml, "--suggest").status(), "the suggested policy is refused"));
   return yaml;
@@ -299,12 +307,13 @@ absl::Status Run(Session& session, const Arguments& arguments) {
   if (session.colours() == Colours::kOn) session.err() << "\r\x1b[K";
   HR_RETURN_IF_ERROR(report.status());
   for (const std::string& note : report->notes) session.err() << "note: " << note << '\n';
-  HR_RETURN_IF_ERROR(Write(arguments, prepared, *report));
+  // First what took a minute to find: a file may turn out not to be writable.
   if (session.format == "json") {
     session.out() << lab::PlanJson(*report);
   } else {
     Print(session, *report);
   }
+  HR_RETURN_IF_ERROR(Write(arguments, prepared, *report));
   for (const std::string& file : {arguments.html, arguments.suggest}) {
     if (!file.empty()) session.err() << "written: " << file << '\n';
   }

@@ -1,8 +1,11 @@
 #include "controller/cli/prometheus.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
+#include <future>
 #include <limits>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -85,12 +88,16 @@ class Fetcher {
 
   absl::StatusOr<Answer> Get(const std::string& target) {
     beast::error_code error;
-    asio::ip::tcp::resolver resolver(context_);
-    const auto endpoints = resolver.resolve(address_.host, address_.port, error);
-    if (error) return Failed("cannot be found", error);
-    stream_.expires_after(absl::ToChronoNanoseconds(timeout_));
+    const auto deadline = std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(timeout_);
+    std::future<Found> finding = Find();
+    if (finding.wait_until(deadline) != std::future_status::ready) {
+      return Failed("cannot be found", beast::error::timeout);
+    }
+    const Found found = finding.get();
+    if (found.error) return Failed("cannot be found", found.error);
+    stream_.expires_at(deadline);
     const auto done = [&error](beast::error_code ended, auto&&...) { error = ended; };
-    stream_.async_connect(endpoints, done);
+    stream_.async_connect(found.endpoints, done);
     Run();
     if (error) return Failed("cannot be reached", error);
     http::request<http::empty_body> request(http::verb::get, target, 11);
@@ -113,6 +120,24 @@ class Fetcher {
   }
 
  private:
+  struct Found {
+    asio::ip::tcp::resolver::results_type endpoints;
+    beast::error_code error;
+  };
+
+  // The system's resolver can be neither limited nor stopped: one that hangs is left behind in its thread.
+  std::future<Found> Find() const {
+    std::promise<Found> promise;
+    std::future<Found> found = promise.get_future();
+    std::thread([promise = std::move(promise), address = address_]() mutable {
+      asio::io_context context;
+      asio::ip::tcp::resolver resolver(context);
+      Found result;
+      result.endpoints = resolver.resolve(address.host, address.port, result.error);
+      promise.set_value(std::move(result));
+    }).detach();
+    return found;
+  }
   void Run() {
     context_.restart();
     context_.run();

@@ -76,22 +76,6 @@ class ProgressLine {
   std::string shown_;
 };
 
-// Reality, as far as decisions tell: nodes that serve, over time.
-class NodeHours {
- public:
-  void Take(const Decision& decision) {
-    // After a gap nothing is known of the time between.
-    if (decision.at - last_ < absl::Minutes(5)) hours_ += nodes_ * absl::ToDoubleHours(decision.at - last_);
-    nodes_ = decision.serving_count;
-    last_ = decision.at;
-  }
-  double hours() const { return hours_; }
-
- private:
-  absl::Time last_ = absl::InfinitePast();
-  double nodes_ = 0, hours_ = 0;
-};
-
 void RunCourses(const sim::FittedCluster& fitted, const Policy& other, ProgressLine& progress, Found& found) {
   for (const auto& [name, policy] : {std::pair("journal's", found.replay.policy), std::pair("other", other)}) {
     progress.Show(absl::StrCat("closed loop under the ", name, " policy"));
@@ -116,9 +100,10 @@ absl::StatusOr<Found> Replay(Session& session, const ReplayArguments& arguments)
   HR_ASSIGN_OR_RETURN(const auto journal, JournalFile::Open(arguments.journal));
   ProgressLine progress(session);
   sim::FittedCluster fitted;
-  NodeHours reality;
+  sim::ServingHours reality;
   options.progress = [&](double done) { progress.Show(absl::StrFormat("replaying: %.0f %%", 100 * done)); };
   if (options.other) {
+    options.on_snapshot = [&](const Fleet& fleet) { fitted.Take(fleet); };
     options.on_event = [&](absl::Time at, const Event& event) { fitted.Take(at, event); };
     options.on_decision = [&](const Decision& decision) { reality.Take(decision); };
   }
@@ -165,7 +150,7 @@ void PrintCourses(Session& session, const Found& found) {
   }
   session.out() << absl::StrFormat(
       "\nWhat would have happened, in a model fitted from the journal (%s of traffic, %.1f ms a request, machines "
-      "serve after %s; in reality %.2f node-hours were used):\n",
+      "serve after %s; in reality %.2f node-hours served):\n",
       absl::FormatDuration(found.length), 1e3 * found.service_seconds, absl::FormatDuration(found.boot),
       found.recorded_node_hours);
   Table rows({"POLICY", ">NODE-HOURS", ">NODES AT MOST", ">REQUESTS", ">FAILED", ">LIMIT RAISES", ">LAUNCHES"});
@@ -237,7 +222,17 @@ absl::Status Run(Session& session, const ReplayArguments& arguments) {
   } else {
     Print(session, found, arguments);
   }
-  if (!found.replay.first || !arguments.policy.empty()) return absl::OkStatus();
+  if (!arguments.policy.empty()) return absl::OkStatus();
+  if (!found.replay.first && found.replay.compared == 0) {
+    if (found.replay.ticks == 0) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(arguments.journal,
+                       ": nothing was compared: after its first snapshot it holds no decision that can be made again"));
+    }
+    return absl::DataLossError(absl::StrCat(arguments.journal, ": nothing was compared: of ", found.replay.ticks,
+                                            " decisions made again the journal keeps none"));
+  }
+  if (!found.replay.first) return absl::OkStatus();
   return absl::InternalError(absl::StrCat("decision ", found.replay.first->sequence, " of ",
                                           TimeText(found.replay.first->at),
                                           " comes out otherwise than it is in the "

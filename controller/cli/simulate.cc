@@ -167,7 +167,8 @@ constexpr char kExamples[] = R"(
 Examples:
   headroomctl simulate tests/scenarios/campaign.yaml            the outage, and what Headroom makes of it
   headroomctl simulate campaign.yaml --seed 7 --json out.json   another run of chance; every second as data
-  headroomctl simulate weeks.yaml --model interval              weeks in seconds, without chance
+  headroomctl simulate weeks.yaml --model interval              in the mean, without chance; weeks in
+                                                                seconds with tick and reports each minute
 The file: docs/planning.md. Exit code 0: every expectation is met; 1: one is not, or the file is faulty.)";
 
 }  // namespace

@@ -64,18 +64,15 @@ double DayAutocorrelation(const Course& course) {
   return spread > 0 ? (n * xy - x * y) / std::sqrt(spread) : std::numeric_limits<double>::quiet_NaN();
 }
 
-// The two parts of the difference, and what the larger one comes from.
+// The two parts of the difference, and which is the larger one.
 std::string WhyLost(const PolicyResult& ours, const PolicyResult& best) {
   const double paid = (ours.node_hours - best.node_hours) / best.cost, lost = ours.cost / best.cost - 1;
   const double short_of = lost - paid;
   return absl::StrFormat(
       "%.1f %% above %s (%s): %+.1f %% in node-hours (%.0f against %.0f), %+.1f %% in unserved demand (%.3f %% against "
-      "%.3f %%); %s.",
+      "%.3f %%); mostly in %s.",
       100 * lost, best.name, best.setting, 100 * paid, ours.node_hours, best.node_hours, 100 * short_of,
-      100 * ours.unserved_ratio, 100 * best.unserved_ratio,
-      short_of > paid
-          ? "demand rose within a lead time in ways that its past did not tell, and the rival kept more spare"
-          : "more was kept ready than came, as the past had seen rises that did not come again");
+      100 * ours.unserved_ratio, 100 * best.unserved_ratio, short_of > paid ? "unserved demand" : "node-hours");
 }
 
 using MakeRival = std::function<std::unique_ptr<Rival>(size_t seed)>;

@@ -11,17 +11,18 @@ namespace headroom::lab {
 namespace {
 
 constexpr absl::Duration kStep = absl::Seconds(kStepSeconds);
-constexpr int64_t kPerNode = 10'000;  // connections, so that a share of one is nothing
+constexpr int64_t kPerNode = Headroom::kInFullCount;
 constexpr int64_t kEpoch = 1'600'000'000;
 
-Policy OfTheTask(Policy policy, const Terms& terms) {
+Policy OfTheTask(Policy policy, const Terms& terms, Headroom::Unit unit) {
   policy.cluster = "lab";
   policy.mode = Mode::kLive;
   policy.nodes.min = terms.nodes_min;
   policy.nodes.max = terms.nodes_max;
   policy.nodes.data = DataPlacement::kGateway;
   policy.nodes.lead_time = terms.law.mature_steps() * kStep;
-  policy.connections.per_node_count = kPerNode;
+  const bool believes = unit == Headroom::Unit::kInFull && policy.connections.per_node_count > 0;
+  if (!believes) policy.connections.per_node_count = kPerNode;
   policy.control.tick = policy.control.report_interval = kStep;
   policy.control.silent_after = 3 * kStep;
   return policy;
@@ -30,7 +31,7 @@ Policy OfTheTask(Policy policy, const Terms& terms) {
 }  // namespace
 
 Headroom::Headroom(Policy policy, const Terms& terms, Unit unit)
-    : law_(terms.law), unit_(unit), core_(OfTheTask(std::move(policy), terms)) {
+    : law_(terms.law), unit_(unit), core_(OfTheTask(std::move(policy), terms, unit)) {
   core_.Observe(At(0), TermChanged{1});
 }
 
@@ -82,8 +83,8 @@ void Headroom::Report(int step, double offered) {
     return server.second.serves_at <= step && !server.second.draining;
   });
   const double carried = unit_ == Unit::kAtTarget ? core_.policy().connections.target_ratio : 1;
-  const double share = offered * carried * static_cast<double>(kPerNode) /
-                       static_cast<double>(std::max<int64_t>(1, serving));
+  const double share =
+      offered * carried * static_cast<double>(kPerNode) / static_cast<double>(std::max<int64_t>(1, serving));
   for (auto& [id, server] : servers_) {
     if (server.serves_at > step) continue;
     if (!server.joined) Join(step, id, server);

@@ -20,7 +20,10 @@ class Headroom final : public Rival {
  public:
   // What one unit of demand is to a node: what it carries at the policy's target, or all that it carries well.
   enum class Unit { kAtTarget, kInFull };
-  // The policy's connections.per_node may be any; nodes.min and max and the pace of the loop are the task's.
+  // What a node is said to carry in full, in connections: so many that a share of one is nothing.
+  static constexpr int64_t kInFullCount = 10'000;
+  // The policy's nodes.min and max and the pace of the loop are the task's. So is connections.per_node, kInFullCount,
+  // but with kInFull: there a policy may take a node for more or for less.
   explicit Headroom(Policy policy, const Terms& terms = {}, Unit unit = Unit::kAtTarget);
 
   int period_steps() const override { return 1; }

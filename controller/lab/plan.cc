@@ -15,6 +15,7 @@
 #include "controller/lab/headroom.h"
 #include "controller/lab/optimum.h"
 #include "controller/lab/parallel.h"
+#include "controller/lab/plan_limits.h"
 #include "controller/lab/simulation.h"
 
 namespace headroom::lab {
@@ -24,7 +25,6 @@ constexpr uint64_t kSeed = 1;
 constexpr double kTargets[] = {0.6, 0.7, 0.8, 0.9, 0.95};
 constexpr double kMinQuantiles[] = {0.05, 0.25, 0.5};
 constexpr double kLeastTarget = 0.5;
-constexpr char kStoredName[] = "bytes stored";  // it grows by what is kept, not by what is asked for
 constexpr int64_t kPastDaysMax = 3650;
 constexpr double kLimitHeadroom = 1.25;
 constexpr int kLossPercentMax = 90;  // of the scored part: a zone lost at its end would show nothing
@@ -78,12 +78,24 @@ class Planner {
     auto course = std::make_shared<Course>(*demand_.course);
     course->terms = terms;
     demand.course = std::move(course);
-    Headroom headroom(named.policy, terms, Headroom::Unit::kInFull);
+    Headroom headroom(Believing(named.policy), terms, Headroom::Unit::kInFull);
     PlanRun run = Measure(named.name,
                           absl::StrFormat("target %.2f, %d to %d nodes", named.policy.connections.target_ratio,
                                           terms.nodes_min * group_, terms.nodes_max * group_),
                           Simulate(demand, headroom, {.record = Record::kSupply}));
     return run;
+  }
+
+  // What a node carries is the plan's; what a policy takes it for is its own.
+  Policy Believing(Policy policy) const {
+    int64_t& per_node = policy.connections.per_node_count;
+    if (per_node > 0 && options_.per_node > 0) {
+      per_node = std::max<int64_t>(
+          1, std::llround(Headroom::kInFullCount * static_cast<double>(per_node) / options_.per_node));
+    } else {
+      per_node = 0;
+    }
+    return policy;
   }
 
   PlanRun RunBest(const Contender& contender) const {
@@ -173,6 +185,7 @@ absl::StatusOr<std::shared_ptr<const Course>> CourseOf(const Trace& trace, const
 PlanPolicy With(const PlanPolicy& base, double target, int min, int max) {
   PlanPolicy changed = base;
   changed.policy.connections.target_ratio = target;
+  changed.policy.connections.per_node_count = 0;  // what the plan takes
   changed.policy.nodes.min = min, changed.policy.nodes.max = std::max(min, max);
   return changed;
 }
@@ -202,23 +215,10 @@ int NeedAt(const Demand& demand, double quantile, double target) {
   return std::max(1, static_cast<int>(std::floor(*place / target)));
 }
 
-int WholeNodes(double nodes) {
-  return static_cast<int>(std::ceil(nodes - 1e-9));
-}
-
 // Two digits are enough for a limit.
 double RoundUp(double value) {
   const double unit = std::pow(10, std::max(0.0, std::floor(std::log10(std::max(1.0, value))) - 1));
   return std::ceil(value / unit) * unit;
-}
-
-// What the daily peak will ask for while the plan lasts.
-double PeakAhead(const Outlook& outlook, absl::Duration ahead) {
-  double peak = 0;
-  const auto days = static_cast<size_t>(absl::FDivDuration(ahead, absl::Hours(24)));
-  for (size_t day = 0; day < std::min(days, outlook.peaks.size()); ++day)
-    peak = std::max(peak, outlook.peaks[day].high);
-  return peak;
 }
 
 struct Loop {
@@ -227,17 +227,11 @@ struct Loop {
   PlanReport& report;
 };
 
-// The nodes that the peaks of the loop and of the outlook ask for, a zone lost among them.
-int MaxFor(const Loop& loop, double target) {
+NodeBounds BoundsAt(const Loop& loop, double target) {
   const Demand& demand = loop.planner.demand();
-  const double simulated = *std::max_element(demand.offered.begin(), demand.offered.end()) * loop.report.group;
-  const double ahead =
-      loop.report.limits.front().outlook
-          ? PeakAhead(*loop.report.limits.front().outlook, loop.options.what_if.ahead) / loop.report.per_node
-          : 0;
-  const int zones = loop.options.what_if.zones;
-  const double left = zones > 1 ? (zones - 1.0) / zones : 1;
-  return WholeNodes(std::max(simulated, ahead) / target / left);
+  const double nodes = *std::max_element(demand.offered.begin(), demand.offered.end()) * loop.report.group;
+  const double per_node = loop.report.per_node;
+  return BoundsOf(loop.report.limits, loop.options, {.peak = nodes * per_node, .per_node = per_node, .target = target});
 }
 
 std::string SpanText(absl::Duration span) {
@@ -245,17 +239,27 @@ std::string SpanText(absl::Duration span) {
   return days >= 1 ? absl::StrFormat("%g days", days) : absl::FormatDuration(span);
 }
 
-void Explain(const Loop& loop, Recommendation& best) {
+// How far ahead max reaches.
+std::string ReachText(const NodeBounds& bounds, absl::Duration ahead) {
+  if (bounds.told_days == 0) return "the past is too short to look ahead";
+  const absl::Duration told = absl::Hours(24) * bounds.told_days;
+  return absl::StrCat("it holds the highest use of these days and the outlook's P95 for the next ",
+                      SpanText(std::min(told, ahead)), told < ahead ? ", which is as far as the past tells" : "");
+}
+
+void Explain(const Loop& loop, const NodeBounds& bounds, Recommendation& best) {
   const PlanRun& run = best.run;
   best.reasons.push_back(absl::StrFormat(
       "target %.2f costs least of %d that were tried: %.1f node-hours a day, %.4f%% of demand unserved, %.1f minutes a "
       "day short",
       best.target, std::size(kTargets), run.node_hours_per_day, 100 * run.unserved_ratio, run.short_minutes_per_day));
   best.reasons.push_back(
-      absl::StrFormat("min %d is the cheapest of what was tried with it, up to the usual need", best.min));
+      best.min > 1 && best.min == bounds.least
+          ? absl::StrFormat("min %d is what %s asks for; less was not tried", best.min, bounds.least_of)
+          : absl::StrFormat("min %d is the cheapest of what was tried with it, up to the usual need", best.min));
   best.reasons.push_back(absl::StrFormat(
-      "max %d is what the highest demand of these days, and the outlook's P95 for the next %s, need at this target%s",
-      best.max, SpanText(loop.options.what_if.ahead), loop.options.what_if.zones > 1 ? " with a zone gone" : ""));
+      "max %d is what %s asks for%s; %s", best.max, best.max == bounds.most ? bounds.most_of : "min",
+      loop.options.what_if.zones > 1 ? " with a zone gone" : "", ReachText(bounds, loop.options.what_if.ahead)));
   if (best.limit_ceiling > 0) {
     best.reasons.push_back(
         absl::StrFormat("limits up to %.0f connections a node: the most that a node was asked for while others booted "
@@ -275,11 +279,12 @@ void Recommend(const Loop& loop) {
   }
   report.frontier = planner.RunOurs(tried);
   Recommendation best{.target = kTargets[Cheapest(report.frontier)]};
-  best.max = MaxFor(loop, best.target);
+  const NodeBounds bounds = BoundsAt(loop, best.target);
+  best.max = bounds.most;
   tried.clear();
-  std::set<int> mins = {1};
+  std::set<int> mins = {bounds.least};
   for (const double quantile : kMinQuantiles)
-    mins.insert(NeedAt(planner.demand(), quantile, best.target) * report.group);
+    mins.insert(std::max(bounds.least, NeedAt(planner.demand(), quantile, best.target) * report.group));
   for (const int min : mins) tried.push_back(With(base, best.target, min, best.max));
   std::vector<PlanRun> runs = planner.RunOurs(tried);
   const size_t cheapest = Cheapest(runs);
@@ -290,7 +295,7 @@ void Recommend(const Loop& loop) {
     best.per_node = report.per_node;
     best.limit_ceiling = RoundUp(report.per_node * std::max(1.0, best.run.position_peak) * kLimitHeadroom);
   }
-  Explain(loop, best);
+  Explain(loop, bounds, best);
   report.recommended = std::move(best);
 }
 
@@ -304,30 +309,6 @@ void Relate(PlanReport& report) {
             [](const PlanRun& a, const PlanRun& b) { return a.cost_per_day < b.cost_per_day; });
 }
 
-PlanLimit LimitOf(const std::string& name, const std::optional<Trace>& trace, double per_node,
-                  const PlanOptions& options) {
-  PlanLimit limit{.name = name, .per_node = per_node};
-  if (!trace.has_value()) {
-    limit.cannot_tell = absl::StrCat("the input does not tell ", name);
-  } else {
-    limit.outlook = LookAhead(*trace, name == kStoredName ? std::nullopt : options.what_if.growth_per_day);
-    if (limit.outlook->peaks.empty()) limit.cannot_tell = "less than two days are known";
-    if (per_node <= 0) limit.cannot_tell = absl::StrCat("what one node carries of ", name, " is not given");
-  }
-  return limit;
-}
-
-// Demand is held against the operator's max, or, where there is none, against the recommended one.
-void FillLimits(const PlanOptions& options, PlanReport& report) {
-  const int nodes = options.has_max ? options.policies.front().policy.nodes.max : report.recommended.max;
-  for (PlanLimit& limit : report.limits) {
-    limit.nodes = nodes, limit.capacity = nodes * limit.per_node;
-    if (limit.cannot_tell.empty()) limit.until = DaysUntil(*limit.outlook, limit.capacity);
-    if (limit.outlook)
-      report.notes.insert(report.notes.end(), limit.outlook->notes.begin(), limit.outlook->notes.end());
-  }
-}
-
 void FillDemand(const Demand& demand, PlanReport& report) {
   const Course& course = *demand.course;
   report.loop_start = absl::FromUnixSeconds(course.start_unix_seconds);
@@ -335,6 +316,17 @@ void FillDemand(const Demand& demand, PlanReport& report) {
   report.scored_days = course.scored_steps() * kHoursPerStep / 24;
   for (int step = 0; step < course.steps; ++step) {
     report.demand_nodes.push_back(course.known(step) ? static_cast<float>(demand.offered[step] * report.group) : -1);
+  }
+}
+
+// There is one world, in which nodes boot as they do.
+void NoteLeadTimes(const PlanOptions& options, PlanReport& report) {
+  for (size_t i = 1; i < options.policies.size(); ++i) {
+    const PlanPolicy& one = options.policies[i];
+    if (one.policy.nodes.lead_time == options.boot) continue;
+    report.notes.push_back(
+        absl::StrCat(one.name, ": its lead_time of ", absl::FormatDuration(one.policy.nodes.lead_time),
+                     " is not used: nodes boot in ", absl::FormatDuration(options.boot), " under every policy"));
   }
 }
 
@@ -372,9 +364,7 @@ absl::StatusOr<PlanReport> MakePlan(const PlanInput& input, const PlanOptions& o
   if (input.stored) HR_RETURN_IF_ERROR(CheckSpan(*input.stored));
   PlanReport report{.name = input.demand.name, .notes = input.demand.notes, .boot = options.boot};
   report.per_node_known = options.per_node > 0;
-  report.limits.push_back(LimitOf("connections", input.demand, options.per_node, options));
-  report.limits.push_back(LimitOf("throughput", input.throughput, options.bytes_per_second_per_node, options));
-  report.limits.push_back(LimitOf(kStoredName, input.stored, options.bytes_per_node, options));
+  report.limits = LimitsOf(input, options);
   HR_ASSIGN_OR_RETURN(Imagined imagined,
                       Imagine(input.demand, *report.limits.front().outlook, options.what_if, options.days));
   report.notes.insert(report.notes.end(), imagined.notes.begin(), imagined.notes.end());
@@ -387,14 +377,16 @@ absl::StatusOr<PlanReport> MakePlan(const PlanInput& input, const PlanOptions& o
                         "relative to that. Give --per-node",
                         report.per_node));
   }
-  report.group = std::max(1, WholeNodes(Peak(imagined.trace) / report.per_node / kLeastTarget / kSimulatedMax));
-  if (!report.per_node_known) report.group = 1;
+  const int least = BoundsOf(report.limits, options, {}).least;
+  const double most = std::max<double>(least, Peak(imagined.trace) / report.per_node / kLeastTarget);
+  report.group = report.per_node_known ? std::max(1, WholeNodes(most / kSimulatedMax)) : 1;
   if (report.group > 1) {
     report.notes.push_back(
         absl::StrCat(report.group, " nodes are simulated as one: the demand needs over ", kSimulatedMax));
   }
   HR_ASSIGN_OR_RETURN(auto course, CourseOf(imagined.trace, options, report.per_node * report.group));
   if (options.what_if.zones > 1) report.notes.push_back(LossNote(*course, options.what_if.zones));
+  NoteLeadTimes(options, report);
   report.past = Shorten(input.demand);
   Planner planner(options, course, report.group);
   const Loop loop{options, planner, report};
@@ -403,7 +395,11 @@ absl::StatusOr<PlanReport> MakePlan(const PlanInput& input, const PlanOptions& o
   report.rivals = planner.RunRivals();
   report.optimum = planner.RunOptimum();
   Relate(report);
-  FillLimits(options, report);
+  FillBreaks(options, report.recommended.max, report.limits);
+  for (const PlanLimit& limit : report.limits) {
+    if (limit.outlook)
+      report.notes.insert(report.notes.end(), limit.outlook->notes.begin(), limit.outlook->notes.end());
+  }
   FillDemand(planner.demand(), report);
   if (report.scored_days < 1) {
     report.notes.push_back(absl::StrFormat(

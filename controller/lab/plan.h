@@ -67,12 +67,15 @@ struct PlanRun {
   std::vector<float> nodes;               // what could serve, a step each; where it is drawn
 };
 
-// A limit of the whole cluster and when it is reached.
+// A limit of the whole cluster and when it is reached, at the operator's max and at the recommended one (where there is
+// no operator's max the two are the same).
 struct PlanLimit {
   std::string name;                   // "connections", "throughput", "bytes stored"
   double per_node = 0, capacity = 0;  // 0: not known
-  int nodes = 0;
-  Break until;
+  double target = 1;                  // the share of per_node that is to be used; of demand the recommended one
+  double least = 0, peak = 0;         // use in the days that are planned on; of what is stored least is the newest
+  int nodes = 0, recommended_nodes = 0;
+  Break until, recommended_until;
   std::optional<Outlook> outlook;  // nothing: not given
   std::string cannot_tell;         // why nothing can be said; empty: something can
 };

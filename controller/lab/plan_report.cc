@@ -61,7 +61,10 @@ std::string LimitJson(const PlanLimit& limit) {
                                      Field("capacity", limit.capacity),
                                      Field("days_expected", Maybe(limit.until.expected_days)),
                                      Field("days_early", Maybe(limit.until.early_days)),
-                                     Field("days_told", limit.until.told_days)};
+                                     Field("days_told", limit.until.told_days),
+                                     Field("recommended_nodes", limit.recommended_nodes),
+                                     Field("recommended_days_expected", Maybe(limit.recommended_until.expected_days)),
+                                     Field("recommended_days_early", Maybe(limit.recommended_until.early_days))};
   if (limit.outlook) {
     const Outlook& outlook = *limit.outlook;
     fields.push_back(Field("growth_per_day", GrowthJson(outlook)));
@@ -113,22 +116,28 @@ std::string DaysText(double days) {
   return days == 1 ? "1 day" : absl::StrFormat("%.0f days", days);
 }
 
+// Of so much capacity: " are reached in 12 days, in 9 days with a chance of 5 %".
+std::string WhenReached(const Break& until) {
+  if (until.expected_days == 0.0) return " were reached within the last week";
+  const std::string early =
+      until.early_days ? absl::StrCat("in ", DaysText(*until.early_days), " with a chance of 5 %") : "";
+  if (until.expected_days)
+    return absl::StrCat(" are reached in ", DaysText(*until.expected_days), early.empty() ? "" : ", " + early);
+  if (!early.empty())
+    return absl::StrCat(" are not expected to be reached in ", DaysText(until.told_days),
+                        ", which is as far as the past tells; ", early);
+  return absl::StrCat(" are not reached in ", DaysText(until.told_days), ", which is as far as the past tells");
+}
+
 }  // namespace
 
 std::string LimitSentence(const PlanLimit& limit) {
   if (!limit.cannot_tell.empty()) return absl::StrCat(limit.name, ": cannot tell: ", limit.cannot_tell);
-  const std::string what =
-      absl::StrFormat("%s: %.4g (%d nodes of %.4g)", limit.name, limit.capacity, limit.nodes, limit.per_node);
-  const Break& until = limit.until;
-  if (until.expected_days == 0.0) return what + " were reached within the last week";
-  const std::string early =
-      until.early_days ? absl::StrCat("in ", DaysText(*until.early_days), " with a chance of 5 %") : "";
-  if (until.expected_days)
-    return absl::StrCat(what, " are reached in ", DaysText(*until.expected_days), early.empty() ? "" : ", " + early);
-  if (!early.empty())
-    return absl::StrCat(what, " are not expected to be reached in ", DaysText(until.told_days),
-                        ", which is as far as the past tells; ", early);
-  return absl::StrCat(what, " are not reached in ", DaysText(until.told_days), ", which is as far as the past tells");
+  const std::string sentence = absl::StrFormat("%s: %.4g (%d nodes of %.4g)%s", limit.name, limit.capacity, limit.nodes,
+                                               limit.per_node, WhenReached(limit.until));
+  if (limit.recommended_nodes == limit.nodes) return sentence;
+  return absl::StrCat(sentence, "; those of the recommended ", limit.recommended_nodes, " nodes",
+                      WhenReached(limit.recommended_until));
 }
 
 std::string PlanJson(const PlanReport& report) {

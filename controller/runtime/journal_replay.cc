@@ -54,6 +54,7 @@ class Player {
       result_.from = std::min(result_.from, snapshot->at);
       core_.emplace(Autoscaler::Load(snapshot->policy, snapshot->state));
       began_ = true;
+      if (options_.on_snapshot) options_.on_snapshot(core_->fleet());
       if (!options_.other) continue;
       other_.emplace(Autoscaler::Load(std::move(snapshot->policy), std::move(snapshot->state)));
       other_->Observe(snapshot->at, PolicyChanged{*options_.other});

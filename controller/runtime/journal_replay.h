@@ -10,6 +10,7 @@
 #include "absl/time/time.h"
 
 #include "controller/core/decision.h"
+#include "controller/core/fleet.h"
 #include "controller/core/policy.h"
 #include "controller/runtime/journal_file.h"
 
@@ -46,6 +47,8 @@ struct JournalReplay {
 
 struct ReplayOptions {
   std::optional<Policy> other;  // nothing: only that of the journal
+  // What a snapshot from which the replay goes on knows.
+  std::function<void(const Fleet&)> on_snapshot;
   // Each fact that is replayed, with its time.
   std::function<void(absl::Time, const Event&)> on_event;
   // Each decision on the records under the journal's own policy.

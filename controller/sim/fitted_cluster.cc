@@ -34,12 +34,9 @@ double KeptShare(double made, double used, double timeout) {
 void FittedCluster::Take(absl::Time at, const Event& event) {
   if (begun_at_ == absl::InfiniteFuture() && std::holds_alternative<NodeReported>(event)) begun_at_ = at;
   CloseStretches(at);
-  if (const auto* reported = std::get_if<NodeReported>(&event)) return Take(reported->report, reported->node);
+  if (const auto* reported = std::get_if<NodeReported>(&event)) return Take(at, reported->report, reported->node);
   if (const auto* joined = std::get_if<NodeJoined>(&event)) {
-    if (joined->hello.configured_count_max > 0) limit_count_ = joined->hello.configured_count_max;
-    if (joined->hello.configured_idle_timeout > absl::ZeroDuration()) {
-      idle_timeout_ = joined->hello.configured_idle_timeout;
-    }
+    TakeConfigured(joined->hello);
     const auto launch = launches_.find(joined->hello.launch_id);
     if (launch != launches_.end()) {
       boots_.push_back(at - launch->second);
@@ -52,12 +49,21 @@ void FittedCluster::Take(absl::Time at, const Event& event) {
   }
 }
 
-void FittedCluster::Take(const NodeReport& report, const NodeId& node) {
+void FittedCluster::Take(const Fleet& fleet) {
+  for (const auto& [id, node] : fleet.nodes()) TakeConfigured(node.hello);
+}
+
+void FittedCluster::TakeConfigured(const NodeHello& hello) {
+  if (hello.configured_count_max > 0) limit_count_ = hello.configured_count_max;
+  if (hello.configured_idle_timeout > absl::ZeroDuration()) idle_timeout_ = hello.configured_idle_timeout;
+}
+
+void FittedCluster::Take(absl::Time at, const NodeReport& report, const NodeId& node) {
   if (stretches_.empty()) first_nodes_.insert(node);
   const auto [newest, is_new] = nodes_.try_emplace(node);
-  const NodeReport& before = newest->second;
+  const NodeReport& before = newest->second.report;
   if (!is_new && before.boot_id == report.boot_id && report.counters.completed >= before.counters.completed) {
-    completed_ += static_cast<double>(report.counters.completed - before.counters.completed);
+    Spread(newest->second.at, at, static_cast<double>(report.counters.completed - before.counters.completed));
     const LatencyHistogram latency = report.counters.latency.Since(before.counters.latency);
     constexpr int64_t kEnough = 10;
     if (report.accept_queue_count == 0 && latency.Total() >= kEnough) {
@@ -66,20 +72,38 @@ void FittedCluster::Take(const NodeReport& report, const NodeId& node) {
   }
   if (limit_count_ == 0) limit_count_ = report.limits.connection_count_max;
   if (report.accept_queue_count_max > 0) backlog_ = static_cast<int>(report.accept_queue_count_max);
-  newest->second = report;
+  newest->second = {.at = at, .report = report};
+}
+
+// After a gap the whole of it would be a burst that never was.
+void FittedCluster::Spread(absl::Time from, absl::Time until, double completed) {
+  if (from >= until) {
+    completed_ += completed;
+    return;
+  }
+  for (auto stretch = static_cast<size_t>((from - begun_at_) / kStretch);; ++stretch) {
+    const absl::Time begin = begun_at_ + kStretch * static_cast<int64_t>(stretch);
+    if (begin >= until) return;
+    const absl::Duration part = std::min(until, begin + kStretch) - std::max(from, begin);
+    const double share = completed * absl::FDivDuration(part, until - from);
+    (stretch < stretches_.size() ? stretches_[stretch].completed : completed_) += share;
+  }
+}
+
+double FittedCluster::Stretch::requests_per_second() const {
+  const double served = completed / absl::ToDoubleSeconds(kStretch);
+  return open > 0 ? served * connections() / open : served;
 }
 
 void FittedCluster::CloseStretches(absl::Time at) {
   if (begun_at_ == absl::InfiniteFuture()) return;
   while (begun_at_ + kStretch * static_cast<int64_t>(stretches_.size() + 1) <= at) {
-    double open = 0, waiting = 0;
-    for (const auto& [node, report] : nodes_) {
-      open += static_cast<double>(report.open_count);
-      waiting += static_cast<double>(report.accept_queue_count);
+    Stretch stretch{.completed = std::exchange(completed_, 0)};
+    for (const auto& [node, heard] : nodes_) {
+      stretch.open += static_cast<double>(heard.report.open_count);
+      stretch.waiting += static_cast<double>(heard.report.accept_queue_count);
     }
-    const double served = std::exchange(completed_, 0) / absl::ToDoubleSeconds(kStretch);
-    stretches_.push_back(
-        {.requests_per_second = open > 0 ? served * (open + waiting) / open : served, .connections = open + waiting});
+    stretches_.push_back(stretch);
   }
 }
 
@@ -98,21 +122,21 @@ std::optional<absl::Duration> FittedCluster::boot() const {
 double FittedCluster::ClientsOf(const Stretch& stretch) const {
   const double timeout = std::max(1.0, absl::ToDoubleSeconds(idle_timeout_)), service = service_seconds();
   const auto connections = [&](double clients) {
-    const double rate = stretch.requests_per_second / clients, busy = rate * service / (1 + rate * service);
+    const double rate = stretch.requests_per_second() / clients, busy = rate * service / (1 + rate * service);
     const double first = KeptShare(rate, rate, timeout);
     return clients * first * (1 + KeptShare(rate * busy, rate * busy, timeout));
   };
-  double low = 1, high = std::max(2.0, 10 * stretch.connections + 10);
+  double low = 1, high = std::max(2.0, 10 * stretch.connections() + 10);
   for (int i = 0; i < 60; ++i) {
     const double middle = 0.5 * (low + high);
-    (connections(middle) < stretch.connections ? low : high) = middle;
+    (connections(middle) < stretch.connections() ? low : high) = middle;
   }
   return high;
 }
 
 absl::StatusOr<Scenario> FittedCluster::Make(Policy policy) const {
   double requests = 0;
-  for (const Stretch& stretch : stretches_) requests += stretch.requests_per_second;
+  for (const Stretch& stretch : stretches_) requests += stretch.requests_per_second();
   if (length() < absl::Minutes(1) || requests <= 0) {
     return absl::FailedPreconditionError(absl::StrCat("there are only ", absl::FormatDuration(length()),
                                                       " of reports with traffic: a model needs a minute at least"));
@@ -131,7 +155,7 @@ absl::StatusOr<Scenario> FittedCluster::Make(Policy policy) const {
   cluster.settings.node.knee = 0;
   for (const Stretch& stretch : stretches_) {
     cluster.settings.phases.push_back({.duration = kStretch,
-                                       .requests_per_second = stretch.requests_per_second,
+                                       .requests_per_second = stretch.requests_per_second(),
                                        .clients = std::max<int64_t>(1, std::llround(ClientsOf(stretch)))});
   }
   scenario.policy = std::move(policy);
@@ -139,19 +163,25 @@ absl::StatusOr<Scenario> FittedCluster::Make(Policy policy) const {
   return scenario;
 }
 
+void ServingHours::Take(const Decision& decision) {
+  // After a gap nothing is known of the time between.
+  if (decision.at - last_ < absl::Minutes(5)) hours_ += nodes_ * absl::ToDoubleHours(decision.at - last_);
+  nodes_ = decision.serving_count;
+  last_ = decision.at;
+}
+
 CourseOutcome RunCourse(const Scenario& scenario, absl::Duration length) {
   SimRunner run(scenario, std::make_unique<IntervalModel>(scenario.cluster.settings));
   CourseOutcome outcome;
-  absl::Time last = run.start();
+  ServingHours hours;
   run.OnDecision([&](const Decision& decision) {
-    const size_t nodes = run.cluster().model().Machines().size();
-    outcome.node_hours += static_cast<double>(nodes) * absl::ToDoubleHours(decision.at - last);
-    outcome.nodes_peak = std::max(outcome.nodes_peak, static_cast<int>(nodes));
+    hours.Take(decision);
+    outcome.nodes_peak = std::max(outcome.nodes_peak, decision.serving_count);
     outcome.limit_raises += std::count_if(decision.limits.begin(), decision.limits.end(),
                                           [](const LimitDecision& limit) { return limit.after > limit.before; });
-    last = decision.at;
   });
   run.RunUntil(run.start() + length);
+  outcome.node_hours = hours.hours();
   outcome.offered = run.cluster().model().total().offered;
   outcome.failed = run.cluster().model().total().failed;
   outcome.launches = run.summary().launches;

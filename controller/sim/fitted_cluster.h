@@ -10,7 +10,9 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 
+#include "controller/core/decision.h"
 #include "controller/core/event.h"
+#include "controller/core/fleet.h"
 #include "controller/core/policy.h"
 #include "controller/sim/runner.h"
 
@@ -18,7 +20,8 @@ namespace headroom::sim {
 
 // FittedCluster: what a simulated cluster must be to go the way of a recorded one, found from the facts of its past:
 // demand (requests and the clients behind their connections, in stretches of kStretch), what a request costs on a calm
-// node, limits and idle time-outs as configured, how long machines take to serve. Where accept queues were not empty
+// node, limits and idle time-outs as configured, how long machines take to serve. What a node did while nobody heard of
+// it is taken as even over that time. Where accept queues were not empty
 // the demand that was not served is an estimate, in proportion to those who waited. Not fitted: the knee of the
 // service law (a node never slows down), clients' retries and time-outs (the defaults of ClientSettings).
 class FittedCluster {
@@ -27,6 +30,8 @@ class FittedCluster {
 
   // Facts in the order of their time.
   void Take(absl::Time at, const Event& event);
+  // What a snapshot knows: nodes that said hello before the journal begins.
+  void Take(const Fleet& fleet);
 
   // FAILED_PRECONDITION: no traffic was seen, or less than a minute of it.
   absl::StatusOr<Scenario> Make(Policy policy) const;
@@ -36,16 +41,25 @@ class FittedCluster {
 
  private:
   struct Stretch {
-    double requests_per_second = 0, connections = 0;
+    double completed = 0;
+    double open = 0, waiting = 0;  // connections, at its end
+    double connections() const { return open + waiting; }
+    double requests_per_second() const;
+  };
+  struct Heard {
+    absl::Time at;
+    NodeReport report;
   };
 
-  void Take(const NodeReport& report, const NodeId& node);
+  void Take(absl::Time at, const NodeReport& report, const NodeId& node);
+  void TakeConfigured(const NodeHello& hello);
+  void Spread(absl::Time from, absl::Time until, double completed);
   void CloseStretches(absl::Time at);
   double ClientsOf(const Stretch& stretch) const;
 
   absl::Time begun_at_ = absl::InfiniteFuture();
-  std::map<NodeId, NodeReport> nodes_;  // their newest report
-  std::set<NodeId> first_nodes_;        // seen in the first stretch
+  std::map<NodeId, Heard> nodes_;  // their newest report
+  std::set<NodeId> first_nodes_;   // seen in the first stretch
   std::vector<Stretch> stretches_;
   double completed_ = 0;         // in this stretch
   std::vector<double> medians_;  // of latency on calm nodes, in seconds
@@ -56,7 +70,19 @@ class FittedCluster {
   absl::Duration idle_timeout_ = absl::Seconds(30);
 };
 
-// What became of a cluster under a policy.
+// ServingHours: node-hours of nodes that serve, as decisions tell of them; the same of a journal and of a run in a
+// model. Nodes that boot stand in neither.
+class ServingHours {
+ public:
+  void Take(const Decision& decision);
+  double hours() const { return hours_; }
+
+ private:
+  absl::Time last_ = absl::InfinitePast();
+  double nodes_ = 0, hours_ = 0;
+};
+
+// What became of a cluster under a policy; nodes are those that serve.
 struct CourseOutcome {
   double node_hours = 0;
   int64_t offered = 0, failed = 0;

@@ -112,6 +112,7 @@ void IntervalModel::Reset(Node& node) {
   Fail(pool, 0, under_way);
   node.dormant.Clear();
   node.stale = node.leaving = node.active = 0;
+  node.pool = nullptr;  // its own one ends with the next RefreshServing()
 }
 
 absl::Status IntervalModel::Terminate(absl::string_view id) {

@@ -97,7 +97,9 @@ void SimRunner::List(const Action& action) {
 }
 
 void SimRunner::RunUntil(absl::Time end) {
-  constexpr int kStandingMax = 10'000;  // rounds without a step of time: a loop that asks for ever is a bug
+  // Rounds without a step of time: a loop that asks for ever is a bug. Ten for each node of the largest scenario, since
+  // nodes that turn at one instant come one by one.
+  constexpr int kStandingMax = 100'000;
   int standing = 0;
   while (now_ < end) {
     const absl::Time before = now_;

@@ -106,6 +106,9 @@ void Reader::ReadCluster(const v1::ScenarioCluster& message, SimulatedCluster::O
   if (node.memory.bytes_max > 0 && node.memory.bytes_max <= node.memory.base_bytes) {
     Fault("cluster.memory_bytes", absl::StrCat("must be more than the server's own ", node.memory.base_bytes));
   }
+  if (node.memory.bytes_max > 0) {
+    Within<int64_t>("cluster.connection_bytes", node.memory.bytes_per_connection, 1, int64_t{1} << 50);
+  }
   ReadClients(message.clients(), cluster.settings.client);
 }
 

@@ -8,12 +8,21 @@
 #include "controller/base/status.h"
 #include "controller/sim/cluster_model.h"
 #include "controller/sim/interval_model.h"
+#include "controller/sim/waiting_line.h"
 
 namespace headroom::sim {
 namespace {
 
 constexpr absl::Duration kLook = absl::Seconds(1);
+constexpr absl::Duration kIntervalLook = absl::Seconds(10);
 constexpr absl::Duration kFirstLook = absl::Milliseconds(1);  // the first nodes have begun to serve
+
+// The interval level takes long steps where nothing turns, and a look ends one.
+absl::Duration LookEach(Grain grain, const ScenarioFile& file) {
+  if (grain == Grain::kRequest) return kLook;
+  return std::min(std::max(kIntervalLook, file.scenario.policy.control.tick),
+                  std::max(kLook, absl::Trunc(file.duration / 100, kLook)));
+}
 
 RunSample Look(SimRunner& run) {
   const SimulatedCluster& cluster = run.cluster();
@@ -38,6 +47,8 @@ absl::Status CheckIntervalKnows(const ClusterSettings& settings) {
   if (settings.node.memory.bytes_max > 0) return refuse("memory");
   if (settings.node.probes.way == ProbeSettings::Way::kShared) return refuse("probes that share the slots");
   if (settings.client.retry_budget_ratio > 0) return refuse("retry budgets");
+  if (settings.client.retries_max >= kAttemptsMax)
+    return refuse(absl::StrCat("more than ", kAttemptsMax - 1, " retries"));
   return absl::OkStatus();
 }
 
@@ -59,10 +70,11 @@ absl::StatusOr<ScenarioResult> RunScenario(const ScenarioFile& file, const Scena
     for (Judge& judge : judges) judge.See(decision.at - run.start(), decision);
     if (decision.diagnosis.cause > Cause::kCannotTell) result.last_words = RenderReason(decision.diagnosis.reason);
   });
-  const int64_t looks = std::max<int64_t>(1, file.duration / kLook);
+  const absl::Duration each = LookEach(options.grain, file);
+  const int64_t looks = std::max<int64_t>(1, file.duration / each);
   const int64_t keep_each = looks / ScenarioResult::kSamplesMax + 1;
   for (int64_t look = 0; look <= looks; ++look) {
-    run.RunUntil(run.start() + (look == looks ? file.duration : std::max(look * kLook, kFirstLook)));
+    run.RunUntil(run.start() + (look == looks ? file.duration : std::max(look * each, kFirstLook)));
     HR_RETURN_IF_ERROR(run.cluster().fault_status());
     RunSample sample = Look(run);
     for (Judge& judge : judges) judge.See(sample);

@@ -22,7 +22,7 @@ std::unique_ptr<World> MakeWorld(Grain grain, const ClusterSettings& settings);
 struct ScenarioOptions {
   Grain grain = Grain::kRequest;
   std::optional<uint64_t> seed;                         // instead of the file's
-  std::function<void(absl::Duration done)> progress{};  // called about once a virtual second
+  std::function<void(absl::Duration done)> progress{};  // called at each look
 };
 
 // What came of a run.
@@ -43,8 +43,9 @@ struct ScenarioResult {
   }
 };
 
-// Runs a scenario from its start through its duration. Same file, same seed: same result. UNIMPLEMENTED: the grain
-// knows no such fault.
+// Runs a scenario from its start through its duration. Same file, same seed: same result. It is looked at each virtual
+// second; at the interval level each ten (or each tick, where that is longer), but a hundred times at least. Counts are
+// exact at either; a gauge may pass a bound between two looks. UNIMPLEMENTED: the grain knows no such fault.
 absl::StatusOr<ScenarioResult> RunScenario(const ScenarioFile& file, const ScenarioOptions& options);
 
 }  // namespace headroom::sim

@@ -92,6 +92,7 @@ TEST_F(PlanCommandTest, WithoutAMeasureOfNodesThePlanIsRelativeAndSuggestsNothin
   EXPECT_THAT(err_, HasSubstr("NOT KNOWN"));
   EXPECT_EQ(Run({"plan", Demand(), "--suggest", Path("p.yaml")}), 6);
   EXPECT_THAT(err_, HasSubstr("give --per-node"));
+  EXPECT_THAT(out_, HasSubstr("Recommended: min ")) << "a plan that is made is shown";
   EXPECT_FALSE(std::filesystem::exists(Path("p.yaml")));
 }
 
@@ -143,6 +144,11 @@ TEST_F(PlanCommandTest, GapsAndRepairsAreSaidAndNotTakenForZero) {
   EXPECT_THAT(err_, HasSubstr("the rows were sorted"));
   EXPECT_THAT(err_, HasSubstr("1 negative values: taken as unknown"));
   EXPECT_THAT(err_, HasSubstr("rows repeat a time"));
+}
+
+TEST_F(PlanCommandTest, AStepOfPrometheusIsWholeSeconds) {
+  EXPECT_EQ(Run({"plan", "--prometheus", "http://127.0.0.1:1", "--query", "x", "--step", "1500ms"}), 1);
+  EXPECT_THAT(err_, HasSubstr("1.5s is no whole number of seconds"));
 }
 
 TEST_F(PlanCommandTest, HelpHasExamples) {

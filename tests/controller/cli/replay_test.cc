@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include <sqlite3.h>
 #include <unistd.h>
 
 #include "controller/cli/app.h"
@@ -77,6 +78,17 @@ TEST_F(ReplayCommandTest, TellsWhatAnotherPolicyHadMade) {
   const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
   EXPECT_THAT(text, HasSubstr("\"courses\": [{\"policy\": \"journal's\""));
   EXPECT_THAT(text, HasSubstr("\"first_difference\": null"));
+}
+
+TEST_F(ReplayCommandTest, NothingToCompareWithIsNoAgreement) {
+  Record();
+  sqlite3* database = nullptr;
+  ASSERT_EQ(sqlite3_open((folder_ + "/journal.db").c_str(), &database), SQLITE_OK);
+  EXPECT_EQ(sqlite3_exec(database, "DELETE FROM decisions", nullptr, nullptr, nullptr), SQLITE_OK);
+  EXPECT_EQ(sqlite3_close(database), SQLITE_OK);
+  EXPECT_EQ(Run({"replay", folder_}), 1);
+  EXPECT_THAT(err_, HasSubstr("nothing was compared: of"));
+  EXPECT_THAT(err_, HasSubstr("the journal keeps none"));
 }
 
 TEST_F(ReplayCommandTest, EndsWithTheCodeOfTheFault) {

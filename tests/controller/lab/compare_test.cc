@@ -124,7 +124,7 @@ TEST(CompareTest, ATraceThatIsLostSaysByHowMuchAndWhy) {
                       const std::vector<Demand>&) { return std::vector<Setting>{{.target = 0.3, .hold_steps = 60}}; }});
   const Scores scores = CompareOn(DayOf("diurnal"), contenders, {}).offered;
   EXPECT_THAT(scores.lost_because, HasSubstr(scores.best_rival));
-  EXPECT_THAT(scores.lost_because, HasSubstr("more was kept ready than came"));
+  EXPECT_THAT(scores.lost_because, HasSubstr("; mostly in node-hours."));
 }
 
 TEST(CompareTest, WithoutAPolicyOfOursNothingIsSaidOfIt) {

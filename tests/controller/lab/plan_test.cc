@@ -9,6 +9,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "controller/lab/plan_limits.h"
 #include "controller/lab/plan_report.h"
 
 namespace headroom::lab {
@@ -67,6 +68,7 @@ TEST(PlanTest, WhatTheInputDoesNotTellIsSaid) {
 
 TEST(PlanTest, ALostZoneCostsServiceAndIsReplaced) {
   PlanOptions options = Options(50);
+  options.has_max = false;
   const auto whole = MakePlan({.demand = Hours(3)}, options);
   options.what_if.zones = 3;
   const auto lossy = MakePlan({.demand = Hours(3)}, options);
@@ -102,12 +104,107 @@ TEST(PlanTest, ManyNodesAreSimulatedInGroups) {
 TEST(PlanTest, TheCampaignIsServed) {
   PlanOptions options = Options(50);
   options.policies.front().policy.nodes.max = 100;
+  options.has_max = false;
   const absl::Time begin = absl::FromUnixSeconds(1'704'067'200);
   options.what_if.campaign = Campaign{3, begin + absl::Hours(2), begin + absl::Hours(3)};
   const auto plan = MakePlan({.demand = Hours(4)}, options);
   ASSERT_TRUE(plan.ok()) << plan.status();
   EXPECT_GE(plan->recommended.max, 18) << "three times 300 to 500 over 50";
   EXPECT_LT(plan->policies[0].unserved_ratio, 0.2);
+}
+
+// So many days of one value, an hour each.
+Trace Days(int days, double value) {
+  Trace trace{.name = "made", .column = "value", .step = absl::Hours(1)};
+  for (int hour = 0; hour < 24 * days; ++hour) trace.samples.push_back({1'704'067'200 + 3600 * hour, value});
+  return trace;
+}
+
+TEST(PlanTest, NodesThatStoreMoreThanConnectionsNeedAreAskedForAndKept) {
+  PlanOptions options = Options(50);
+  options.policies.front().policy.stored.target_ratio = 0.8;
+  options.bytes_per_node = 1e12;
+  const auto plan = MakePlan({.demand = Hours(4), .stored = Days(3, 40e12)}, options);
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_EQ(plan->recommended.min, 50) << "40 TB at 0.8 TB a node never leave";
+  EXPECT_GE(plan->recommended.max, 50);
+  EXPECT_THAT(plan->recommended.reasons, Contains(HasSubstr("min 50 is what bytes stored asks for")));
+  const PlanLimit& stored = plan->limits[2];
+  EXPECT_EQ(stored.nodes, 12);
+  EXPECT_EQ(stored.until.expected_days, 0) << "the operator's 12 nodes are full";
+  EXPECT_EQ(stored.recommended_nodes, plan->recommended.max);
+  EXPECT_FALSE(stored.recommended_until.expected_days.has_value());
+  EXPECT_THAT(LimitSentence(stored), HasSubstr("; those of the recommended 50 nodes are not reached"));
+}
+
+TEST(PlanTest, ThroughputThatNeedsMoreThanConnectionsRaisesTheMaxAndACampaignWithIt) {
+  PlanOptions options = Options(50);
+  options.has_max = false;
+  options.bytes_per_second_per_node = 100e6;
+  const PlanInput input{.demand = Hours(4), .throughput = Days(1, 2.1e9)};
+  const auto usual = MakePlan(input, options);
+  const absl::Time begin = absl::FromUnixSeconds(1'704'067'200);
+  options.what_if.campaign = Campaign{3, begin + absl::Hours(1), begin + absl::Hours(3)};
+  const auto campaign = MakePlan(input, options);
+  ASSERT_TRUE(usual.ok() && campaign.ok()) << usual.status() << campaign.status();
+  EXPECT_EQ(usual->recommended.max, 30) << "2.1 GB/s at 70 MB/s a node";
+  EXPECT_EQ(campaign->recommended.max, 90);
+  EXPECT_THAT(campaign->recommended.reasons, Contains(HasSubstr("max 90 is what throughput asks for")));
+}
+
+TEST(PlanTest, WhereThePastTellsLessThanThePlanIsToHoldTheOperatorsMaxStays) {
+  PlanOptions options = Options(50);
+  options.policies.front().policy.nodes.max = 80;
+  const auto plan = MakePlan({.demand = Hours(4)}, options);
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_EQ(plan->recommended.max, 80);
+  EXPECT_THAT(plan->recommended.reasons, Contains(HasSubstr("the past is too short to look ahead")));
+  EXPECT_THAT(plan->recommended.reasons, Not(Contains(HasSubstr("outlook's P95"))));
+}
+
+TEST(PlanTest, TheMaxHoldsOnlyForTheDaysThatAllLimitsTell) {
+  PlanOptions options = Options(50);
+  options.has_max = false;
+  options.bytes_per_node = 1e12;
+  const auto limits = LimitsOf({.demand = Days(20, 500), .stored = Days(3, 40e12)}, options);
+  const auto told = static_cast<int>(limits[2].outlook->peaks.size());
+  ASSERT_GT(told, 0);
+  ASSERT_LT(told, std::ssize(limits[0].outlook->peaks));
+  const NodeBounds bounds = BoundsOf(limits, options, {.peak = 500, .per_node = 50, .target = 1});
+  EXPECT_EQ(bounds.told_days, told);
+  EXPECT_EQ(bounds.most, 40);
+  EXPECT_EQ(bounds.most_of, "bytes stored");
+  options.has_max = true, options.policies.front().policy.nodes.max = 44;
+  EXPECT_EQ(BoundsOf(limits, options, {.peak = 500, .per_node = 50, .target = 1}).most, 44);
+  options.what_if.ahead = absl::Hours(24);
+  EXPECT_EQ(BoundsOf(limits, options, {.peak = 500, .per_node = 50, .target = 1}).most, 40);
+}
+
+TEST(PlanTest, ThePolicysOwnFloorsHold) {
+  PlanOptions options = Options(50);
+  NodePolicy& nodes = options.policies.front().policy.nodes;
+  nodes.min = 3, nodes.data_floor = 40, nodes.max = 60;
+  options.policies.front().policy.calendar = {{.name = "sale", .node_count = 70}};
+  options.what_if.ahead = absl::ZeroDuration();
+  const auto plan = MakePlan({.demand = Hours(4)}, options);
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_EQ(plan->recommended.min, 40);
+  EXPECT_EQ(plan->recommended.max, 70) << "as many as the calendar names";
+  EXPECT_THAT(plan->recommended.reasons, Contains(HasSubstr("the policy's data_floor")));
+}
+
+TEST(PlanTest, APolicyThatTakesNodesForMoreThanTheyCarryLeavesDemandUnserved) {
+  PlanOptions options = Options(50);
+  options.policies.front().policy.nodes.max = 60;
+  options.policies.push_back(options.policies.front());
+  options.policies[0].policy.connections.per_node_count = 50;
+  options.policies[1].policy.connections.per_node_count = 150;
+  options.policies[1].policy.nodes.lead_time = absl::Minutes(7);
+  const auto plan = MakePlan({.demand = Hours(4)}, options);
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_GT(plan->policies[1].unserved_ratio, plan->policies[0].unserved_ratio + 0.1);
+  EXPECT_LT(plan->policies[1].nodes_mean, plan->policies[0].nodes_mean);
+  EXPECT_THAT(plan->notes, Contains(HasSubstr("its lead_time of 7m is not used")));
 }
 
 TEST(PlanTest, ATraceWithAWrongTimeIsRefusedBeforeItTakesTheMemory) {

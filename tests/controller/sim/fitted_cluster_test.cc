@@ -1,6 +1,8 @@
 #include "controller/sim/fitted_cluster.h"
 
+#include <algorithm>
 #include <memory>
+#include <vector>
 
 #include "gtest/gtest.h"
 
@@ -35,8 +37,11 @@ TEST(FittedCluster, GoesTheWayOfTheClusterThatItWasFittedTo) {
   double node_hours = 0;
   absl::Time last = run.start();
   run.OnDecision([&](const Decision& decision) {
-    node_hours +=
-        static_cast<double>(run.cluster().model().Machines().size()) * absl::ToDoubleHours(decision.at - last);
+    const std::vector<Machine> machines = run.cluster().model().Machines();
+    const auto serving = std::count_if(machines.begin(), machines.end(), [&](const Machine& machine) {
+      return run.cluster().model().IsServing(machine.node);
+    });
+    node_hours += static_cast<double>(serving) * absl::ToDoubleHours(decision.at - last);
     last = decision.at;
   });
   run.RunUntil(run.start() + absl::Minutes(30));
@@ -68,6 +73,43 @@ TEST(FittedCluster, GoesTheWayOfTheClusterThatItWasFittedTo) {
   EXPECT_LT(worse.node_hours, outcome.node_hours);
   EXPECT_GT(worse.failed_ratio(), 0.02);
   EXPECT_EQ(worse.launches, 0);
+}
+
+// One node, 100 requests a second on ten connections; a report each second but for the time of silence.
+FittedCluster FitWithSilence(absl::Duration from, absl::Duration until) {
+  FittedCluster fitted;
+  NodeReport report;
+  report.boot_id = "a-1";
+  report.open_count = 10;
+  for (int second = 0; second <= 600; ++second) {
+    report.counters.completed = 100 * second;
+    const absl::Duration at = absl::Seconds(second);
+    if (at < from || at >= until) fitted.Take(absl::UnixEpoch() + at, NodeReported{"a", report});
+  }
+  return fitted;
+}
+
+TEST(FittedCluster, InventsNoBurstAfterAGapOfReports) {
+  const absl::StatusOr<Scenario> gap = FitWithSilence(absl::Seconds(100), absl::Seconds(403)).Make({});
+  ASSERT_TRUE(gap.ok()) << gap.status();
+  const std::vector<Phase>& phases = gap->cluster.settings.phases;
+  ASSERT_EQ(phases.size(), 60u);
+  for (size_t i = 1; i < phases.size(); ++i) EXPECT_NEAR(phases[i].requests_per_second, 100, 0.5) << i;
+}
+
+TEST(FittedCluster, KnowsOfTheFirstSnapshotWhatNodesWereConfiguredWith) {
+  Fleet fleet;
+  NodeHello hello;
+  hello.boot_id = "a-1";
+  hello.configured_count_max = 77;
+  hello.configured_idle_timeout = absl::Seconds(9);
+  fleet.Apply(absl::UnixEpoch(), NodeJoined{"a", hello}, {});
+  FittedCluster fitted = FitWithSilence(absl::InfiniteDuration(), absl::InfiniteDuration());
+  fitted.Take(fleet);
+  const absl::StatusOr<Scenario> made = fitted.Make({});
+  ASSERT_TRUE(made.ok()) << made.status();
+  EXPECT_EQ(made->cluster.settings.node.connection_limit, 77);
+  EXPECT_EQ(made->cluster.settings.node.idle_timeout, absl::Seconds(9));
 }
 
 TEST(FittedCluster, SaysThatThereIsTooLittleToFit) {

@@ -196,6 +196,24 @@ TEST(IntervalModel, DrainsANodeAndTakesItBack) {
   EXPECT_EQ(model.total().failed, 0);
 }
 
+TEST(IntervalModel, RestartsAndTerminatesNodesThatRequestsAreSpreadOver) {
+  ClusterSettings settings = Surge(300, 600, 60, 60);
+  settings.client.spread = Spread::kRequests;
+  settings.client.connections_max = 0;
+  IntervalModel world(settings);
+  Follow(world, 3, 20);
+  ASSERT_TRUE(world.Restart("sim-1", absl::Seconds(10)).ok());
+  ASSERT_TRUE(world.Restart("sim-2", absl::Seconds(10)).ok());
+  GoTo(world, world.now() + absl::Seconds(5));
+  ASSERT_TRUE(world.Restart("sim-1", absl::Seconds(10)).ok()) << "again, while it is down";
+  ASSERT_TRUE(world.Terminate("sim-2").ok()) << "while it is down";
+  GoTo(world, world.now() + absl::Seconds(30));
+  ASSERT_TRUE(world.IsServing("sim-1"));
+  EXPECT_FALSE(world.IsServing("sim-2"));
+  EXPECT_GT(world.Report("sim-1").counters.completed, 0) << "it is given requests again";
+  EXPECT_LT(world.Statistics(world.now() - absl::Seconds(10), world.now()).failed_ratio(), 0.01);
+}
+
 TEST(IntervalModel, ShedsTheLongestIdleAndNoBusyOne) {
   IntervalModel model(Surge(300, 300, 100, 100));
   Follow(model, 1, 60);

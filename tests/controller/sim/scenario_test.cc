@@ -36,6 +36,8 @@ TEST(Scenario, TellsEveryFaultWithItsLine) {
 cluster:
   conection_limit: 5
   cores: 0
+  connection_bytes: 0
+  memory_bytes: 1Gi
 curve:
   phases:
     - {duration: 0s, requests_per_second: -1}
@@ -50,14 +52,15 @@ expect:
 )");
   for (const char* fault :
        {"file:1: policy.nodes.", "file:3: cluster.conection_limit: unknown field; did you mean connection_limit?",
-        "file:4: cluster.cores: 0 is outside", "file:7: curve.phases[0].duration: must be longer than nothing",
-        "file:7: curve.phases[0].requests_per_second: -1 is outside",
-        "file:9: faults[0].slow_disk.slowness: 0 is outside 1 to 10000",
-        "file:10: faults[1].packet_loss.loss_ratio: 2 is outside 0 to 1",
-        "file:10: faults[1]: nodes, zone and count exclude each other", "file:11: faults[2]: says not what goes wrong",
-        "file:13: expect[0].cause: \"slow_disc\" is no cause; did you mean slow_disk?",
-        "file:14: expect[1].nodes: needs least, most or both", "file:15: expect[2].nodes: least 3 exceeds most 2",
-        "file:15: expect[2]: to and within exclude each other"}) {
+        "file:4: cluster.cores: 0 is outside", "file:5: cluster.connection_bytes: 0 is outside 1 to",
+        "file:9: curve.phases[0].duration: must be longer than nothing",
+        "file:9: curve.phases[0].requests_per_second: -1 is outside",
+        "file:11: faults[0].slow_disk.slowness: 0 is outside 1 to 10000",
+        "file:12: faults[1].packet_loss.loss_ratio: 2 is outside 0 to 1",
+        "file:12: faults[1]: nodes, zone and count exclude each other", "file:13: faults[2]: says not what goes wrong",
+        "file:15: expect[0].cause: \"slow_disc\" is no cause; did you mean slow_disk?",
+        "file:16: expect[1].nodes: needs least, most or both", "file:17: expect[2].nodes: least 3 exceeds most 2",
+        "file:17: expect[2]: to and within exclude each other"}) {
     EXPECT_THAT(faults, HasSubstr(fault));
   }
 }
@@ -184,9 +187,26 @@ TEST(ScenarioRun, RunsAtTheIntervalLevel) {
   EXPECT_NEAR(static_cast<double>(result.total.offered), 2000, 250);
 }
 
+// A look ends a step, so that short ones make weeks long.
+TEST(ScenarioRun, LooksSeldomAtTheIntervalLevelOfALongRun) {
+  const ScenarioResult result = Play(R"(
+policy:
+  nodes: {max: 2}
+  limits: {lease: 5m}
+  control: {tick: 1m, report_interval: 1m, silent_after: 3m, lost_after: 10m}
+cluster: {nodes: 2}
+curve: {phases: [{duration: 1h, requests_per_second: 100, clients: 20}]}
+)",
+                                     {.grain = Grain::kInterval});
+  ASSERT_EQ(result.samples.size(), 101u);
+  EXPECT_EQ(result.samples[2].at - result.samples[1].at, absl::Seconds(36));
+  EXPECT_EQ(result.samples.back().at, absl::Hours(1));
+}
+
 TEST(ScenarioRun, RefusesWhatTheIntervalLevelDoesNotKnow) {
-  for (const char* unknown : {"faults: [{packet_loss: {}}]\n", "faults: [{client_leak: {}}]\n",
-                              "cluster: {probes: shared}\n", "cluster: {memory_bytes: 1Gi}\n"}) {
+  for (const char* unknown :
+       {"faults: [{packet_loss: {}}]\n", "faults: [{client_leak: {}}]\n", "cluster: {probes: shared}\n",
+        "cluster: {memory_bytes: 1Gi}\n", "cluster: {clients: {retries_max: 8}}\n"}) {
     const absl::StatusOr<ScenarioFile> file = ParseScenario(std::string(kSmall) + unknown, {});
     ASSERT_TRUE(file.ok()) << file.status();
     EXPECT_EQ(RunScenario(*file, {.grain = Grain::kInterval}).status().code(), absl::StatusCode::kUnimplemented)
