@@ -25,7 +25,7 @@ void AddHold(CLI::App& app, Session& session);
 void AddOverride(CLI::App& app, Session& session);
 void AddPolicy(CLI::App& app, Session& session);
 void AddReplay(CLI::App& app, Session& session);  // a journal, decided again; needs no server
-void AddModes(CLI::App& app, Session& session);  // enable, disable
+void AddModes(CLI::App& app, Session& session);   // enable, disable
 void AddPlan(CLI::App& app, Session& session);
 void AddLab(CLI::App& app, Session& session);       // capacity planning; needs no server
 void AddSimulate(CLI::App& app, Session& session);  // a scenario file; needs no server

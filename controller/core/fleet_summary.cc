@@ -130,6 +130,11 @@ void Summarizer::Add(const Node& node) {
 FleetSummary Summarizer::Finish(const Fleet& fleet) && {
   summary_.latency = fleet.latency();
   summary_.configured_median = Median(configured_);
+  // Where no node has served for long, a fleet begins: nobody updates it.
+  const bool established = std::any_of(fleet.nodes().begin(), fleet.nodes().end(), [this](const auto& one) {
+    return one.second.state == NodeState::kServing && now_ - one.second.state_since >= policy_.nodes.restart_grace;
+  });
+  if (!established) summary_.newcomers = 0;
   return summary_;
 }
 

@@ -67,7 +67,7 @@ struct Course {
   int64_t start_unix_seconds = 0;
   int steps = 0;
   int first_scored = 0;
-  double nodes_per_unit = 0;      // the scale
+  double nodes_per_unit = 0;  // the scale
   Terms terms;
   Series<float> held;             // demand in nodes; 0 where it is missing
   Series<int32_t> known_before;   // steps + 1 entries: steps with a datum before this one

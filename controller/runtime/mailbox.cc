@@ -23,9 +23,9 @@ absl::Duration Until(SteadyClock::time_point at) {
 bool CanBeRefused(const Event& event) {
   return std::holds_alternative<NodeJoined>(event) || std::holds_alternative<BalancerJoined>(event) ||
          std::holds_alternative<PolicyChanged>(event) || std::holds_alternative<ModeChosen>(event) ||
-         std::holds_alternative<HoldChanged>(event) ||
-         std::holds_alternative<OverrideSet>(event) || std::holds_alternative<NodeLimitFixed>(event) ||
-         std::holds_alternative<NodePinned>(event) || std::holds_alternative<DrainRequested>(event);
+         std::holds_alternative<HoldChanged>(event) || std::holds_alternative<OverrideSet>(event) ||
+         std::holds_alternative<NodeLimitFixed>(event) || std::holds_alternative<NodePinned>(event) ||
+         std::holds_alternative<DrainRequested>(event);
 }
 
 bool IsReport(const Event& event) {

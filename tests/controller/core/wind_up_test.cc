@@ -144,5 +144,16 @@ TEST(RollingUpdate, SurgeNodesAreNotCountedTwice) {
   EXPECT_EQ(world.core.fleet().nodes().size(), 5u);
 }
 
+TEST(RollingUpdate, NodesThatAFleetBeginsWithAreNoNewcomersToIt) {
+  Policy policy = RoomyPolicy();
+  policy.nodes.min = 1;
+  policy.nodes.stabilization = absl::Seconds(10);
+  policy.nodes.cooldown = absl::ZeroDuration();
+  World world(policy);
+  for (int i = 1; i <= 5; ++i) world.AddNode("node-" + std::to_string(i));
+  world.Run(absl::Seconds(90), Spread(world, 130));
+  EXPECT_LT(world.nodes.size(), 5u) << "within restart_grace: nobody updates a fleet that has just begun";
+}
+
 }  // namespace
 }  // namespace headroom
