@@ -19,6 +19,8 @@ Node Serving(int64_t open) {
   return node;
 }
 
+// The spread points at nodes: they must outlive it, so no temporary is taken.
+FleetSpread Spread(const std::vector<Node>&& nodes) = delete;
 FleetSpread Spread(const std::vector<Node>& nodes) {
   FleetSpread spread(absl::Seconds(5), kNow);
   for (const Node& node : nodes) spread.Add(node);
@@ -43,18 +45,21 @@ TEST(FleetSpread, KnowsTheMiddleTheEdgeAndTheHottest) {
 TEST(FleetSpread, HoldsANodeAgainstItsOwnSizeAndNotAgainstARaisedLimit) {
   Node raised = Serving(150);
   raised.report.limits.connection_count_max = 1000;
-  EXPECT_DOUBLE_EQ(Spread({raised}).hottest_position(), 0.75);
+  const std::vector<Node> nodes = {raised};
+  EXPECT_DOUBLE_EQ(Spread(nodes).hottest_position(), 0.75);
 }
 
 TEST(FleetSpread, LikeNodesDoNotDifferByLessThanCountingDoes) {
-  EXPECT_GE(Spread({Serving(100), Serving(100), Serving(100)}).Sigma(), std::sqrt(0.5 / 200));
+  const std::vector<Node> nodes = {Serving(100), Serving(100), Serving(100)};
+  EXPECT_GE(Spread(nodes).Sigma(), std::sqrt(0.5 / 200));
 }
 
 TEST(FleetSpread, CountsTheSilentApart) {
   Node silent = Serving(190);
   silent.id = "quiet";
   silent.last_report_at = kNow - absl::Seconds(6);
-  const FleetSpread spread = Spread({Serving(10), silent});
+  const std::vector<Node> nodes = {Serving(10), silent};
+  const FleetSpread spread = Spread(nodes);
   EXPECT_EQ(spread.count(), 1);
   EXPECT_EQ(spread.silent_count(), 1);
   ASSERT_NE(spread.first_silent(), nullptr);
@@ -63,7 +68,8 @@ TEST(FleetSpread, CountsTheSilentApart) {
 }
 
 TEST(FleetSpread, AnEmptyFleetHasNoSpread) {
-  const FleetSpread spread = Spread({});
+  const std::vector<Node> nodes;
+  const FleetSpread spread = Spread(nodes);
   EXPECT_EQ(spread.Median(), 0);
   EXPECT_EQ(spread.Sigma(), 0);
   EXPECT_EQ(spread.hottest(), nullptr);
