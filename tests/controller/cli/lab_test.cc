@@ -1,14 +1,10 @@
-#include <filesystem>
 #include <fstream>
-#include <iterator>
-#include <sstream>
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include <unistd.h>
 
-#include "controller/cli/app.h"
+#include "tests/controller/cli/command_case.h"
 
 namespace headroom {
 namespace {
@@ -16,31 +12,7 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-class LabCommandTest : public ::testing::Test {
- protected:
-  LabCommandTest() : folder_(absl::StrCat(testing::TempDir(), "lab_command_", getpid())) {
-    std::filesystem::remove_all(folder_);
-    std::filesystem::create_directories(folder_);
-  }
-  ~LabCommandTest() override { std::filesystem::remove_all(folder_); }
-
-  // There is no server: whoever asks for one crashes.
-  int Run(const std::vector<std::string>& arguments) {
-    std::ostringstream out, err;
-    const Terminal terminal{.out = out, .err = err, .now = [] { return absl::UnixEpoch(); }, .actor = "ann@desk"};
-    const int code = RunHeadroomctl(arguments, terminal);
-    out_ = out.str(), err_ = err.str();
-    return code;
-  }
-  std::string Path(const std::string& name) const { return absl::StrCat(folder_, "/", name); }
-  static std::string Text(const std::string& path) {
-    std::ifstream file(path);
-    return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  }
-
-  const std::string folder_;
-  std::string out_, err_;
-};
+class LabCommandTest : public CommandTest {};
 
 TEST_F(LabCommandTest, ATraceIsMadeAndCompared) {
   ASSERT_EQ(Run({"lab", "trace", "--shape", "diurnal", "--length", "6h", "--out", Path("day.csv.gz")}), 0) << err_;
@@ -48,7 +20,7 @@ TEST_F(LabCommandTest, ATraceIsMadeAndCompared) {
   std::ofstream(Path("coarse.csv")) << "unix_seconds,v\n0,1\n1800,2\n3600,1\n";
   std::ofstream(Path("broken.csv")) << "unix_seconds,v\n0,1\n60,x\n";
   std::ofstream(Path("README.md")) << "traces\n";
-  ASSERT_EQ(Run({"lab", "compare", "--traces", folder_, "--json", Path("r.json")}), 0) << err_;
+  ASSERT_EQ(Run({"lab", "compare", "--traces", folder_.path(), "--json", Path("r.json")}), 0) << err_;
   EXPECT_THAT(out_, HasSubstr("hpa_legacy"));
   EXPECT_THAT(out_, HasSubstr("day "));
   EXPECT_THAT(out_, Not(HasSubstr("coarse")));
@@ -61,7 +33,7 @@ TEST_F(LabCommandTest, ATraceIsMadeAndCompared) {
 TEST_F(LabCommandTest, ForecastsAreJudgedOnEverySeriesThatIsLongEnough) {
   ASSERT_EQ(Run({"lab", "trace", "--shape", "diurnal", "--length", "96h", "--out", Path("days.csv.gz")}), 0) << err_;
   ASSERT_EQ(Run({"lab", "trace", "--shape", "diurnal", "--length", "6h", "--out", Path("short.csv")}), 0) << err_;
-  ASSERT_EQ(Run({"lab", "forecast", "--traces", folder_, "--json", Path("f.json")}), 0) << err_;
+  ASSERT_EQ(Run({"lab", "forecast", "--traces", folder_.path(), "--json", Path("f.json")}), 0) << err_;
   EXPECT_THAT(out_, HasSubstr("crane_dsp"));
   EXPECT_THAT(out_, HasSubstr("of 1 series"));
   EXPECT_THAT(err_, HasSubstr("short.csv: too short"));

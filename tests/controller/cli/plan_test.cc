@@ -1,8 +1,6 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
-#include <sstream>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
@@ -13,11 +11,10 @@
 #include <boost/asio/read_until.hpp>
 #include <boost/asio/streambuf.hpp>
 #include <boost/asio/write.hpp>
-#include <unistd.h>
 
-#include "controller/cli/app.h"
 #include "controller/cli/plan_arguments.h"
 #include "controller/cli/prometheus.h"
+#include "tests/controller/cli/command_case.h"
 
 namespace headroom {
 namespace {
@@ -25,27 +22,9 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-class PlanCommandTest : public ::testing::Test {
+class PlanCommandTest : public CommandTest {
  protected:
-  PlanCommandTest() : folder_(absl::StrCat(testing::TempDir(), "plan_command_", getpid())) {
-    std::filesystem::remove_all(folder_);
-    std::filesystem::create_directories(folder_);
-  }
-  ~PlanCommandTest() override { std::filesystem::remove_all(folder_); }
-
-  int Run(const std::vector<std::string>& arguments) {
-    std::ostringstream out, err;
-    const Terminal terminal{
-        .out = out, .err = err, .now = [] { return absl::FromUnixSeconds(1'704'153'600); }, .actor = "ann@desk"};
-    const int code = RunHeadroomctl(arguments, terminal);
-    out_ = out.str(), err_ = err.str();
-    return code;
-  }
-  std::string Path(const std::string& name) const { return absl::StrCat(folder_, "/", name); }
-  static std::string Text(const std::string& path) {
-    std::ifstream file(path);
-    return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  }
+  PlanCommandTest() { now_ = absl::FromUnixSeconds(1'704'153'600); }
   // Two hours, by steps of ten minutes.
   std::string Demand() const {
     std::ofstream file(Path("demand.csv"));
@@ -53,9 +32,6 @@ class PlanCommandTest : public ::testing::Test {
     for (int i = 0; i < 12; ++i) file << 1'704'067'200 + 600 * i << ',' << 300 + 100 * (i % 4) << ",5e6\n";
     return Path("demand.csv");
   }
-
-  const std::string folder_;
-  std::string out_, err_;
 };
 
 TEST_F(PlanCommandTest, ACoarseTraceIsPlannedAndThePolicyItSuggestsIsAPolicy) {

@@ -1,35 +1,27 @@
-#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <memory>
-#include <sstream>
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include <sqlite3.h>
-#include <unistd.h>
 
-#include "controller/cli/app.h"
 #include "controller/runtime/sqlite_journal.h"
 #include "controller/sim/interval_model.h"
 #include "controller/sim/runner.h"
+#include "tests/controller/cli/command_case.h"
 
 namespace headroom {
 namespace {
 
 using ::testing::HasSubstr;
 
-class ReplayCommandTest : public ::testing::Test {
+class ReplayCommandTest : public CommandTest {
  protected:
-  ReplayCommandTest() : folder_(absl::StrCat(testing::TempDir(), "replay_command_", getpid())) {
-    std::filesystem::remove_all(folder_);
-  }
-  ~ReplayCommandTest() override { std::filesystem::remove_all(folder_); }
-
   // A cluster whose traffic rises threefold after two minutes.
   void Record() const {
-    auto journal = SqliteJournal::Open({.state_dir = folder_});
+    auto journal = SqliteJournal::Open({.state_dir = folder_.path()});
     ASSERT_TRUE(journal.ok()) << journal.status();
     sim::Scenario scenario;
     scenario.journal = journal->get();
@@ -46,32 +38,21 @@ class ReplayCommandTest : public ::testing::Test {
       ASSERT_TRUE((*journal)->Sync(absl::Seconds(60)).ok());
     }
   }
-  // There is no server: whoever asks for one crashes.
-  int Run(const std::vector<std::string>& arguments) {
-    std::ostringstream out, err;
-    const Terminal terminal{.out = out, .err = err, .now = [] { return absl::UnixEpoch(); }, .actor = "ann@desk"};
-    const int code = RunHeadroomctl(arguments, terminal);
-    out_ = out.str(), err_ = err.str();
-    return code;
-  }
-
-  const std::string folder_;
-  std::string out_, err_;
 };
 
 TEST_F(ReplayCommandTest, SaysThatAllDecisionsComeOutTheSame) {
   Record();
-  EXPECT_EQ(Run({"replay", folder_}), 0) << err_;
+  EXPECT_EQ(Run({"replay", folder_.path()}), 0) << err_;
   EXPECT_THAT(out_, HasSubstr("identical to the journal's, 0 no longer in it"));
   EXPECT_EQ(err_, "");
 }
 
 TEST_F(ReplayCommandTest, TellsWhatAnotherPolicyHadMade) {
   Record();
-  const std::string policy = folder_ + "/other.yaml", json = folder_ + "/what-if.json";
+  const std::string policy = folder_.path() + "/other.yaml", json = folder_.path() + "/what-if.json";
   std::ofstream(policy) << "cluster: test\nmode: live\nnodes: {min: 3, max: 3, lead_time: 1m}\n"
                            "limits: {enabled: false}\nprovider: {simulated: {}}\n";
-  ASSERT_EQ(Run({"replay", folder_, "--policy", policy, "--json", json, "--count", "3"}), 0) << err_;
+  ASSERT_EQ(Run({"replay", folder_.path(), "--policy", policy, "--json", json, "--count", "3"}), 0) << err_;
   EXPECT_THAT(out_, HasSubstr("the other policy wants another number of nodes in"));
   EXPECT_THAT(out_, HasSubstr("What would have happened"));
   std::ifstream file(json);
@@ -83,23 +64,23 @@ TEST_F(ReplayCommandTest, TellsWhatAnotherPolicyHadMade) {
 TEST_F(ReplayCommandTest, NothingToCompareWithIsNoAgreement) {
   Record();
   sqlite3* database = nullptr;
-  ASSERT_EQ(sqlite3_open((folder_ + "/journal.db").c_str(), &database), SQLITE_OK);
+  ASSERT_EQ(sqlite3_open((folder_.path() + "/journal.db").c_str(), &database), SQLITE_OK);
   EXPECT_EQ(sqlite3_exec(database, "DELETE FROM decisions", nullptr, nullptr, nullptr), SQLITE_OK);
   EXPECT_EQ(sqlite3_close(database), SQLITE_OK);
-  EXPECT_EQ(Run({"replay", folder_}), 1);
+  EXPECT_EQ(Run({"replay", folder_.path()}), 1);
   EXPECT_THAT(err_, HasSubstr("nothing was compared: of"));
   EXPECT_THAT(err_, HasSubstr("the journal keeps none"));
 }
 
 TEST_F(ReplayCommandTest, EndsWithTheCodeOfTheFault) {
-  EXPECT_EQ(Run({"replay", folder_}), 3);
+  EXPECT_EQ(Run({"replay", folder_.path()}), 3);
   EXPECT_THAT(err_, HasSubstr("there is no such file"));
   EXPECT_EQ(Run({"replay"}), 2);
   Record();
-  std::ofstream(folder_ + "/no.db") << std::string(5000, 'x');
-  EXPECT_EQ(Run({"replay", folder_ + "/no.db"}), 1);
+  std::ofstream(folder_.path() + "/no.db") << std::string(5000, 'x');
+  EXPECT_EQ(Run({"replay", folder_.path() + "/no.db"}), 1);
   EXPECT_THAT(err_, HasSubstr("no.db"));
-  EXPECT_EQ(Run({"replay", folder_, "--policy", folder_ + "/missing.yaml"}), 3);
+  EXPECT_EQ(Run({"replay", folder_.path(), "--policy", folder_.path() + "/missing.yaml"}), 3);
 }
 
 }  // namespace

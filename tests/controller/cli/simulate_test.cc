@@ -1,14 +1,10 @@
-#include <filesystem>
 #include <fstream>
-#include <iterator>
-#include <sstream>
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include <unistd.h>
 
-#include "controller/cli/app.h"
+#include "tests/controller/cli/command_case.h"
 
 namespace headroom {
 namespace {
@@ -22,38 +18,10 @@ curve:
 expect:
 )";
 
-class SimulateTest : public ::testing::Test {
- protected:
-  SimulateTest() : folder_(absl::StrCat(testing::TempDir(), "simulate_", getpid())) {
-    std::filesystem::remove_all(folder_);
-    std::filesystem::create_directories(folder_);
-  }
-  ~SimulateTest() override { std::filesystem::remove_all(folder_); }
-
-  // There is no server: whoever asks for one crashes.
-  int Run(const std::vector<std::string>& arguments) {
-    std::ostringstream out, err;
-    const Terminal terminal{.out = out, .err = err, .now = [] { return absl::UnixEpoch(); }, .actor = "ann@desk"};
-    const int code = RunHeadroomctl(arguments, terminal);
-    out_ = out.str(), err_ = err.str();
-    return code;
-  }
-  std::string Write(const std::string& name, const std::string& text) const {
-    std::string path = absl::StrCat(folder_, "/", name);
-    std::ofstream(path) << text;
-    return path;
-  }
-  static std::string Text(const std::string& path) {
-    std::ifstream file(path);
-    return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  }
-
-  const std::string folder_;
-  std::string out_, err_;
-};
+class SimulateTest : public CommandTest {};
 
 TEST_F(SimulateTest, AScenarioIsRunAndJudged) {
-  const std::string json = absl::StrCat(folder_, "/out.json");
+  const std::string json = absl::StrCat(folder_.path(), "/out.json");
   const std::string file = Write("calm.yaml", absl::StrCat(kSmall, "  - {failed_ratio: {most: 0}}\n"));
   ASSERT_EQ(Run({"simulate", file, "--seed", "7", "--json", json}), 0) << err_;
   EXPECT_THAT(out_, HasSubstr("A calm minute."));
@@ -84,7 +52,7 @@ TEST_F(SimulateTest, WhatIsWrongIsSaidWithItsLine) {
   const std::string file = Write("bad.yaml", "policy: {nodes: {max: 3}}\ncurve:\n  phase: 1\n");
   EXPECT_EQ(Run({"simulate", file}), 1);
   EXPECT_THAT(err_, HasSubstr("bad.yaml:3: curve.phase: unknown field; did you mean phases?"));
-  EXPECT_EQ(Run({"simulate", absl::StrCat(folder_, "/nowhere.yaml")}), 3);
+  EXPECT_EQ(Run({"simulate", absl::StrCat(folder_.path(), "/nowhere.yaml")}), 3);
   EXPECT_THAT(err_, HasSubstr("cannot read the scenario"));
   EXPECT_EQ(Run({"simulate"}), 2);
   EXPECT_EQ(Run({"simulate", file, "--model", "best"}), 2);

@@ -1,205 +1,24 @@
 #include "controller/server/daemon.h"
 
-#include <atomic>
-#include <chrono>
-#include <iterator>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include <boost/asio/ip/tcp.hpp>
-#include <grpcpp/generic/generic_stub.h>
-#include <grpcpp/grpcpp.h>
 
-#include "controller/base/address.h"
-#include "controller/runtime/memory_journal.h"
 #include "controller/runtime/sqlite.h"
 #include "controller/runtime/sqlite_journal.h"
-#include "headroom/v1/admin.grpc.pb.h"
-#include "headroom/v1/load.grpc.pb.h"
 #include "tests/controller/runtime/temp_dir.h"
+#include "tests/controller/server/daemon_case.h"
 
 namespace headroom {
 namespace {
 
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-constexpr absl::Duration kPatience = absl::Seconds(30);
-constexpr char kPolicy[] = R"(
-cluster: test
-mode: MODE
-nodes:
-  min: 1
-  max: 4
-provider:
-  simulated:
-    seed: 1
-)";
-
-// A world that nobody may touch, and that says who tried.
-class UntouchedProvider : public Provider {
- public:
-  UntouchedProvider(std::atomic<int>& touched, std::atomic<int>& listed) : touched_(touched), listed_(listed) {}
-  ProviderCapabilities capabilities() const override { return {}; }
-  absl::StatusOr<std::vector<Machine>> List(absl::Duration) override {
-    ++listed_;
-    return std::vector<Machine>();
-  }
-  absl::StatusOr<NodeId> Launch(const LaunchRequest&, absl::Duration) override {
-    ++touched_;
-    return absl::UnavailableError("no");
-  }
-  absl::Status Terminate(const NodeId&, absl::Duration) override {
-    ++touched_;
-    return absl::UnavailableError("no");
-  }
-
- private:
-  std::atomic<int>& touched_;
-  std::atomic<int>& listed_;
-};
-
-v1::LoadReport Hello(const std::string& id) {
-  v1::LoadReport message;
-  v1::Hello* hello = message.mutable_hello();
-  hello->set_protocol_version(1);
-  hello->set_reporter_id(id);
-  hello->set_role(v1::ROLE_NODE);
-  hello->set_boot_id("boot");
-  hello->set_configured_connection_count_max(200);
-  hello->mutable_limits()->set_connection_count_max(200);
-  return message;
-}
-
-v1::LoadReport Load(uint64_t sequence, int64_t open_count) {
-  v1::LoadReport message;
-  v1::NodeLoad* load = message.mutable_node();
-  load->set_boot_id("boot");
-  load->set_sequence(sequence);
-  load->mutable_uptime()->set_seconds(static_cast<int64_t>(sequence));
-  load->mutable_connections()->set_open_count(open_count);
-  load->mutable_limits()->set_connection_count_max(200);
-  load->mutable_work();
-  return message;
-}
-
-class DaemonTest : public ::testing::Test {
- protected:
-  void Start(const std::string& mode) {
-    absl::StatusOr<std::unique_ptr<Daemon>> daemon = TryStart(mode);
-    ASSERT_TRUE(daemon.ok()) << daemon.status();
-    daemon_ = *std::move(daemon);
-    channel_ = grpc::CreateChannel(HostPort(listen_, daemon_->grpc_port()), grpc::InsecureChannelCredentials());
-    load_ = v1::LoadService::NewStub(channel_);
-    admin_ = v1::AdminService::NewStub(channel_);
-  }
-  absl::StatusOr<std::unique_ptr<Daemon>> TryStart(const std::string& mode,
-                                                   std::function<absl::Status()> first_nodes = nullptr) {
-    std::string yaml = kPolicy;
-    yaml.replace(yaml.find("MODE"), 4, mode);
-    absl::StatusOr<Config> config = ParseConfig(yaml, "policy");
-    if (!config.ok()) return config.status();
-    Daemon::Parts parts{.config = *std::move(config),
-                        .yaml = yaml,
-                        .journal = journal_ != nullptr ? std::move(journal_) : std::make_unique<MemoryJournal>(),
-                        .provider = std::make_unique<UntouchedProvider>(touched_, listed_),
-                        .clock = clock_,
-                        .first_nodes = std::move(first_nodes)};
-    return Daemon::Start({.listen = listen_, .version = "test"}, std::move(parts));
-  }
-
-  struct Stream {
-    grpc::ClientContext context;
-    std::unique_ptr<grpc::ClientReaderWriter<v1::LoadReport, v1::Directive>> rpc;
-  };
-  std::unique_ptr<Stream> Open(const v1::LoadReport& first) {
-    auto stream = std::make_unique<Stream>();
-    stream->context.set_deadline(absl::ToChronoTime(absl::Now() + kPatience));
-    stream->rpc = load_->Report(&stream->context);
-    stream->rpc->Write(first);
-    return stream;
-  }
-  // The status that a stream with this first message ends with.
-  grpc::Status EndOf(const v1::LoadReport& first) {
-    const auto stream = Open(first);
-    v1::Directive directive;
-    while (stream->rpc->Read(&directive)) {
-    }
-    return stream->rpc->Finish();
-  }
-
-  template <typename Request, typename Response>
-  grpc::Status Call(grpc::Status (v1::AdminService::Stub::*method)(grpc::ClientContext*, const Request&, Response*),
-                    const Request& request, Response* response) {
-    grpc::ClientContext context;
-    context.set_deadline(absl::ToChronoTime(absl::Now() + kPatience));
-    return (admin_.get()->*method)(&context, request, response);
-  }
-  v1::ListNodesResponse Nodes() {
-    v1::ListNodesResponse nodes;
-    EXPECT_TRUE(Call(&v1::AdminService::Stub::ListNodes, v1::ListNodesRequest(), &nodes).ok());
-    return nodes;
-  }
-  // Whether the one node comes to have so many connections open.
-  bool ComesToHave(int64_t open_count) {
-    const absl::Time end = absl::Now() + kPatience;
-    while (absl::Now() < end) {
-      const v1::ListNodesResponse nodes = Nodes();
-      if (nodes.nodes_size() == 1 && nodes.nodes(0).open_count() == open_count) return true;
-      absl::SleepFor(absl::Milliseconds(20));
-    }
-    return false;
-  }
-
-  // The first answer to this message, as a client without generated code sees it.
-  std::string Raw(const std::string& method, const std::string& message) {
-    grpc::ClientContext context;
-    context.set_deadline(absl::ToChronoTime(absl::Now() + kPatience));
-    grpc::CompletionQueue queue;
-    const auto finish = [&queue] {
-      void* tag = nullptr;
-      bool ok = false;
-      return queue.Next(&tag, &ok) && ok;
-    };
-    const auto call = grpc::GenericStub(channel_).PrepareCall(&context, method, &queue);
-    call->StartCall(nullptr);
-    EXPECT_TRUE(finish());
-    const grpc::Slice slice(message);
-    call->WriteLast(grpc::ByteBuffer(&slice, 1), grpc::WriteOptions(), nullptr);
-    EXPECT_TRUE(finish());
-    grpc::ByteBuffer answer;
-    call->Read(&answer, nullptr);
-    EXPECT_TRUE(finish());
-    context.TryCancel();
-    grpc::Slice bytes;
-    EXPECT_TRUE(answer.DumpToSingleSlice(&bytes).ok());
-    return {reinterpret_cast<const char*>(bytes.begin()), bytes.size()};
-  }
-
-  // The whole answer of the HTTP port to this method and path.
-  std::string Fetch(const std::string& request) {
-    boost::asio::ip::tcp::iostream http("127.0.0.1", absl::StrCat(daemon_->http_port()));
-    http.expires_after(absl::ToChronoMilliseconds(kPatience));
-    http << request << " HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: 0\r\n\r\n" << std::flush;
-    return {std::istreambuf_iterator<char>(http), {}};
-  }
-
-  std::unique_ptr<Journal> journal_;  // one in memory
-  std::string listen_ = "127.0.0.1";
-  const Clock* clock_ = nullptr;  // the system's
-  std::atomic<int> listed_ = 0;
-  std::atomic<int> touched_{0};
-  std::unique_ptr<Daemon> daemon_;
-  std::shared_ptr<grpc::Channel> channel_;
-  std::unique_ptr<v1::LoadService::Stub> load_;
-  std::unique_ptr<v1::AdminService::Stub> admin_;
-};
 
 TEST_F(DaemonTest, DecidesNothingBeforeTheFirstNodesAreThere) {
   // A list in this time would show an empty cluster, and nodes.min would be launched beside the first nodes.
@@ -309,29 +128,6 @@ TEST_F(DaemonTest, AnAbsurdTermAtOneNodeLocksNoOtherNodeOut) {
   sane->context.TryCancel();
 }
 
-TEST_F(DaemonTest, ADryRunOnlyObservesHoweverFullTheNodeIs) {
-  Start("dry_run");
-  const auto stream = Open(Hello("node-1"));
-  v1::Directive directive;
-  ASSERT_TRUE(stream->rpc->Read(&directive));
-  EXPECT_EQ(directive.mode(), v1::DIRECTIVE_MODE_OBSERVE);
-  for (uint64_t i = 1; i <= 5; ++i) stream->rpc->Write(Load(i, 195 + static_cast<int64_t>(i)));
-  ASSERT_TRUE(ComesToHave(200));
-  // The decision to grant is there, and it went nowhere.
-  v1::GetStatusResponse status;
-  const absl::Time end = absl::Now() + kPatience;
-  while (!status.has_last_action() && absl::Now() < end) {
-    ASSERT_TRUE(Call(&v1::AdminService::Stub::GetStatus, v1::GetStatusRequest(), &status).ok());
-  }
-  EXPECT_TRUE(status.has_last_action());
-  EXPECT_EQ(touched_, 0);
-  stream->rpc->WritesDone();
-  while (stream->rpc->Read(&directive)) {
-    EXPECT_EQ(directive.mode(), v1::DIRECTIVE_MODE_OBSERVE);
-    EXPECT_FALSE(directive.has_grant());
-  }
-}
-
 TEST_F(DaemonTest, AHoldNeedsAReasonIsCheckedWithoutBeingSetAndIsDoneOnce) {
   Start("dry_run");
   using Stub = v1::AdminService::Stub;
@@ -427,124 +223,6 @@ TEST_F(DaemonTest, APolicyThatNeedsARestartIsRefusedAndTheOldOneStays) {
   v1::GetPolicyResponse policy;
   ASSERT_TRUE(Call(&v1::AdminService::Stub::GetPolicy, v1::GetPolicyRequest(), &policy).ok());
   EXPECT_EQ(policy.policy().mode(), v1::MODE_DRY_RUN);
-}
-
-TEST_F(DaemonTest, EnablingShowsFirstThenActsUnderANewTermAndHoldsOverARestart) {
-  TempDir dir;
-  const auto open_journal = [&] {
-    SqliteJournal::Options options;
-    options.state_dir = dir.path();
-    return SqliteJournal::Open(std::move(options)).value();
-  };
-  journal_ = open_journal();
-  Start("dry_run");
-  const auto stream = Open(Hello("node-1"));
-  v1::Directive directive;
-  ASSERT_TRUE(stream->rpc->Read(&directive));
-  EXPECT_EQ(directive.mode(), v1::DIRECTIVE_MODE_OBSERVE);
-  for (uint64_t i = 1; i <= 5; ++i) stream->rpc->Write(Load(i, 195 + static_cast<int64_t>(i)));
-  ASSERT_TRUE(ComesToHave(200));
-
-  v1::SetModeRequest request;
-  v1::SetModeResponse looked, enabled;
-  request.set_mode(v1::MODE_LIVE);
-  request.set_validate_only(true);
-  const absl::Time end = absl::Now() + kPatience;
-  while (looked.trial().raise_count() == 0 && absl::Now() < end) {
-    ASSERT_TRUE(Call(&v1::AdminService::Stub::SetMode, request, &looked).ok());
-  }
-  EXPECT_GT(looked.trial().raise_count(), 0);
-  EXPECT_EQ(looked.mode(), v1::MODE_DRY_RUN);
-  EXPECT_GT(looked.learning_size(), 0);
-  EXPECT_LE(looked.learning_size(), looked.learning_of());
-  EXPECT_EQ(touched_, 0);
-
-  request.set_validate_only(false);
-  EXPECT_EQ(Call(&v1::AdminService::Stub::SetMode, request, &enabled).error_code(), grpc::StatusCode::INVALID_ARGUMENT)
-      << "for those who read the journal";
-  request.set_reason("the dry run was right for a week");
-  ASSERT_TRUE(Call(&v1::AdminService::Stub::SetMode, request, &enabled).ok());
-  EXPECT_EQ(enabled.mode(), v1::MODE_LIVE);
-  EXPECT_GT(enabled.term(), looked.term());
-  EXPECT_GT(enabled.trial().raise_count(), 0) << "of the dry run";
-  for (uint64_t i = 6; directive.grant().connection_count_max() <= 200 && stream->rpc->Write(Load(i, 200));) {
-    ++i;
-    ASSERT_TRUE(stream->rpc->Read(&directive));
-  }
-  EXPECT_EQ(directive.mode(), v1::DIRECTIVE_MODE_LIVE);
-  EXPECT_EQ(directive.term(), enabled.term());
-  EXPECT_GT(directive.grant().connection_count_max(), 200);
-
-  stream->context.TryCancel();
-  daemon_.reset();
-  journal_ = open_journal();
-  Start("dry_run");
-  v1::GetPolicyResponse policy;
-  ASSERT_TRUE(Call(&v1::AdminService::Stub::GetPolicy, v1::GetPolicyRequest(), &policy).ok());
-  EXPECT_EQ(policy.policy().mode(), v1::MODE_LIVE) << "the file has not changed its mind";
-  daemon_.reset();
-}
-
-TEST_F(DaemonTest, DisablingStopsAllDeedsAtOnce) {
-  Start("live");
-  const auto stream = Open(Hello("node-1"));
-  v1::Directive directive;
-  ASSERT_TRUE(stream->rpc->Read(&directive));
-  EXPECT_EQ(directive.mode(), v1::DIRECTIVE_MODE_LIVE);
-  v1::SetModeRequest request;
-  v1::SetModeResponse response;
-  request.set_mode(v1::MODE_DRY_RUN);
-  request.set_reason("an incident of another kind");
-  ASSERT_TRUE(Call(&v1::AdminService::Stub::SetMode, request, &response).ok());
-  EXPECT_EQ(response.mode(), v1::MODE_DRY_RUN);
-  const int touched = touched_;
-  for (uint64_t i = 1; i <= 5; ++i) stream->rpc->Write(Load(i, 195 + static_cast<int64_t>(i)));
-  ASSERT_TRUE(ComesToHave(200));
-  v1::GetStatusResponse status;
-  const absl::Time end = absl::Now() + kPatience;
-  while (status.trial().raise_count() == 0 && absl::Now() < end) {
-    ASSERT_TRUE(Call(&v1::AdminService::Stub::GetStatus, v1::GetStatusRequest(), &status).ok());
-  }
-  EXPECT_GT(status.trial().raise_count(), 0) << "it still says what it would do";
-  EXPECT_LE(touched_, touched + 1) << "at most the one that was under way";
-  stream->rpc->WritesDone();
-  while (stream->rpc->Read(&directive)) EXPECT_FALSE(directive.has_grant());
-  EXPECT_EQ(directive.mode(), v1::DIRECTIVE_MODE_OBSERVE);
-}
-
-TEST_F(DaemonTest, WhatWasReallyAskedIsRealAfterDisableAndARestartToo) {
-  TempDir dir;
-  const auto open_journal = [&] {
-    SqliteJournal::Options options;
-    options.state_dir = dir.path();
-    return SqliteJournal::Open(std::move(options)).value();
-  };
-  {
-    Policy policy;
-    policy.mode = Mode::kLive;
-    Autoscaler before(policy);
-    before.Observe(absl::Now(), ActionStarted{{"asked", 1, "", {}, LaunchNode{}}});
-    before.Observe(absl::Now(), ModeChosen{Mode::kDryRun, Mode::kLive, "an incident of another kind", "op"});
-    ASSERT_EQ(before.policy().mode, Mode::kDryRun);
-    ASSERT_TRUE(before.fleet().in_flight().contains("asked"));
-    const auto journal = open_journal();
-    journal->RecordSnapshot(absl::Now(), before);
-    ASSERT_TRUE(journal->Sync(kPatience).ok());
-  }
-  journal_ = open_journal();
-  Start("live");
-  v1::GetPolicyResponse policy;
-  ASSERT_TRUE(Call(&v1::AdminService::Stub::GetPolicy, v1::GetPolicyRequest(), &policy).ok());
-  EXPECT_EQ(policy.policy().mode(), v1::MODE_DRY_RUN) << "as the operator said";
-  // The provider knows of no such machine. A dry run would have imagined that it came.
-  const char* told = "headroom_scale_actions_total{kind=\"launch\",result=\"unavailable\"} 1";
-  std::string metrics;
-  for (const absl::Time end = absl::Now() + kPatience; !absl::StrContains(metrics, told) && absl::Now() < end;) {
-    metrics = Fetch("GET /metrics");
-  }
-  EXPECT_THAT(metrics, HasSubstr(told));
-  EXPECT_EQ(touched_, 0) << "it only asked";
-  daemon_.reset();
 }
 
 TEST_F(DaemonTest, TheFewestNodesCanChangeWithoutARestart) {
