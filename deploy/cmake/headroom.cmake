@@ -41,14 +41,14 @@ function(headroom_program NAME)
   set_property(GLOBAL APPEND PROPERTY HEADROOM_PROGRAMS ${NAME})
 endfunction()
 
-# headroom_test(NAME SOURCES ... DEPS ... [LABEL unit] [TIMEOUT 60]): one binary per source folder.
+# headroom_test(NAME SOURCES ... DEPS ... [LABEL unit] [TIMEOUT 300]): one binary per source folder.
 function(headroom_test NAME)
   cmake_parse_arguments(ARG "" "PCH;LABEL;TIMEOUT" "SOURCES;DEPS" ${ARGN})
   if(NOT ARG_LABEL)
     set(ARG_LABEL unit)
   endif()
   if(NOT ARG_TIMEOUT)
-    set(ARG_TIMEOUT 120)
+    set(ARG_TIMEOUT 300)
   endif()
   add_executable(${NAME} ${ARG_SOURCES})
   target_link_libraries(${NAME} PRIVATE headroom_flags headroom_warnings ${ARG_DEPS} GTest::gtest_main GTest::gmock)
