@@ -65,7 +65,7 @@ struct Outcome {
 // start and the end) and every decision, in the order of time. A figure over a stretch without any request is 0.
 class Judge {
  public:
-  explicit Judge(Expectation expectation) : expectation_(std::move(expectation)) {}
+  explicit Judge(const Expectation& expectation) : expectation_(expectation) {}
 
   void See(const RunSample& sample);
   void See(absl::Duration at, const Decision& decision);

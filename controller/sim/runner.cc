@@ -62,7 +62,7 @@ class SimRunner::DryRunExecutor final : public Executor {
   SimRunner& run_;
 };
 
-SimRunner::SimRunner(Scenario scenario)
+SimRunner::SimRunner(const Scenario& scenario)
     : SimRunner(scenario, std::make_unique<ClusterModel>(scenario.cluster.settings)) {}
 
 SimRunner::SimRunner(Scenario scenario, std::unique_ptr<World> world)

@@ -40,7 +40,7 @@ struct RunSummary {
 //   run.cluster().model().total().failed_ratio();
 class SimRunner {
  public:
-  explicit SimRunner(Scenario scenario);  // at the request level
+  explicit SimRunner(const Scenario& scenario);  // at the request level
   SimRunner(Scenario scenario, std::unique_ptr<World> world);
   ~SimRunner();
 

@@ -80,7 +80,7 @@ absl::StatusOr<ScenarioResult> RunScenario(const ScenarioFile& file, const Scena
     for (Judge& judge : judges) judge.See(sample);
     if (options.progress) options.progress(sample.at);
     sample.total.latency = {};
-    if (look % keep_each == 0 || look == looks) result.samples.push_back(std::move(sample));
+    if (look % keep_each == 0 || look == looks) result.samples.push_back(sample);
   }
   for (const Judge& judge : judges) result.outcomes.push_back(judge.Tell());
   result.total = run.cluster().model().total();

@@ -50,6 +50,6 @@ CalendarWindow WindowOf(const CalendarEntry& entry, absl::Time now);
 // Whether the demand of now is of an entry's making, and not the usual one.
 bool BringsDemand(const std::vector<CalendarEntry>& calendar, absl::Time now);
 
-inline constexpr int64_t kMinutesPerDay = 24 * 60, kMinutesPerWeek = 7 * kMinutesPerDay;
+inline constexpr int64_t kMinutesPerDay = 24L * 60, kMinutesPerWeek = 7 * kMinutesPerDay;
 
 }  // namespace headroom

@@ -20,7 +20,6 @@ namespace headroom {
 namespace {
 
 using ::testing::HasSubstr;
-using ::testing::Not;
 
 class PlanCommandTest : public CommandTest {
  protected:

@@ -17,7 +17,6 @@ namespace headroom {
 namespace {
 
 using ::testing::HasSubstr;
-using ::testing::Not;
 
 class DaemonModeTest : public DaemonTest {};
 

@@ -82,7 +82,7 @@ FittedCluster FitWithSilence(absl::Duration from, absl::Duration until) {
   report.boot_id = "a-1";
   report.open_count = 10;
   for (int second = 0; second <= 600; ++second) {
-    report.counters.completed = 100 * second;
+    report.counters.completed = 100L * second;
     const absl::Duration at = absl::Seconds(second);
     if (at < from || at >= until) fitted.Take(absl::UnixEpoch() + at, NodeReported{"a", report});
   }
