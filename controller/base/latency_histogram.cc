@@ -4,6 +4,20 @@
 #include <numeric>
 
 namespace headroom {
+namespace {
+
+// Lower and upper bound of each bucket, added up.
+constexpr std::array<int64_t, LatencyHistogram::kBuckets> TwiceMiddles() {
+  std::array<int64_t, LatencyHistogram::kBuckets> twice{};
+  for (int bucket = 0; bucket < LatencyHistogram::kBuckets; ++bucket) {
+    twice[static_cast<size_t>(bucket)] =
+        LatencyHistogram::LowerMicros(bucket) + LatencyHistogram::LowerMicros(bucket + 1);
+  }
+  return twice;
+}
+constexpr std::array<int64_t, LatencyHistogram::kBuckets> kTwiceMiddleMicros = TwiceMiddles();
+
+}  // namespace
 
 int64_t LatencyHistogram::Total() const {
   return std::accumulate(counts.begin(), counts.end(), int64_t{0});
@@ -19,15 +33,14 @@ absl::Duration LatencyHistogram::Quantile(double quantile) const {
     seen += counts[static_cast<size_t>(bucket)];
     if (seen >= std::max<int64_t>(rank, 1)) break;
   }
-  return absl::Microseconds((LowerMicros(bucket) + LowerMicros(bucket + 1)) / 2);
+  return absl::Microseconds(kTwiceMiddleMicros[static_cast<size_t>(bucket)] / 2);
 }
 
 absl::Duration LatencyHistogram::Mean() const {
   int64_t total = 0, twice_micros = 0;
-  for (int bucket = 0; bucket < kBuckets; ++bucket) {
-    const int64_t count = counts[static_cast<size_t>(bucket)];
-    total += count;
-    twice_micros += count * (LowerMicros(bucket) + LowerMicros(bucket + 1));
+  for (size_t bucket = 0; bucket < counts.size(); ++bucket) {
+    total += counts[bucket];
+    twice_micros += counts[bucket] * kTwiceMiddleMicros[bucket];
   }
   return total == 0 ? absl::ZeroDuration() : absl::Microseconds(twice_micros / 2) / total;
 }

@@ -45,18 +45,30 @@ void CounterWindow::Add(const NodeCounters& counters) {
   constexpr absl::Duration kApart = absl::Milliseconds(950);  // reports at a pace of 1 s jitter
   if (snapshots_.empty() || counters.uptime < latest_.uptime) {
     snapshots_.assign(1, counters);
-  } else if (latest_.uptime - snapshots_.back().uptime >= kApart) {
-    if (snapshots_.size() == kSnapshots) snapshots_.erase(snapshots_.begin());
-    snapshots_.push_back(latest_);
+    oldest_ = 0;
+  } else if (latest_.uptime - Snapshot(0).uptime >= kApart) {
+    if (snapshots_.size() < kSnapshots) {
+      snapshots_.push_back(latest_);
+    } else {
+      snapshots_[oldest_] = latest_;
+      oldest_ = (oldest_ + 1) % snapshots_.size();
+    }
   }
   latest_ = counters;
 }
 
+std::vector<NodeCounters> CounterWindow::OldestFirst() const {
+  std::vector<NodeCounters> ordered;
+  ordered.reserve(snapshots_.size());
+  for (size_t age = snapshots_.size(); age > 0; --age) ordered.push_back(Snapshot(age - 1));
+  return ordered;
+}
+
 const NodeCounters* CounterWindow::SnapshotBefore(absl::Duration over) const {
-  for (auto snapshot = snapshots_.rbegin(); snapshot != snapshots_.rend(); ++snapshot) {
-    if (latest_.uptime - snapshot->uptime >= over) return &*snapshot;
+  for (size_t age = 0; age < snapshots_.size(); ++age) {
+    if (latest_.uptime - Snapshot(age).uptime >= over) return &Snapshot(age);
   }
-  return snapshots_.empty() ? nullptr : &snapshots_.front();
+  return snapshots_.empty() ? nullptr : &Snapshot(snapshots_.size() - 1);
 }
 
 NodeRates CounterWindow::Rates(absl::Duration over) const {

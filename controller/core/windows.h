@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <type_traits>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -59,10 +60,7 @@ class CounterWindow {
  public:
   static constexpr int kSnapshots = 6;
   void Add(const NodeCounters& counters);
-  void Clear() {
-    snapshots_.clear();
-    latest_ = {};
-  }
+  void Clear() { *this = {}; }
   // Rates between the latest counters and the newest snapshot that is at least `over` old, else the oldest there is.
   NodeRates Rates(absl::Duration over) const;
   // The latencies of the same stretch.
@@ -72,15 +70,28 @@ class CounterWindow {
 
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {
-    visit("snapshots", self.snapshots_);
+    if constexpr (std::is_const_v<Self>) {
+      visit("snapshots", self.OldestFirst());
+    } else {
+      self.snapshots_ = self.OldestFirst();
+      self.oldest_ = 0;
+      visit("snapshots", self.snapshots_);
+    }
     visit("latest", self.latest_);
   }
 
  private:
+  // The one that is `age` snapshots old; 0 is the newest.
+  const NodeCounters& Snapshot(size_t age) const {
+    return snapshots_[(oldest_ + snapshots_.size() - 1 - age) % snapshots_.size()];
+  }
+  std::vector<NodeCounters> OldestFirst() const;
   // Null: there is none.
   const NodeCounters* SnapshotBefore(absl::Duration over) const;
 
-  std::vector<NodeCounters> snapshots_;  // oldest first; in place, since a deque would allocate for each
+  // A ring once it is full: moving kilobytes for each report showed. In place, since a deque would allocate for each.
+  std::vector<NodeCounters> snapshots_;
+  size_t oldest_ = 0;
   NodeCounters latest_;
 };
 

@@ -83,7 +83,7 @@ absl::Time ControlLoop::Advance(absl::Time wall) {
   return now;
 }
 
-void ControlLoop::Observe(absl::Time now, Event event) {
+void ControlLoop::Observe(absl::Time now, Event&& event) {
   core_.Observe(now, event);
   const auto* joined = std::get_if<NodeJoined>(&event);
   if (joined != nullptr && refused_ && core_.fleet().Find(joined->node) == nullptr) refused_(joined->node);

@@ -46,7 +46,7 @@ class ControlLoop {
   ControlLoop(Autoscaler core, Executor& executor, Journal& journal);
 
   // Never blocks on the core. RESOURCE_EXHAUSTED: see Mailbox. Any thread.
-  absl::Status Post(Event event) { return mailbox_.Post(std::move(event)); }
+  absl::Status Post(Event&& event) { return mailbox_.Post(std::move(event)); }
   // Runs `question` on the loop thread between ticks and waits for it, at most `timeout`. DEADLINE_EXCEEDED: the loop
   // did not get to it (it will not run later). UNAVAILABLE, at once: the loop has ended. RESOURCE_EXHAUSTED:
   // kQuestionsMax wait already. Any thread but the loop's.
@@ -86,7 +86,7 @@ class ControlLoop {
 
   absl::Time Advance(absl::Time wall);
   void ObserveAll(absl::Time now);
-  void Observe(absl::Time now, Event event);
+  void Observe(absl::Time now, Event&& event);
   void AnswerQuestions();
   void Tick(absl::Time now);
   void Carry(absl::Time now, const Decision& decision);

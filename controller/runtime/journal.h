@@ -73,7 +73,7 @@ class Journal {
   // where the disk has been silent for as long already; it stays queued, and asking again finds it written.
   virtual absl::Status WriteTerm(int64_t term, absl::Duration longest) = 0;
   // Queue for the next group commit. No disk, no waiting.
-  virtual void RecordEvent(absl::Time at, Event event) = 0;
+  virtual void RecordEvent(absl::Time at, Event&& event) = 0;
   virtual void RecordTick(absl::Time at, std::shared_ptr<const Decision> decision) = 0;
   virtual void RecordSnapshot(absl::Time at, const Autoscaler& core) = 0;
   // Commits what is queued, with these intents. OK: it is on disk. May wait, half a second at most.

@@ -58,7 +58,7 @@ void KeepUrgency(const BalancerReport&, BalancerReport&) {}
 
 }  // namespace
 
-absl::Status Mailbox::Post(Event event) {
+absl::Status Mailbox::Post(Event&& event) {
   MonitorLock lock(mutex_);
   if (IsReport(event)) {
     TakeReport(std::move(event));

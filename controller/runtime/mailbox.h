@@ -33,7 +33,7 @@ class Mailbox {
   // A calm report may wait so long for others, so that 10,000 of them a second do not cost 10,000 wakings.
   static constexpr absl::Duration kGather = absl::Milliseconds(5);
 
-  absl::Status Post(Event event);
+  absl::Status Post(Event&& event);
   // Everything that waits, in order. `emptied` is the last batch: its memory is used again.
   std::vector<Event> Drain(std::vector<Event> emptied = {});
 

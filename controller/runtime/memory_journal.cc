@@ -18,21 +18,20 @@ absl::Status MemoryJournal::WriteTerm(int64_t term, absl::Duration) {
   return health_;
 }
 
-void MemoryJournal::Record(absl::Time at, std::optional<Event> event) {
-  if (records_max_ == 0) return;
-  records_.push_back({at, std::move(event)});
+void MemoryJournal::Record(Recorded record) {
+  records_.push_back(std::move(record));
   if (records_.size() > records_max_) records_.pop_front();
 }
 
-void MemoryJournal::RecordEvent(absl::Time at, Event event) {
+void MemoryJournal::RecordEvent(absl::Time at, Event&& event) {
   if (const auto* finished = std::get_if<ActionFinished>(&event)) {
     std::erase_if(kept_.open_intents, [&](const Action& intent) { return intent.id == finished->id; });
   }
-  Record(at, std::move(event));
+  if (records_max_ > 0) Record({at, std::move(event)});
 }
 
 void MemoryJournal::RecordTick(absl::Time at, std::shared_ptr<const Decision> decision) {
-  Record(at, std::nullopt);
+  if (records_max_ > 0) Record({at, std::nullopt});
   kept_.sequence_max = std::max(kept_.sequence_max, decision->sequence);
   absl::MutexLock lock(&decisions_mutex_);
   decisions_.push_back(std::move(decision));

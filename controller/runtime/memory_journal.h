@@ -23,7 +23,7 @@ class MemoryJournal final : public Journal {
 
   absl::StatusOr<Recovered> Recover() override;
   absl::Status WriteTerm(int64_t term, absl::Duration longest) override;
-  void RecordEvent(absl::Time at, Event event) override;
+  void RecordEvent(absl::Time at, Event&& event) override;
   void RecordTick(absl::Time at, std::shared_ptr<const Decision> decision) override;
   void RecordSnapshot(absl::Time, const Autoscaler&) override {}  // its records begin at the start
   absl::Status CommitIntents(absl::Time at, const std::vector<Action>& intents) override;
@@ -37,7 +37,7 @@ class MemoryJournal final : public Journal {
   const std::deque<Recorded>& records() const { return records_; }
 
  private:
-  void Record(absl::Time at, std::optional<Event> event);
+  void Record(Recorded record);
 
   const size_t records_max_;
   absl::Status health_;

@@ -131,7 +131,7 @@ absl::Status SqliteJournal::WriteTerm(int64_t term, absl::Duration longest) {
   return WaitFor(ticket, longest);
 }
 
-void SqliteJournal::RecordEvent(absl::Time at, Event event) {
+void SqliteJournal::RecordEvent(absl::Time at, Event&& event) {
   absl::MutexLock lock(&mutex_);
   if (const auto* finished = std::get_if<ActionFinished>(&event); finished && open_intents_.erase(finished->id) > 0) {
     queued_.intents.push_back({at, std::nullopt, finished->id});

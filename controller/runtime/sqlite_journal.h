@@ -51,7 +51,7 @@ class SqliteJournal final : public Journal {
 
   absl::StatusOr<Recovered> Recover() override;
   absl::Status WriteTerm(int64_t term, absl::Duration longest) override;
-  void RecordEvent(absl::Time at, Event event) override;
+  void RecordEvent(absl::Time at, Event&& event) override;
   void RecordTick(absl::Time at, std::shared_ptr<const Decision> decision) override;
   void RecordSnapshot(absl::Time at, const Autoscaler& core) override;
   absl::Status CommitIntents(absl::Time at, const std::vector<Action>& intents) override;

@@ -56,7 +56,7 @@ absl::Status CrashJournal::WriteTerm(int64_t term, absl::Duration) {
   return CommitIntents({}, {});
 }
 
-void CrashJournal::RecordEvent(absl::Time at, Event event) {
+void CrashJournal::RecordEvent(absl::Time at, Event&& event) {
   if (const auto* finished = std::get_if<ActionFinished>(&event)) queued_.ended.push_back(finished->id);
   const bool report = std::holds_alternative<NodeReported>(event) || std::holds_alternative<BalancerReported>(event);
   if (report && reports_ == Reports::kLeftOut) {

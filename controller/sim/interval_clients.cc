@@ -48,7 +48,7 @@ void IntervalModel::Offer(Pool& pool, Step& step) {
     service += count * node->service;
     kept += count;
   }
-  service = kept > 0 ? service / kept : absl::ToDoubleSeconds(settings_.node.service_time);
+  service = kept > 0 ? service / kept : service_time_;
   double asked = 0;
   for (size_t state = 0; state <= static_cast<size_t>(ranks_); ++state) {
     const double clients = pool.Exactly(state);
@@ -66,6 +66,7 @@ void IntervalModel::Offer(Pool& pool, Step& step) {
   for (size_t rank = 1; rank <= static_cast<size_t>(ranks_); ++rank) {
     const double beyond = rank == static_cast<size_t>(ranks_) ? 0 : AllBusy(rank, per_client * service);
     pool.use_rate[rank] = per_client * (AllBusy(rank - 1, per_client * service) - beyond);
+    pool.used[rank] = -std::expm1(-pool.use_rate[rank] * step.seconds);
   }
 }
 
@@ -86,7 +87,7 @@ void IntervalModel::AcceptWaiting(Pool& pool, Step& step) {
       if (share <= 0) continue;
       const ByAttempt flow = pool.queued[state].TakeFirst(share);
       const size_t rank = std::min(state, static_cast<size_t>(ranks_) - 1);
-      node->kept[rank].Add(now_, now_, share, absl::ToDoubleSeconds(node->limits.idle_timeout) / IdleAges::kCohorts);
+      node->kept[rank].Add(now_, now_, share, node->idle_grain());
       node->arrived += Sum(flow);
       AddTo(step.served, flow);
       Promote(pool, static_cast<int>(state), share, step);
@@ -155,9 +156,8 @@ void IntervalModel::Open(Pool& pool, Step& step) {
   for (size_t i = 0; i < pool.nodes.size() && wished > 0; ++i) {
     Node& node = *pool.nodes[i];
     const double here = std::min(pool.shares[i], node.room());
-    const double grain = absl::ToDoubleSeconds(node.limits.idle_timeout) / IdleAges::kCohorts;
     for (size_t state = 0; state < static_cast<size_t>(ranks_); ++state) {
-      node.kept[state].Add(now_ - step.seconds, now_, here * wishes[state] / wished, grain);
+      node.kept[state].Add(now_ - step.seconds, now_, here * wishes[state] / wished, node.idle_grain());
     }
     node.accepted.sum += here;
     node.arrived += here;

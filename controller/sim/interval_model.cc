@@ -15,6 +15,11 @@ namespace {
 constexpr double kFew = 1e-3;  // requests or connections: fewer are none
 constexpr double kNanos = 1e9;
 
+double QuadraticPart(const NodeSettings& law) {
+  const auto knee = static_cast<double>(law.knee);
+  return law.knee > 0 ? (1 - law.linear) / (knee * knee) : 0;
+}
+
 }  // namespace
 
 IntervalModel::IntervalModel(ClusterSettings settings)
@@ -23,6 +28,8 @@ IntervalModel::IntervalModel(ClusterSettings settings)
       request_timeout_(absl::ToDoubleSeconds(settings_.client.request_timeout)),
       connect_timeout_(absl::ToDoubleSeconds(settings_.client.connect_timeout)),
       backoff_(absl::ToDoubleSeconds(settings_.client.backoff)),
+      service_time_(absl::ToDoubleSeconds(settings_.node.service_time)),
+      quadratic_(QuadraticPart(settings_.node)),
       spreads_requests_(settings_.client.spread == Spread::kRequests),
       latencies_(std::make_unique<std::array<Latencies, kAttemptsMax>>()) {
   HR_CHECK(settings_.client.retries_max < kAttemptsMax);
@@ -136,7 +143,7 @@ int64_t IntervalModel::StepNanos(int64_t until_nanos) const {
       end = std::min(end, node->boots_at_nanos);
       continue;
     }
-    const double timeout = absl::ToDoubleSeconds(node->limits.idle_timeout);
+    const double timeout = node->idle_seconds_max;
     if (timeout > 0) seconds = std::min(seconds, std::max(timeout / 3, 0.25));
     if (node->service > 0.1 * seconds) seconds = std::max(0.02, 0.1 * node->service);
   }

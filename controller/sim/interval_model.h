@@ -126,6 +126,7 @@ class IntervalModel final : public World {
   const ClusterSettings settings_;
   const int ranks_;
   const double request_timeout_, connect_timeout_, backoff_;
+  const double service_time_, quadratic_;  // of the law of service: seconds, and what n (n + 2) counts
   const bool spreads_requests_;
   int64_t now_nanos_ = 0, phase_end_nanos_ = 0;
   double now_ = 0;  // seconds since the start: the end of the step, while in it

@@ -77,7 +77,8 @@ void IntervalModel::Boot(Node& node) {
   fresh.boot_id = absl::StrCat(node.id, "-", absl::ToUnixSeconds(settings_.start), "-", boots);
   fresh.state = NodeState::kServing;
   fresh.booted_nanos = now_nanos_;
-  fresh.limits = {.connection_count_max = settings_.node.connection_limit, .idle_timeout = settings_.node.idle_timeout};
+  fresh.SetLimits(
+      {.connection_count_max = settings_.node.connection_limit, .idle_timeout = settings_.node.idle_timeout});
   node = std::move(fresh);
   node.service = ServiceSeconds(node, 0);
   changes_.push_back({.node = node.id, .what = NodeChange::What::kServing});
@@ -139,7 +140,7 @@ absl::Status IntervalModel::Restart(absl::string_view id, absl::Duration down) {
 
 absl::Status IntervalModel::SetLimits(absl::string_view id, const LimitsInForce& limits) {
   HR_ASSIGN_OR_RETURN(Node * node, Find(id));
-  node->limits = limits;
+  node->SetLimits(limits);
   return absl::OkStatus();
 }
 
@@ -239,6 +240,7 @@ void IntervalModel::FillClients(const Node& node, NodeReport& report) {
   report.client_count = std::llround(node.kept[0].count() + node.dormant.count());
   std::array<int64_t, kRanks> with{};
   for (size_t rank = 0; rank < kRanks; ++rank) with[rank] = std::llround(node.kept[rank].count());
+  report.top_clients.reserve(std::min(names.size(), static_cast<size_t>(with[0])));
   for (size_t client = 0; client < names.size() && static_cast<int64_t>(client) < with[0]; ++client) {
     const auto open = std::count_if(with.begin(), with.end(),
                                     [client](int64_t clients) { return clients > static_cast<int64_t>(client); });
@@ -285,9 +287,11 @@ NodeReport IntervalModel::Report(absl::string_view id) {
   FillClients(node, report);
 
   std::array<double, NodeReport::kIdleAges> ages{};
-  const auto put = [&ages, now = now_](double at, double count) {
-    const auto* bucket = std::upper_bound(std::begin(kIdleAgeBounds), std::end(kIdleAgeBounds), now - at);
-    ages[static_cast<size_t>(bucket - std::begin(kIdleAgeBounds))] += count;
+  // Neighbours are of about one age: the bucket is looked for from the last one on.
+  auto put = [&ages, now = now_, bucket = size_t{0}](double at, double count) mutable {
+    while (bucket < std::size(kIdleAgeBounds) && kIdleAgeBounds[bucket] <= now - at) ++bucket;
+    while (bucket > 0 && kIdleAgeBounds[bucket - 1] > now - at) --bucket;
+    ages[bucket] += count;
   };
   for (const IdleAges& rank : node.kept) rank.Each(put);
   node.dormant.Each(put);
@@ -311,15 +315,10 @@ void IntervalModel::Announce(Node& node) {
 }
 
 double IntervalModel::ServiceSeconds(const Node& node, double active) const {
-  const NodeSettings& law = settings_.node;
   // A request that comes finds a Poisson number with this mean in service: the k-th finds k - 1, and the mean of
   // k (k - 1) is mean^2 + 2 mean.
-  double factor = 1 + law.linear * active;
-  if (law.knee > 0) {
-    const auto knee = static_cast<double>(law.knee);
-    factor += (1 - law.linear) / (knee * knee) * active * (active + 2);
-  }
-  return node.slowness * factor * absl::ToDoubleSeconds(law.service_time);
+  const double factor = 1 + settings_.node.linear * active + quadratic_ * active * (active + 2);
+  return node.slowness * factor * service_time_;
 }
 
 // How many requests are in service at the end of a step in which `arrived` came: what comes in, less what this many
@@ -342,13 +341,12 @@ double IntervalModel::Settled(const Node& node, double seconds) const {
 }
 
 void IntervalModel::Use(Node& node, const Pool& pool, const Step& step) {
-  const double timeout = absl::ToDoubleSeconds(node.limits.idle_timeout);
-  const double grain = timeout / IdleAges::kCohorts;
+  const double timeout = node.idle_seconds_max, grain = node.idle_grain();
   const double began = now_ - step.seconds + node.service, ended = now_ + node.service;
   for (size_t rank = 0; rank < static_cast<size_t>(ranks_); ++rank) {
     IdleAges& kept = node.kept[rank];
     if (kept.count() <= 0) continue;
-    const double used = kept.TakeShare(-std::expm1(-pool.use_rate[rank + 1] * step.seconds));
+    const double used = kept.TakeShare(pool.used[rank + 1]);
     kept.Add(began, ended, used, grain);
     if (timeout > 0) node.closed_idle.sum += kept.TakeOlder(now_ - timeout);
   }

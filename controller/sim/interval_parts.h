@@ -44,7 +44,8 @@ struct IntervalModel::Node {
   NodeState state = NodeState::kBooting;
   int boots = 0;
   int64_t boots_at_nanos = std::numeric_limits<int64_t>::max(), booted_nanos = 0;
-  LimitsInForce limits;
+  LimitsInForce limits;         // by SetLimits()
+  double idle_seconds_max = 0;  // the idle timeout; 0: for ever
   double slowness = 1;
   uint64_t sequence = 0;
   Pool* pool = nullptr;
@@ -64,6 +65,11 @@ struct IntervalModel::Node {
   bool is_calm = true;
   int64_t rejected_reported = 0;
 
+  void SetLimits(const LimitsInForce& in_force) {
+    limits = in_force;
+    idle_seconds_max = absl::ToDoubleSeconds(limits.idle_timeout);
+  }
+  double idle_grain() const { return idle_seconds_max / IdleAges::kCohorts; }
   double kept_count() const {
     double count = 0;
     for (const IdleAges& rank : kept) count += rank.count();
@@ -85,6 +91,7 @@ struct IntervalModel::Pool {
   std::array<WaitingLine, kStates> queued, knocking, pooled;
   std::array<ByAttempt, kStates> pausing{};
   std::array<double, kStates> use_rate{};  // per second, of a connection of this rank
+  std::array<double, kStates> used{};      // share of the connections of this rank that are used in this step
 
   std::vector<double> shares;  // of what is being spread, by node; scratch
 

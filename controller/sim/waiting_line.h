@@ -65,6 +65,7 @@ class WaitingLine {
   }
   // This share, however long they have waited, goes over to `other`, in their order.
   void MoveShare(double share, WaitingLine& other) {
+    if (line_.empty()) return;
     std::deque<Entry> merged;
     auto theirs = other.line_.begin();
     for (Entry& ours : line_) {

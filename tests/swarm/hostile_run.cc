@@ -46,7 +46,7 @@ class HostileRun::Disk final : public Journal {
 
   absl::StatusOr<Recovered> Recover() override { return journal_.Recover(); }
   absl::Status WriteTerm(int64_t term, absl::Duration longest) override { return journal_.WriteTerm(term, longest); }
-  void RecordEvent(absl::Time at, Event event) override {
+  void RecordEvent(absl::Time at, Event&& event) override {
     if (const auto* changed = std::get_if<JournalChanged>(&event))
       run_.core_knows_disk_fails_ = !changed->error.empty();
     journal_.RecordEvent(at, std::move(event));

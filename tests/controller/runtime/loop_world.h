@@ -35,7 +35,7 @@ class SpyJournal final : public Journal {
   absl::StatusOr<Recovered> Recover() override { return memory_.Recover(); }
   absl::Status WriteTerm(int64_t term, absl::Duration longest) override { return memory_.WriteTerm(term, longest); }
   absl::Status Sync(absl::Duration longest) override { return memory_.Sync(longest); }
-  void RecordEvent(absl::Time at, Event event) override { memory_.RecordEvent(at, std::move(event)); }
+  void RecordEvent(absl::Time at, Event&& event) override { memory_.RecordEvent(at, std::move(event)); }
   void RecordTick(absl::Time at, std::shared_ptr<const Decision> decision) override {
     memory_.RecordTick(at, std::move(decision));
   }

@@ -55,7 +55,7 @@ TEST(MailboxTest, NoReportMovesAcrossAJoinOrALeaveOfItsNode) {
   for (const Event& between : {Event(NodeJoined{"a", {}}), Event(NodeLeft{"a", "boot", NodeLeft::How::kLost})}) {
     Mailbox mailbox;
     ASSERT_TRUE(mailbox.Post(Report("a", 1)).ok());
-    ASSERT_TRUE(mailbox.Post(between).ok());
+    ASSERT_TRUE(mailbox.Post(Event(between)).ok());
     ASSERT_TRUE(mailbox.Post(Report("a", 2)).ok());
     const std::vector<Event> events = mailbox.Drain();
     ASSERT_EQ(events.size(), 3u);
