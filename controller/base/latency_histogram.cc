@@ -24,7 +24,10 @@ int64_t LatencyHistogram::Total() const {
 }
 
 absl::Duration LatencyHistogram::Quantile(double quantile) const {
-  const int64_t total = Total();
+  return QuantileOf(quantile, Total());
+}
+
+absl::Duration LatencyHistogram::QuantileOf(double quantile, int64_t total) const {
   if (total == 0) return absl::ZeroDuration();
   const auto rank = static_cast<int64_t>(std::ceil(std::clamp(quantile, 0.0, 1.0) * static_cast<double>(total)));
   int64_t seen = 0;
@@ -36,13 +39,14 @@ absl::Duration LatencyHistogram::Quantile(double quantile) const {
   return absl::Microseconds(kTwiceMiddleMicros[static_cast<size_t>(bucket)] / 2);
 }
 
-absl::Duration LatencyHistogram::Mean() const {
+LatencyHistogram::Digest LatencyHistogram::Summary() const {
   int64_t total = 0, twice_micros = 0;
   for (size_t bucket = 0; bucket < counts.size(); ++bucket) {
     total += counts[bucket];
     twice_micros += counts[bucket] * kTwiceMiddleMicros[bucket];
   }
-  return total == 0 ? absl::ZeroDuration() : absl::Microseconds(twice_micros / 2) / total;
+  if (total == 0) return {};
+  return {absl::Microseconds(twice_micros / 2) / total, QuantileOf(0.5, total), QuantileOf(0.99, total)};
 }
 
 LatencyHistogram LatencyHistogram::Since(const LatencyHistogram& earlier) const {

@@ -37,13 +37,19 @@ struct LatencyHistogram {
   int64_t Total() const;
   // The latency below which `quantile` (0..1) of the values lie, in the middle of its bucket; zero when empty.
   absl::Duration Quantile(double quantile) const;
-  // Of the middles of the buckets; zero when empty.
-  absl::Duration Mean() const;
+  // What is asked of every report, in one go. The mean is of the middles of the buckets; zero when empty.
+  struct Digest {
+    absl::Duration mean, p50, p99;
+  };
+  Digest Summary() const;
   // What was added between `earlier` and this; a bucket that went backwards counts as zero.
   LatencyHistogram Since(const LatencyHistogram& earlier) const;
   LatencyHistogram& operator+=(const LatencyHistogram& other);
   LatencyHistogram& operator-=(const LatencyHistogram& other);
   bool operator==(const LatencyHistogram&) const = default;
+
+ private:
+  absl::Duration QuantileOf(double quantile, int64_t total) const;
 };
 
 }  // namespace headroom

@@ -24,11 +24,11 @@ int64_t KneeCeiling(const Node& node, absl::Time at) {
   return static_cast<int64_t>(knee->high / share);
 }
 
-void LearnKnee(Node& node, absl::Time at) {
+void LearnKnee(Node& node, absl::Duration mean_latency, absl::Time at) {
   constexpr double kSmooth = 0.2, kOpenMin = 8;
   if (node.rates.seconds <= 0) return;
   const auto active = static_cast<double>(node.report.active_count), open = static_cast<double>(node.report.open_count);
-  node.knee.Add(at, {active, node.rates.completed, node.latency.Mean()});
+  node.knee.Add(at, {active, node.rates.completed, mean_latency});
   if (open >= kOpenMin) {
     node.active_share_now += kSmooth * (active / open - node.active_share_now);
     node.active_share.Add(at, Node::kActivePeakWindow, node.active_share_now);
@@ -180,12 +180,13 @@ bool Fleet::TakeLoad(Node& node, const NodeCounters& counters, absl::Time at, co
   node.rates = node.counters.Rates(absl::Seconds(1));
   node.latency = node.counters.LatencyOver(absl::Seconds(1));
   node.goodput = node.counters.GoodputOver(kGoodputStretch);
-  node.latency_p50 = node.latency.Quantile(0.5);
-  node.latency_p99 = node.latency.Quantile(0.99);
+  const LatencyHistogram::Digest latency = node.latency.Summary();
+  node.latency_p50 = latency.p50;
+  node.latency_p99 = latency.p99;
   node.largest_client_count = node.report.top_clients.empty() ? 0 : node.report.top_clients.front().open_count;
   node.baseline.Add(node.latency_p50, !IsBusy(node));
   node.work.Add(static_cast<double>(node.report.active_count), node.rates.completed);
-  LearnKnee(node, at);
+  LearnKnee(node, latency.mean, at);
   const auto demand = static_cast<double>(node.DemandCount());
   node.demand_slope.Add(at, demand);
   node.open_peak.Add(at, policy.limits.peak_window, demand);

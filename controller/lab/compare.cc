@@ -1,10 +1,8 @@
 #include "controller/lab/compare.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <limits>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -12,6 +10,7 @@
 
 #include "controller/base/check.h"
 #include "controller/lab/optimum.h"
+#include "controller/lab/parallel.h"
 
 namespace headroom::lab {
 namespace {
@@ -97,37 +96,18 @@ Score ScoreOf(const std::vector<Demand>& seeds, const MakeRival& make, const Run
   return MeanScore(seeds, RunAll(seeds, make, options));
 }
 
-// Does the jobs on all threads, the calling one included, which alone reports. Returns how far that is.
-Progress InParallel(const std::vector<std::function<void()>>& jobs, const CompareOptions& options, Progress progress) {
-  std::atomic<size_t> next = 0;
-  std::atomic<int> done = progress.runs_done;
-  const auto work = [&](const std::function<void(int)>& report) {
-    for (size_t job = next++; job < jobs.size(); job = next++) {
-      jobs[job]();
-      report(++done);
-    }
-  };
-  std::vector<std::thread> threads;
-  for (int i = 1; i < options.threads; ++i) threads.emplace_back(work, [](int) {});
-  work([&](int runs_done) {
-    progress.runs_done = runs_done;
-    options.progress(progress);
-  });
-  for (std::thread& thread : threads) thread.join();
-  progress.runs_done = done;
-  options.progress(progress);
-  return progress;
-}
-
 // One contender under one sight, with what was tried and what it came to.
 struct Tuning {
   const Contender* contender = nullptr;
   Sight sight = Sight::kOffered;
   std::vector<Setting> settings;
   std::vector<double> costs;
+  std::vector<Outcome> outcomes;  // of the best setting, a seed each
   Score best;
   Score raised;  // of ours: the same with raised limits
 
+  // With one setting there is nothing to be tuned.
+  bool IsTuned() const { return settings.size() > 1; }
   const Setting& BestSetting() const {
     return settings[static_cast<size_t>(std::min_element(costs.begin(), costs.end()) - costs.begin())];
   }
@@ -143,6 +123,7 @@ class TraceComparison {
       for (const Contender& contender : contenders) {
         Tuning tuning{.contender = &contender, .sight = sight, .settings = contender.settings(contender, seeds_)};
         tuning.costs.resize(tuning.settings.size());
+        tuning.outcomes.resize(seeds_.size());
         tunings_.push_back(std::move(tuning));
       }
     }
@@ -150,8 +131,9 @@ class TraceComparison {
 
   TraceResult Go() {
     const std::vector<std::function<void()>> search = SearchJobs(), score = ScoreJobs();
-    const int runs = static_cast<int>(search.size() + score.size());
-    InParallel(score, options_, InParallel(search, options_, {.runs = runs}));
+    const int first = static_cast<int>(search.size()), runs = first + static_cast<int>(score.size());
+    DoInParallel(search, options_.threads, [&](int done) { options_.progress({done, runs}); });
+    DoInParallel(score, options_.threads, [&](int done) { options_.progress({first + done, runs}); });
     TraceResult result{.name = course_->name, .notes = course_->notes};
     Describe(result);
     result.offered = Table(Sight::kOffered);
@@ -160,14 +142,20 @@ class TraceComparison {
   }
 
  private:
+  // The longest first, so that all threads are busy to the end: what has nothing to be tuned runs in full (that is
+  // Headroom, whose one run takes as long as hundreds of others), then the optima.
   std::vector<std::function<void()>> SearchJobs() {
     std::vector<std::function<void()>> jobs;
+    for (Tuning& tuning : tunings_) {
+      for (size_t seed = 0; seed < seeds_.size() && !tuning.IsTuned(); ++seed) {
+        jobs.push_back([this, &tuning, seed] { RunBest(tuning, seed); });
+      }
+    }
     for (size_t seed = 0; seed < seeds_.size(); ++seed) {
       jobs.push_back([this, seed] { plans_[seed] = FindOptimum(seeds_[seed]); });
     }
     for (Tuning& tuning : tunings_) {
-      // A policy with one setting has nothing to be tuned.
-      for (size_t i = 0; i < tuning.settings.size() && tuning.settings.size() > 1; ++i) {
+      for (size_t i = 0; i < tuning.settings.size() && tuning.IsTuned(); ++i) {
         jobs.push_back(
             [this, &tuning, i] { tuning.costs[i] = Run(tuning, tuning.settings[i], Record::kTotals).outcome.cost(); });
       }
@@ -187,9 +175,14 @@ class TraceComparison {
     return jobs;
   }
 
+  void RunBest(Tuning& tuning, size_t seed) const {
+    const auto rival = tuning.contender->make(tuning.BestSetting());
+    tuning.outcomes[seed] = Simulate(seeds_[seed], *rival, {.sight = tuning.sight, .record = Record::kSupply});
+  }
+
   void ScoreBest(Tuning& tuning) const {
-    const auto make = [&](size_t) { return tuning.contender->make(tuning.BestSetting()); };
-    std::vector<Outcome> outcomes = RunAll(seeds_, make, {.sight = tuning.sight, .record = Record::kSupply});
+    for (size_t seed = 0; seed < seeds_.size() && tuning.IsTuned(); ++seed) RunBest(tuning, seed);
+    std::vector<Outcome> outcomes = std::exchange(tuning.outcomes, {});  // a value a step: freed when it is scored
     tuning.best = MeanScore(seeds_, outcomes);
     if (tuning.contender->standing != Standing::kOurs) return;
     for (size_t seed = 0; seed < seeds_.size(); ++seed) {

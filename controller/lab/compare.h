@@ -65,7 +65,7 @@ struct CompareOptions {
 inline constexpr char kOptimumName[] = "optimum";
 inline constexpr char kWithLimits[] = "_with_limits";  // after the name of ours; no figure hangs on it
 
-// A run takes about 3 ns a step, seed and setting. Memory: about 20 bytes a step and seed, and 8 a step and thread.
+// A run takes about 3 ns a step, seed and setting. Memory: about 30 bytes a step and seed, and 8 a step and thread.
 TraceResult CompareOn(std::shared_ptr<const Course> course, const std::vector<Contender>& contenders,
                       const CompareOptions& options);
 

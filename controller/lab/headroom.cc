@@ -74,8 +74,9 @@ void Headroom::Join(int step, const NodeId& id, Server& server) {
   hello.launch_id = server.launch_id;
   core_.Observe(At(step), NodeJoined{id, hello});
   server.joined = true;
-  server.report.boot_id = hello.boot_id;
-  server.report.limits.connection_count_max = kPerNode;
+  std::get<NodeReported>(server.said).node = id;
+  server.report().boot_id = hello.boot_id;
+  server.report().limits.connection_count_max = kPerNode;
 }
 
 void Headroom::Report(int step, double offered) {
@@ -85,10 +86,11 @@ void Headroom::Report(int step, double offered) {
   const double carried = unit_ == Unit::kAtTarget ? core_.policy().connections.target_ratio : 1;
   const double share =
       offered * carried * static_cast<double>(kPerNode) / static_cast<double>(std::max<int64_t>(1, serving));
+  const absl::Time now = At(step);
   for (auto& [id, server] : servers_) {
     if (server.serves_at > step) continue;
     if (!server.joined) Join(step, id, server);
-    NodeReport& report = server.report;
+    NodeReport& report = server.report();
     ++report.sequence;
     const double open = server.draining ? 0 : share;
     report.open_count = static_cast<int64_t>(std::min(open, static_cast<double>(report.limits.connection_count_max)));
@@ -98,7 +100,7 @@ void Headroom::Report(int step, double offered) {
     report.state = server.draining ? ServerState::kDraining : ServerState::kServing;
     report.counters.uptime += kStep;
     report.counters.completed += static_cast<int64_t>(open);
-    core_.Observe(At(step), NodeReported{id, report});
+    core_.Observe(now, server.said);
   }
 }
 
@@ -131,7 +133,7 @@ ActionFinished Headroom::Do(int step, const Action& action) {
   } else if (std::holds_alternative<CancelDrain>(action.body)) {
     server->second.draining = false;
   } else if (const auto* grant = std::get_if<GrantLimits>(&action.body)) {
-    server->second.report.limits.connection_count_max = grant->connection_count_max;
+    server->second.report().limits.connection_count_max = grant->connection_count_max;
   }
   return done;
 }

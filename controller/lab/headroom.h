@@ -36,7 +36,9 @@ class Headroom final : public Rival {
     int serves_at = 0;  // step
     bool joined = false, draining = false;
     std::string launch_id;
-    NodeReport report;
+    Event said = NodeReported();  // the last report; the next one is made of it
+
+    NodeReport& report() { return std::get<NodeReported>(said).report; }
   };
 
   absl::Time At(int step) const;

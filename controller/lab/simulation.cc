@@ -100,7 +100,7 @@ class Run {
     crew_.Pay(course_.steps);
     return {.node_hours = static_cast<double>(crew_.paid_steps()) * kHoursPerStep,
             .unserved_hours = unserved_ * kHoursPerStep,
-            .offered_hours = demand_.scored_hours(),
+            .offered_hours = offered_ * kHoursPerStep,
             .actions = static_cast<double>(actions_),
             .supply = std::move(supply_)};
   }
@@ -129,9 +129,13 @@ class Run {
 
   void Serve(int begin, int end, double capacity) {
     const double* offered = demand_.offered.data();
+    double sum = offered_, unserved = unserved_;  // the compiler keeps no member in a register here
     for (int step = std::max(begin, course_.first_scored); step < end; ++step) {
-      unserved_ += std::max(0.0, offered[step] - capacity);
+      sum += offered[step];
+      unserved += std::max(0.0, offered[step] - capacity);
     }
+    offered_ = sum;
+    unserved_ = unserved;
     if (!seen_.empty()) {
       for (int step = begin; step < end; ++step) seen_[step + 1] = seen_[step] + std::min(offered[step], capacity);
     }
@@ -147,7 +151,7 @@ class Run {
   Series<double> seen_;  // as Demand::sum_before, of what a capped metric shows
   Series<float> supply_;
   Meter meter_;
-  double unserved_ = 0;
+  double offered_ = 0, unserved_ = 0;  // in nodes a step, where it counts
   int64_t actions_ = 0;
   size_t losses_seen_ = 0;
 };

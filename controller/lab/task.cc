@@ -145,12 +145,6 @@ Series<double> UnitNoise(uint64_t seed, int steps) {
   return noise;
 }
 
-double Demand::scored_hours() const {
-  double sum = 0;
-  for (int i = course->first_scored; i < steps(); ++i) sum += offered[i];
-  return sum * kHoursPerStep;
-}
-
 Demand MakeDemand(std::shared_ptr<const Course> course, uint64_t seed) {
   Demand demand;
   const Series<double> noise = UnitNoise(seed, course->steps);

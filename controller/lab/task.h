@@ -102,7 +102,6 @@ struct Demand {
   Series<double> sum_before;  // steps + 1 entries: what was offered before this step
 
   int steps() const { return course->steps; }
-  double scored_hours() const;  // node-hours offered where it counts
 };
 
 Demand MakeDemand(std::shared_ptr<const Course> course, uint64_t seed);

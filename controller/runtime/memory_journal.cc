@@ -33,6 +33,7 @@ void MemoryJournal::RecordEvent(absl::Time at, Event&& event) {
 void MemoryJournal::RecordTick(absl::Time at, std::shared_ptr<const Decision> decision) {
   if (records_max_ > 0) Record({at, std::nullopt});
   kept_.sequence_max = std::max(kept_.sequence_max, decision->sequence);
+  if (keeps_ == Keeps::kNothing) return;
   absl::MutexLock lock(&decisions_mutex_);
   decisions_.push_back(std::move(decision));
   if (decisions_.size() > kDecisionsMax) decisions_.pop_front();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -14,12 +15,14 @@ namespace headroom {
 
 // MemoryJournal: a journal without a disk, for simulation and tests: it keeps what it is given and can be told to fail.
 // Everything is "on disk" at once. Keeps the newest `records_max` records (none unless asked) and kDecisionsMax
-// decisions; no snapshots. Threads as Journal.
+// decisions, or nothing at all where nobody will read it; no snapshots. Threads as Journal.
 class MemoryJournal final : public Journal {
  public:
   static constexpr size_t kDecisionsMax = 10'000;
+  enum class Keeps : uint8_t { kDecisions, kNothing };
 
   explicit MemoryJournal(size_t records_max = 0) : records_max_(records_max) {}
+  explicit MemoryJournal(Keeps keeps) : records_max_(0), keeps_(keeps) {}
 
   absl::StatusOr<Recovered> Recover() override;
   absl::Status WriteTerm(int64_t term, absl::Duration longest) override;
@@ -40,6 +43,7 @@ class MemoryJournal final : public Journal {
   void Record(Recorded record);
 
   const size_t records_max_;
+  const Keeps keeps_ = Keeps::kDecisions;
   absl::Status health_;
   Recovered kept_;
   std::deque<Recorded> records_;

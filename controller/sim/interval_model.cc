@@ -44,8 +44,8 @@ absl::Time IntervalModel::AdvanceTo(absl::Time until) {
   const int64_t until_nanos = absl::ToInt64Nanoseconds(until - settings_.start);
   while (true) {
     EnterPhases();
-    for (auto& [id, node] : nodes_) {
-      if (node->state == NodeState::kBooting && node->boots_at_nanos <= now_nanos_) Boot(*node);
+    for (Node* node : std::vector(booting_)) {
+      if (node->boots_at_nanos <= now_nanos_) Boot(*node);
     }
     if (!changes_.empty() || now_nanos_ >= until_nanos) return now();
     const int64_t step = StepNanos(until_nanos);
@@ -110,9 +110,10 @@ void IntervalModel::Leave(Pool& pool, double clients) {
 
 void IntervalModel::RefreshServing() {
   heard_.clear();
+  booting_.clear();
   std::vector<Node*> serving;
   for (const auto& [id, node] : nodes_) {
-    if (node->state != NodeState::kBooting) heard_.push_back(node.get());
+    (node->state == NodeState::kBooting ? booting_ : heard_).push_back(node.get());
     if (node->state == NodeState::kServing) serving.push_back(node.get());
   }
   if (!spreads_requests_) {
@@ -138,11 +139,8 @@ void IntervalModel::RefreshServing() {
 int64_t IntervalModel::StepNanos(int64_t until_nanos) const {
   int64_t end = std::min(until_nanos, phase_end_nanos_);
   double seconds = absl::ToDoubleSeconds(kCalmStepMax);
-  for (const auto& [id, node] : nodes_) {
-    if (node->state == NodeState::kBooting) {
-      end = std::min(end, node->boots_at_nanos);
-      continue;
-    }
+  for (const Node* node : booting_) end = std::min(end, node->boots_at_nanos);
+  for (const Node* node : heard_) {
     const double timeout = node->idle_seconds_max;
     if (timeout > 0) seconds = std::min(seconds, std::max(timeout / 3, 0.25));
     if (node->service > 0.1 * seconds) seconds = std::max(0.02, 0.1 * node->service);

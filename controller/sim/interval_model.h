@@ -134,7 +134,7 @@ class IntervalModel final : public World {
   double rate_ = 0, clients_ = 0, clients_max_ = 0, turned_at_ = 0;  // the traffic last jumped at
   int64_t steps_ = 0, launched_ = 0;
   std::map<NodeId, std::unique_ptr<Node>, std::less<>> nodes_;
-  std::vector<Node*> heard_;                  // serving or draining
+  std::vector<Node*> heard_, booting_;        // serving or draining, and the others; by id
   std::vector<std::unique_ptr<Pool>> pools_;  // one, or one a serving node
   ByAttempt pausing_{};                       // where requests choose a node anew each time
   std::vector<NodeChange> changes_;

@@ -61,6 +61,8 @@ NodeId IntervalModel::Launch(const LaunchSettings& settings) {
   node->launch_id = settings.launch_id;
   node->boots_at_nanos = now_nanos_ + absl::ToInt64Nanoseconds(settings.boot);
   const NodeId id = node->id;
+  const auto by_id = [](const Node* a, const Node* b) { return a->id < b->id; };
+  booting_.insert(std::upper_bound(booting_.begin(), booting_.end(), node.get(), by_id), node.get());
   nodes_.emplace(id, std::move(node));
   return id;
 }

@@ -73,7 +73,7 @@ class SimRunner {
   const absl::Time start_;
   absl::Time now_, wake_;
   SimulatedCluster cluster_;
-  MemoryJournal memory_;
+  MemoryJournal memory_{MemoryJournal::Keeps::kNothing};
   std::unique_ptr<Executor> executor_;
   std::unique_ptr<ControlLoop> loop_;
   std::multimap<absl::Time, std::function<void()>> due_;

@@ -29,8 +29,9 @@ absl::Time SimulatedCluster::AdvanceTo(absl::Time until) {
     const absl::Time reached = model_->AdvanceTo(std::min({until, NextDue(), faults_.NextAt()}));
     fault_status_.Update(faults_.Advance(*model_));
     for (const NodeChange& change : model_->TakeChanges()) Take(change);
+    const absl::Time next = DueAfterNow();
     for (auto& [node, reporter] : reporters_) {
-      if (reporter.due <= reached) Say(node, Urgency::kNone);
+      if (reporter.due <= reached) Say(node, reporter, Urgency::kNone, next);
     }
   }
   return model_->now();
@@ -79,8 +80,7 @@ void SimulatedCluster::Leave(const NodeId& node, NodeLeft::How how) {
   reporters_.erase(reporter);
 }
 
-void SimulatedCluster::Say(const NodeId& node, Urgency urgency) {
-  Reporter& reporter = reporters_[node];
+void SimulatedCluster::Say(const NodeId& node, Reporter& reporter, Urgency urgency, absl::Time next) {
   auto& said = std::get<NodeReported>(events_.emplace_back(std::in_place_type<NodeReported>));
   said.node = node;
   said.report = model_->Report(node);
@@ -90,7 +90,7 @@ void SimulatedCluster::Say(const NodeId& node, Urgency urgency) {
     model_->SetLimits(node, report.limits).IgnoreError();  // it serves, so it is there
   }
   report.urgency = urgency;
-  reporter.due = DueAfterNow();
+  reporter.due = next;
 }
 
 absl::Time SimulatedCluster::DueAfterNow() const {

@@ -59,7 +59,8 @@ class SimulatedCluster {
 
   void Take(const NodeChange& change);
   void Leave(const NodeId& node, NodeLeft::How how);
-  void Say(const NodeId& node, Urgency urgency);
+  void Say(const NodeId& node, Urgency urgency) { Say(node, reporters_[node], urgency, DueAfterNow()); }
+  void Say(const NodeId& node, Reporter& reporter, Urgency urgency, absl::Time next);
   absl::Status Grant(const NodeId& node, const GrantLimits& grant);
   absl::Time NextDue() const;
 

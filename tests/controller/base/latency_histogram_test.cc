@@ -24,6 +24,16 @@ TEST(LatencyHistogram, QuantilesAreWithinSixPercent) {
   EXPECT_NEAR(absl::ToDoubleMilliseconds(histogram.Quantile(0.99)), 990, 60);
 }
 
+TEST(LatencyHistogram, ASummaryIsWhatIsSaidOneByOne) {
+  LatencyHistogram histogram;
+  for (int millis = 1; millis <= 1000; ++millis) histogram.Add(absl::Milliseconds(millis * millis / 1000));
+  const LatencyHistogram::Digest summary = histogram.Summary();
+  EXPECT_EQ(summary.p50, histogram.Quantile(0.5));
+  EXPECT_EQ(summary.p99, histogram.Quantile(0.99));
+  EXPECT_NEAR(absl::ToDoubleMilliseconds(summary.mean), 333, 20);
+  EXPECT_EQ(LatencyHistogram{}.Summary().mean, absl::ZeroDuration());
+}
+
 TEST(LatencyHistogram, AnEmptyOneSaysZero) {
   EXPECT_EQ(LatencyHistogram{}.Quantile(0.99), absl::ZeroDuration());
 }

@@ -238,6 +238,30 @@ TEST(ArchiveTest, AStateThatIsSavedAndLoadedHasTheSameBytes) {
   EXPECT_EQ(EncodeState(*state), bytes);
 }
 
+TEST(ArchiveTest, CountersOfLatelyThatAreSavedAndLoadedGoOnAsIfNothingHadHappened) {
+  const auto after = [](int seconds) {
+    NodeCounters counters;
+    counters.uptime = absl::Seconds(seconds);
+    counters.completed = int64_t{seconds} * seconds;
+    return counters;
+  };
+  CounterWindow window;
+  for (int seconds = 1; seconds <= CounterWindow::kSnapshots + 5; ++seconds) {
+    window.Add(after(seconds));
+    const auto read = FromArchive<CounterWindow>(ToArchive(window));
+    ASSERT_TRUE(read.ok());
+    CounterWindow loaded = *read, going_on = window;
+    for (int later = seconds + 1; later <= seconds + CounterWindow::kSnapshots; ++later) {
+      loaded.Add(after(later));
+      going_on.Add(after(later));
+      ASSERT_EQ(loaded.GoodputOver(absl::Seconds(5)).per_second, going_on.GoodputOver(absl::Seconds(5)).per_second);
+    }
+    EXPECT_EQ(ToArchive(loaded), ToArchive(going_on)) << seconds;
+  }
+  // The mean of the last five seconds of squares.
+  EXPECT_EQ(window.GoodputOver(absl::Seconds(5)).per_second, (11 * 11 - 6 * 6) / 5);
+}
+
 TEST(ArchiveTest, AForecastThatIsSavedAndLoadedGoesOnAsIfNothingHadHappened) {
   forecast::DemandForecast forecast;
   const auto feed = [](forecast::DemandForecast& to, int from, int until) {
