@@ -65,10 +65,13 @@ std::vector<NodeCounters> CounterWindow::OldestFirst() const {
 }
 
 const NodeCounters* CounterWindow::SnapshotBefore(absl::Duration over) const {
-  for (size_t age = 0; age < snapshots_.size(); ++age) {
-    if (latest_.uptime - Snapshot(age).uptime >= over) return &Snapshot(age);
-  }
-  return snapshots_.empty() ? nullptr : &Snapshot(snapshots_.size() - 1);
+  if (snapshots_.empty()) return nullptr;
+  size_t at = oldest_;
+  do {
+    at = (at == 0 ? snapshots_.size() : at) - 1;
+    if (latest_.uptime - snapshots_[at].uptime >= over) return &snapshots_[at];
+  } while (at != oldest_);
+  return &snapshots_[oldest_];
 }
 
 NodeRates CounterWindow::Rates(absl::Duration over) const {

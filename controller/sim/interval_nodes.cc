@@ -217,9 +217,27 @@ NodeHello IntervalModel::Hello(absl::string_view id) const {
 
 namespace {
 
+using Ages = std::array<double, NodeReport::kIdleAges>;
+
+// Neighbours are of about one age: they are added up before they are put into its bucket.
+void AddAges(const IdleAges& idle, double now, Ages& ages) {
+  size_t bucket = 0;
+  double sum = ages[bucket];
+  const auto move_to = [&](size_t next) {
+    ages[bucket] = sum;
+    bucket = next;
+    sum = ages[bucket];
+  };
+  idle.Each([&](double at, double count) {
+    while (bucket < std::size(kIdleAgeBounds) && kIdleAgeBounds[bucket] <= now - at) move_to(bucket + 1);
+    while (bucket > 0 && kIdleAgeBounds[bucket - 1] > now - at) move_to(bucket - 1);
+    sum += count;
+  });
+  ages[bucket] = sum;
+}
+
 // Whole numbers that add up to `total`, in the proportions of `ages`.
-void Round(const std::array<double, NodeReport::kIdleAges>& ages, int64_t total,
-           std::array<int64_t, NodeReport::kIdleAges>& counts) {
+void Round(const Ages& ages, int64_t total, std::array<int64_t, NodeReport::kIdleAges>& counts) {
   double sum = 0;
   for (const double age : ages) sum += age;
   if (sum <= 0) return;
@@ -288,15 +306,9 @@ NodeReport IntervalModel::Report(absl::string_view id) {
 
   FillClients(node, report);
 
-  std::array<double, NodeReport::kIdleAges> ages{};
-  // Neighbours are of about one age: the bucket is looked for from the last one on.
-  auto put = [&ages, now = now_, bucket = size_t{0}](double at, double count) mutable {
-    while (bucket < std::size(kIdleAgeBounds) && kIdleAgeBounds[bucket] <= now - at) ++bucket;
-    while (bucket > 0 && kIdleAgeBounds[bucket - 1] > now - at) --bucket;
-    ages[bucket] += count;
-  };
-  for (const IdleAges& rank : node.kept) rank.Each(put);
-  node.dormant.Each(put);
+  Ages ages{};
+  for (const IdleAges& rank : node.kept) AddAges(rank, now_, ages);
+  AddAges(node.dormant, now_, ages);
   Round(ages, report.open_count - report.active_count, report.idle_age_counts);
 
   node.is_calm = node.room() >= 0.5 && counters.rejected == node.rejected_reported;

@@ -42,9 +42,10 @@ double WeightedMedian(std::vector<Weighted>& values) {
   const size_t total = WeightOf(values.begin(), values.end());
   size_t below = 0;
   auto begin = values.begin(), end = values.end();
+  const auto by_value = [](const Weighted& a, const Weighted& b) { return a.first < b.first; };
   while (end - begin > 1) {
     const auto middle = begin + (end - begin) / 2;
-    std::nth_element(begin, middle, end);
+    std::nth_element(begin, middle, end, by_value);
     const size_t until_middle = below + WeightOf(begin, middle);
     if (2 * until_middle >= total) {
       end = middle;

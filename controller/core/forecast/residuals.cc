@@ -36,7 +36,9 @@ double Residuals::Quantile(double p) const {
   const auto edge = [](double bin) { return std::sinh((bin - kBins / 2.0) / kPerUnit) / kFine; };
   const double target = p * total_;
   double below = 0;
-  for (size_t bin = 0; bin < bins_.size(); ++bin) {
+  // What is far below all errors is empty.
+  const auto* const first = std::find_if(bins_.begin(), bins_.end(), [](double one) { return one != 0; });
+  for (auto bin = static_cast<size_t>(first - bins_.begin()); bin < bins_.size(); ++bin) {
     if (bins_[bin] > 0 && below + bins_[bin] >= target) {
       return edge(static_cast<double>(bin) + (target - below) / bins_[bin]);
     }
