@@ -132,6 +132,7 @@ class TraceComparison {
   TraceResult Go() {
     const std::vector<std::function<void()>> search = SearchJobs(), score = ScoreJobs();
     const int first = static_cast<int>(search.size()), runs = first + static_cast<int>(score.size());
+    options_.progress({0, runs});  // the first run takes a while
     DoInParallel(search, options_.threads, [&](int done) { options_.progress({done, runs}); });
     DoInParallel(score, options_.threads, [&](int done) { options_.progress({first + done, runs}); });
     TraceResult result{.name = course_->name, .notes = course_->notes};
