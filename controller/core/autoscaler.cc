@@ -96,6 +96,18 @@ void RememberScale(State& state, const FleetSummary& summary, const Decision& de
   if (shrinks) scale.shrunk_at = now;
 }
 
+// What a tick began that this core has not taken: its controller was killed, and only what it asked for is known. How
+// much of the fleet it was is not: it cools as long as any.
+void RememberLostTick(State& state, absl::Time at, const Action& action) {
+  ScaleMemory& scale = state.scale;
+  if (std::holds_alternative<DrainNode>(action.body)) scale.shrunk_at = std::max(scale.shrunk_at, at);
+  const bool grows =
+      std::holds_alternative<LaunchNode>(action.body) || std::holds_alternative<CancelDrain>(action.body);
+  if (!grows) return;
+  scale.grown_ratio = 1;
+  scale.grown_at = at;
+}
+
 void NameActions(Decision& decision, const std::string& cluster) {
   int index = 0;
   for (Action& action : decision.actions) {
@@ -157,6 +169,11 @@ void Autoscaler::Observe(absl::Time at, const Event& event) {
   if (const auto* term = std::get_if<TermChanged>(&event)) state_.term = std::max(state_.term, term->term);
   if (const auto* journal = std::get_if<JournalChanged>(&event)) state_.journal_error = journal->error;
   if (std::holds_alternative<BalancerJoined>(event)) state_.servers_due = true;
+  if (const auto* started = std::get_if<ActionStarted>(&event)) {
+    const auto* grant = std::get_if<GrantLimits>(&started->action.body);
+    if (grant != nullptr) state_.grant_sequence = std::max(state_.grant_sequence, grant->grant_id);
+    if (at > state_.last_tick_at) RememberLostTick(state_, at, started->action);
+  }
   const bool command = std::holds_alternative<PolicyChanged>(event) || std::holds_alternative<ModeChosen>(event) ||
                        std::holds_alternative<OverrideSet>(event) || std::holds_alternative<HoldChanged>(event);
   if (urgent || command) state_.urgent_at = std::min(state_.urgent_at, at);
@@ -210,7 +227,8 @@ Decision Autoscaler::Tick(absl::Time now) {
 
   decision.limits = std::move(limits.decisions);
   Append(decision.actions, std::move(limits.actions));
-  const NodePlan plan{decision.desired_count, largest == nullptr ? "none" : largest->signal.c_str(), now};
+  const NodePlan plan{summary.effective, decision.desired_count, largest == nullptr ? "none" : largest->signal.c_str(),
+                      now};
   Append(decision.actions, PlanNodes(state_, summary, policy_, plan));
   Append(decision.actions, PlanServers(state_, policy_));
   Append(decision.actions, PlanRebalance(state_, summary, policy_, now));

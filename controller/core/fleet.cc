@@ -76,6 +76,18 @@ void Node::Become(NodeState to, absl::Time at) {
   state_since = at;
 }
 
+void Node::Granted(uint64_t new_id, int64_t limit_count, absl::Time at) {
+  if (report.limits.grant_id != grant_id) passed_count = std::max(passed_count, granted_count);
+  granted_count = limit_count;
+  granted_at = at;
+  grant_id = new_id;
+}
+
+void Node::ForgetGrants() {
+  granted_count = passed_count = 0;
+  limit = {};
+}
+
 uint64_t VariantOf(absl::string_view version, absl::string_view config) {
   if (version.empty() && config.empty()) return 0;
   uint64_t hash = 0xcbf29ce484222325;  // FNV-1a: the same on every machine, for it is saved
@@ -132,6 +144,8 @@ bool Fleet::On(absl::Time at, const NodeJoined& event, const Policy&) {
   node.said_stopping = false;
   node.last_report_at = at;
   if (!event.hello.zone.empty()) node.zone = event.hello.zone;
+  // It was granted nothing since, and before it was granted its share.
+  if (new_boot && node.unheard) adopted_count_ += std::min(node.granted_count, event.hello.limits.connection_count_max);
   if (new_boot) {
     node.ready = false;
     UncountLatency(node);
@@ -141,8 +155,11 @@ bool Fleet::On(absl::Time at, const NodeJoined& event, const Policy&) {
     node.demand_slope = {};
     node.report = {};
     node.report.limits = event.hello.limits;
-    node.granted_count = 0;  // a new process knows nothing of our grants
-    node.limit = {};
+    node.ForgetGrants();
+    node.unheard = false;
+  } else if (node.unheard) {
+    node.report.limits = event.hello.limits;
+    AdoptLimit(node);
   }
   if (event.hello.learned_baseline_latency.has_value()) node.baseline.Adopt(*event.hello.learned_baseline_latency);
   if (event.hello.learned_knee.has_value()) node.knee.Adopt(*event.hello.learned_knee);
@@ -167,6 +184,11 @@ bool Fleet::On(absl::Time at, const NodeReported& event, const Policy& policy) {
   }
   node.report = report;
   node.last_report_at = node.reported_at = at;
+  // One that knows no numbers of grants confirms by what it has.
+  const LimitsInForce& in_force = report.limits;
+  const bool same = in_force.grant_id == 0 && in_force.connection_count_max == node.granted_count;
+  if (same || in_force.grant_id == node.grant_id) node.passed_count = 0;
+  if (node.unheard) AdoptLimit(node);
   if (report.ceiling_fd_count.has_value()) node.hello.fd_count_max = report.ceiling_fd_count;
   if (report.ceiling_memory_count.has_value()) node.hello.memory_count_max = report.ceiling_memory_count;
   return TakeLoad(node, report.counters, at, policy) || report.urgency != Urgency::kNone;
@@ -208,6 +230,10 @@ bool Fleet::TakeLoad(Node& node, const NodeCounters& counters, absl::Time at, co
 // What the server says of its own life.
 void Fleet::FollowServer(Node& node, absl::Time at, const Policy& policy) {
   const ServerState says = node.report.state;
+  // The last controller may have taken it back, and what it did last may be written nowhere.
+  if (node.IsLeaving() && std::exchange(node.leave_unheard, false) && says == ServerState::kServing &&
+      policy.mode == Mode::kLive)
+    node.Become(NodeState::kServing, at);
   if (says == ServerState::kServing) {
     node.returning = node.stays_drained = false;
     if (std::exchange(node.found_draining, false) && node.IsLeaving()) node.Become(NodeState::kServing, at);
@@ -334,8 +360,7 @@ void Fleet::LeaveDryRun(absl::Time at, const Policy& policy) {
       node.Become(lost ? NodeState::kLost : NodeState::kServing, at);
     }
     node.shadow_gone = node.take_back = node.returning = node.stays_drained = false;
-    node.granted_count = 0;
-    node.limit = {};
+    node.ForgetGrants();
     ++it;
   }
 }
@@ -360,9 +385,24 @@ void Fleet::Advance(absl::Time now, const Policy& policy, absl::FunctionRef<void
   }
 }
 
+// The first word of a node since the controller restarted: what it holds is what it was granted.
+void Fleet::AdoptLimit(Node& node) {
+  node.unheard = false;
+  const LimitsInForce& in_force = node.report.limits;
+  adopted_count_ += node.LimitCount();
+  if (node.behind.holds_slots || in_force.source == LimitSource::kForeign || in_force.connection_count_max <= 0) return;
+  node.passed_count = 0;
+  node.granted_count = node.limit.limit_count = node.limit.wanted_count = in_force.connection_count_max;
+}
+
 void Fleet::ForgiveSilence(absl::Time now, absl::Duration absence) {
   last_listed_at_ = absl::InfinitePast();
+  adopted_count_ = 0;
+  for (auto& [id, balancer] : balancers_) balancer.unheard = true;
   for (const auto& [id, node] : nodes_) {
+    node.unheard = !node.hello.boot_id.empty() && !node.hypothetical;
+    node.leave_unheard = node.IsLeaving() || node.state == NodeState::kTerminating;
+    node.reported_at = absl::InfinitePast();
     // That one has served since may be written nowhere: it must not be taken for one that never came.
     node.last_report_at = node.IsComing() ? now : node.last_report_at + absence;
     if (node.state == NodeState::kRestarting) node.state_since += absence;

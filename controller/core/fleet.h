@@ -122,6 +122,8 @@ struct Node {
   bool hypothetical = false;     // exists only in the dry run's shadow fleet
   bool shadow_gone = false;      // exists, but the dry run would have removed it
   bool latency_counted = false;  // latency is part of Fleet::latency()
+  bool unheard = false;          // since the controller restarted: it may hold a grant that is written nowhere
+  bool leave_unheard = false;    // it was told to leave before that, and has not said since what it does
   absl::Time state_since = absl::InfinitePast();
   absl::Time told_at = absl::InfinitePast();         // when it was last told to drain or to serve
   absl::Time last_report_at = absl::InfinitePast();  // receive time, never the node's clock
@@ -140,6 +142,7 @@ struct Node {
   uint64_t grant_id = 0;                               // of the last grant
   absl::Time granted_at = absl::InfinitePast();
   int64_t granted_count = 0;  // what was last granted; 0: nothing yet
+  int64_t passed_count = 0;   // the largest grant before it that the node may hold still, as it confirmed none since
   absl::Duration granted_idle_timeout;
   absl::Time foreign_since = absl::InfinitePast();
   FixedLimit fixed;
@@ -177,6 +180,9 @@ struct Node {
   }
 
   void Become(NodeState to, absl::Time at);
+  void Granted(uint64_t new_id, int64_t limit_count, absl::Time at);
+  // Whoever holds the slots knows nothing of our grants.
+  void ForgetGrants();
 
   // Asks the processor to fetch the first lines of a node that is some steps ahead; those behind them follow by
   // themselves. Asking for all of them made a tick a quarter slower: it asks for more than can be on its way.
@@ -217,7 +223,10 @@ struct Node {
   }
   bool IsComing() const { return state == NodeState::kLaunching || state == NodeState::kJoining; }
   // A machine that the provider lists, and that carries nothing that we know of.
-  bool IsAbsent() const { return listed && (state == NodeState::kLost || (IsComing() && launch_failed)); }
+  bool IsAbsent() const {
+    const bool stays = state == NodeState::kTerminating && leave_unheard;
+    return listed && (state == NodeState::kLost || stays || (IsComing() && launch_failed));
+  }
   // One that is late and not given up yet may still come, listed or not.
   bool MayStillCome(absl::Time now, absl::Duration launch_timeout) const {
     return launch_failed && IsComing() && !launch_id.empty() && !IsOverdue(now, launch_timeout);
@@ -284,6 +293,9 @@ struct Node {
     visit("grant_id", self.grant_id);
     visit("granted_at", self.granted_at);
     visit("granted", self.granted_count);
+    visit("passed", self.passed_count);
+    visit("unheard", self.unheard);
+    visit("leave_unheard", self.leave_unheard);
     visit("granted_idle_timeout", self.granted_idle_timeout);
     visit("foreign_since", self.foreign_since);
   }
@@ -314,7 +326,8 @@ struct Balancer {
   BalancerReport report;
   std::map<NodeId, BalancerWord> words;  // of nodes of the fleet
   bool connected = false;
-  bool silent = false;  // at the last tick
+  bool silent = false;   // at the last tick
+  bool unheard = false;  // since the controller restarted
   absl::Time last_report_at = absl::InfinitePast();
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {
@@ -322,6 +335,7 @@ struct Balancer {
     visit("words", self.words);
     visit("connected", self.connected);
     visit("silent", self.silent);
+    visit("unheard", self.unheard);
     visit("last_report_at", self.last_report_at);
   }
 };
@@ -370,7 +384,8 @@ class Fleet {
   void Advance(absl::Time now, const Policy& policy, absl::FunctionRef<void(Node&)> see);
 
   // There was no controller for so long: nobody could report, come back or come up in front of it. What the last one
-  // did last may be written nowhere, so that machines must be listed before one is launched.
+  // did last may be written nowhere, so that machines must be listed before one is launched, and that nobody knows what
+  // limit a node holds that has not been heard since.
   void ForgiveSilence(absl::Time now, absl::Duration absence);
   // Reports were not recorded: a node that said hello has served since, as far as we can know.
   void AssumeServing(absl::Time now);
@@ -392,6 +407,8 @@ class Fleet {
   const PhaseTimes& boot_times() const { return boot_times_; }
   const PhaseTimes& join_times() const { return join_times_; }
   const PhaseTimes& drain_times() const { return drain_times_; }
+  // Launches without an outcome whose machines no list has denied since: they may be there.
+  int unanswered_launches() const { return static_cast<int>(unanswered_.size()); }
   // When the last launch came to serve.
   absl::Time arrived_at() const { return arrived_at_; }
   // The latencies of the last second or so, summed over the nodes that carry load and do not drain. Kept up to date as
@@ -401,6 +418,8 @@ class Fleet {
   // The last node that was refused because kNodesMax are known already, and when.
   const NodeId& refused_node() const { return refused_node_; }
   absl::Time refused_at() const { return refused_at_; }
+  // The limits that nodes were found with since the controller restarted, each when it was first heard.
+  int64_t adopted_count() const { return adopted_count_; }
   // Drops of reports, by reason: for metrics.
   int64_t reports_dropped_old() const { return reports_dropped_old_; }
 
@@ -422,6 +441,8 @@ class Fleet {
     visit("drain_times", self.drain_times_);
     visit("arrived_at", self.arrived_at_);
     visit("latency", self.latency_.counts);
+    visit("unanswered", self.unanswered_);
+    visit("adopted", self.adopted_count_);
     visit("reports_dropped_old", self.reports_dropped_old_);
     visit("refused_node", self.refused_node_);
     visit("refused_at", self.refused_at_);
@@ -458,6 +479,7 @@ class Fleet {
   void FinishLaunch(absl::Time at, const Action& action, const ActionFinished& outcome);
   void FinishDrain(absl::Time at, const Action& action, const ActionFinished& outcome);
   void FinishTerminate(absl::Time at, const Action& action, const ActionFinished& outcome);
+  void AdoptLimit(Node& node);
   void AgeNode(Node& node, absl::Time now, const Policy& policy);
   void AgeActions(absl::Time now, const Policy& policy);
   void LaunchFailed(absl::Time at, absl::string_view error);
@@ -485,6 +507,8 @@ class Fleet {
   PhaseTimes boot_times_, join_times_, drain_times_;
   absl::Time arrived_at_ = absl::InfinitePast();
   LatencyHistogram latency_;
+  std::map<ActionId, absl::Time> unanswered_;  // since when; bounded as in_flight_
+  int64_t adopted_count_ = 0;
   int64_t reports_dropped_old_ = 0;
   NodeId refused_node_;
   absl::Time refused_at_ = absl::InfinitePast();

@@ -32,6 +32,7 @@ absl::Time Fleet::ListBeganAt(absl::Time at) const {
 bool Fleet::On(absl::Time at, const MachinesListed& event, const Policy&) {
   last_listed_at_ = at;
   const absl::Time began_at = ListBeganAt(at);
+  std::erase_if(unanswered_, [&](const auto& launch) { return launch.second <= began_at; });
   NoteProvider(at, "list", "");
   for (const auto& [id, node] : nodes_) node.listed = false;
   for (const Machine& machine : event.machines) {
@@ -80,6 +81,12 @@ bool Fleet::On(absl::Time at, const ActionStarted& event, const Policy& policy) 
       node.told_at = at;
     }
     if (std::holds_alternative<TerminateNode>(action.body)) node.Become(NodeState::kTerminating, at);
+    // Granted by a controller that was killed, and found in its journal.
+    const auto* grant = std::get_if<GrantLimits>(&action.body);
+    if (grant != nullptr && grant->grant_id > node.grant_id && !node.behind.holds_slots) {
+      node.Granted(grant->grant_id, grant->connection_count_max, at);
+      node.limit.limit_count = node.limit.wanted_count = grant->connection_count_max;
+    }
   }
   const bool awaited = ChangesMachines(action) || std::holds_alternative<ListMachines>(action.body) ||
                        std::holds_alternative<DrainNode>(action.body);
@@ -89,7 +96,12 @@ bool Fleet::On(absl::Time at, const ActionStarted& event, const Policy& policy) 
 
 bool Fleet::On(absl::Time at, const ActionFinished& event, const Policy&) {
   const auto found = in_flight_.find(event.id);
-  if (found == in_flight_.end()) return false;
+  if (found == in_flight_.end()) {
+    // The late answer to a launch that nobody waited for any more: its machine is there all the same.
+    if (unanswered_.erase(event.id) > 0 && !event.node.empty() && HasRoomFor(event.node, at))
+      Adopt(event.node, event.id, at).Listed(at);
+    return false;
+  }
   const Action action = std::move(found->second.action);
   in_flight_.erase(found);
   const bool ok = event.code == absl::StatusCode::kOk;
@@ -191,6 +203,11 @@ void Fleet::AgeActions(absl::Time now, const Policy& policy) {
     outcome.code = absl::StatusCode::kDeadlineExceeded;
     outcome.message = "no outcome came";
     const bool drain = std::holds_alternative<DrainNode>(in_flight_[id].action.body);
+    const bool known = std::any_of(nodes_.begin(), nodes_.end(), [&id](const auto& node) {
+      return node.second.launch_id == id && node.second.listed_at != absl::InfinitePast();
+    });
+    const bool launch = std::holds_alternative<LaunchNode>(in_flight_[id].action.body);
+    if (launch && !in_flight_[id].dry_run && !known) unanswered_[id] = now;
     if (drain)
       in_flight_.erase(id);
     else

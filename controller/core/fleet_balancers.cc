@@ -69,6 +69,7 @@ bool Fleet::On(absl::Time at, const BalancerReported& event, const Policy&) {
   }
   balancer.report = event.report;
   balancer.connected = true;
+  balancer.unheard = false;
   balancer.last_report_at = at;
   // A server that is not in the list may be on its way back into a balancer that restarted.
   GrowStale(balancer, at);
@@ -148,8 +149,7 @@ void Fleet::GatherBalancerViews(absl::Time now) {
     node.behind = ViewOf(id, now);
     if (node.behind.holds_slots == held_slots) continue;
     // The slots have moved: what was known of the limit at the other place says nothing about this one.
-    node.granted_count = 0;
-    node.limit = {};
+    node.ForgetGrants();
   }
 }
 

@@ -110,6 +110,8 @@ std::optional<double> Positions::Quantile(double p) const {
 void Summarizer::Add(const Node& node) {
   CountState(node, summary_);
   if (node.IsAbsent() || node.MayStillCome(now_, policy_.nodes.launch_timeout)) ++summary_.absent;
+  const bool died_unlisted = node.state == NodeState::kLost && !node.listed && !node.launch_id.empty();
+  if (died_unlisted) unlisted_heard_.push_back(node.last_report_at);
   const bool fresh = node.state == NodeState::kServing && now_ - node.state_since < policy_.nodes.restart_grace;
   if (fresh && node.launched_at == absl::InfinitePast()) ++summary_.newcomers;
   if (!node.Carries()) return;
@@ -122,7 +124,7 @@ void Summarizer::Add(const Node& node) {
   const int64_t fixed = policy_.connections.per_node_count, per_node = fixed > 0 ? fixed : node.ConfiguredCount();
   if (per_node > 0) summary_.positions.Add(static_cast<double>(node.DemandCount()) / static_cast<double>(per_node));
   ++summary_.carrying;
-  if (now_ - node.last_report_at <= policy_.control.silent_after) ++summary_.fresh;
+  if (now_ - node.reported_at <= policy_.control.silent_after) ++summary_.fresh;
   if (node.behind.is_stale) ++summary_.stale;
   if (node.ConfiguredCount() > 0) configured_.push_back(node.ConfiguredCount());
 }
@@ -135,6 +137,12 @@ FleetSummary Summarizer::Finish(const Fleet& fleet) && {
     return one.second.state == NodeState::kServing && now_ - one.second.state_since >= policy_.nodes.restart_grace;
   });
   if (!established) summary_.newcomers = 0;
+  // What spoke after the provider's last list and died is still there, as far as anybody knows.
+  constexpr absl::Duration kListTakes = absl::Minutes(1);
+  summary_.absent += fleet.unanswered_launches();
+  summary_.absent +=
+      static_cast<int>(std::count_if(unlisted_heard_.begin(), unlisted_heard_.end(),
+                                     [&](absl::Time heard) { return heard > fleet.last_listed_at() - kListTakes; }));
   return summary_;
 }
 

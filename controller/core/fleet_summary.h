@@ -87,7 +87,8 @@ class Summarizer {
   const Policy& policy_;
   const absl::Time now_;
   FleetSummary summary_;
-  std::vector<int64_t> configured_;  // of each node
+  std::vector<int64_t> configured_;         // of each node
+  std::vector<absl::Time> unlisted_heard_;  // when nodes spoke last that are lost and that no list has named
 };
 
 FleetSummary Summarize(const Fleet& fleet, const Policy& policy, absl::Time now);

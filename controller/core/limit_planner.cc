@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <utility>
 
 #include "controller/core/guards.h"
 #include "controller/core/limits/budget.h"
@@ -128,7 +129,12 @@ bool MayLower(const State& state, absl::Time now) {
 
 // What a node may use already, whatever it was granted: the budget counts it until the node confirms less.
 int64_t Committed(const Node& node) {
-  return std::max({node.granted_count, node.LimitCount(), node.OpenCount()});
+  return std::max({node.granted_count, node.passed_count, node.LimitCount(), node.OpenCount()});
+}
+
+// What it was told to use.
+int64_t Told(const Node& node) {
+  return node.granted_count > 0 ? node.granted_count : node.LimitCount();
 }
 
 bool IdleTimeoutMoved(absl::Duration granted, absl::Duration wanted, absl::Duration configured) {
@@ -139,8 +145,8 @@ bool IdleTimeoutMoved(absl::Duration granted, absl::Duration wanted, absl::Durat
 
 // What the node itself is told. Where a balancer holds the slots, its limit is not the node's: the node only must not
 // become the narrower of the two.
-int64_t CountAtNode(const Node& node, int64_t limit_count, const Policy& policy) {
-  if (!node.behind.holds_slots) return limit_count;
+int64_t CountAtNode(const Node& node, int64_t limit_count, SlotPlace place, const Policy& policy) {
+  if (place == SlotPlace::kNode) return limit_count;
   return std::max(node.hello.configured_count_max, limit_count + policy.limits.law.reserve_count);
 }
 
@@ -179,15 +185,25 @@ LimitPlanner::LimitPlanner(State& state, const Policy& policy, absl::Time now)
       now_(now),
       active_bucket_(WindowedMax::Bucket(now, Node::kActivePeakWindow)),
       open_bucket_(WindowedMax::Bucket(now, policy.limits.peak_window)),
-      renewals_left_(1 + state.fleet.nodes().size() / kRenewalTicks) {}
+      renewals_left_(1 + state.fleet.nodes().size() / kRenewalTicks) {
+  if (policy.limits.budget_count > 0) Resplit();
+}
 
 LimitPlanner::~LimitPlanner() = default;
 
 void LimitPlanner::Add(Node& node) {
   if (!policy_.limits.enabled) return;
   reserved_count_ += node.behind.silent_count;  // the agent is gone; its proxy may let as many through as before
+  if (node.unheard) unheard_count_ += Committed(node);
+  if (node.behind.holds_slots) {
+    slots_usual_count_ = std::max(slots_usual_count_, node.ConfiguredCount());
+  } else if (node.ready && !node.hypothetical) {
+    ++unlisted_nodes_;
+    unlisted_count_ += Committed(node);
+  }
   if (!Steerable(node)) {
     // Whatever became of it, what it was granted it may still use.
+    AdoptSplit(node);
     if (!node.hypothetical) reserved_count_ += Committed(node);
     return;
   }
@@ -243,6 +259,56 @@ LimitPlanner::Proposal LimitPlanner::Propose(Node& node) {
   return {&node, before, answer, std::move(reason)};
 }
 
+// Where a balancer has left, the others have their shares of what was granted and no more: the share of the one that
+// left is none of theirs while it may be in use.
+void LimitPlanner::Resplit() {
+  const auto& balancers = state_.fleet.balancers();
+  const auto count =
+      std::count_if(balancers.begin(), balancers.end(), [](const auto& entry) { return entry.second.connected; });
+  if (count == 0) return;
+  const int64_t before = std::exchange(state_.split_count, count);
+  if (count >= before) return;
+  for (const auto& [id, node] : state_.fleet.mutable_nodes()) {
+    if (node.behind.holds_slots) node.granted_count = node.granted_count * count / before;
+  }
+}
+
+// Balancers that hold the slots give to one that they do not know yet as many as to the others in the beginning.
+int64_t LimitPlanner::UnlistedCount() const {
+  if (slots_usual_count_ == 0) return 0;
+  return std::max<int64_t>(0, unlisted_nodes_ * slots_usual_count_ - unlisted_count_);
+}
+
+// A balancer that has restarted has less than it was told, and to give it that again would be to raise it.
+void LimitPlanner::AdoptSplit(Node& node) const {
+  const bool known = node.behind.holds_slots && !node.behind.is_stale && node.LimitCount() > 0;
+  if (policy_.limits.budget_count == 0 || !known) return;
+  node.granted_count = std::min(node.granted_count, node.LimitCount());
+}
+
+// What those may hold, beyond what is known of them, that have not been heard since the controller restarted: the last
+// grants of the one before may be written nowhere. It kept the budget, so what the others were found with is not
+// theirs.
+int64_t LimitPlanner::UnheardCount() const {
+  const auto& balancers = state_.fleet.balancers();
+  const bool unheard = std::any_of(balancers.begin(), balancers.end(), [](const auto& entry) {
+    return entry.second.unheard && !entry.second.words.empty();
+  });
+  if (unheard_count_ == 0 && !unheard) return 0;
+  return std::max<int64_t>(0, policy_.limits.budget_count - state_.fleet.adopted_count() - unheard_count_);
+}
+
+// One node's share, of what is free and of what it has. More than it was told takes room, be it that it has not
+// confirmed to have less: while more is in use than there is, nobody is told to use more.
+int64_t LimitPlanner::ShareOf(const Proposal& proposal, const BudgetClaim& claim, int64_t fair, int64_t& free) const {
+  const int64_t held = free < 0 ? Told(*proposal.node) : Committed(*proposal.node);
+  const int64_t grown = std::clamp<int64_t>(fair - held, 0, std::max<int64_t>(0, free));
+  free -= grown;
+  // What works is never cut off, whatever others hold: a node keeps its floor as far as it has it.
+  const int64_t kept = std::min(claim.floor_count, held);
+  return std::max(kept, std::min(fair, held + grown));
+}
+
 // Shrink -> confirm -> grow: nobody grows into room that another still holds. A lost node's share stays reserved until
 // the provider says that its machine is gone.
 void LimitPlanner::ApplyBudget() {
@@ -253,25 +319,21 @@ void LimitPlanner::ApplyBudget() {
   for (const Proposal& proposal : proposals_) {
     // What a silent one needs is not known: it keeps what it has.
     const int64_t needed = IsSilent(*proposal.node)
-                               ? Committed(*proposal.node)
+                               ? Told(*proposal.node)
                                : proposal.node->report.active_count + policy_.limits.law.reserve_count;
     const int64_t floor = std::min(proposal.answer.limit_count, needed);
     claims.push_back({1.0, floor, proposal.answer.limit_count});
     floors += floor;
     committed += Committed(*proposal.node);
   }
-  const int64_t sharable = std::max<int64_t>(0, budget - reserved_count_);
+  const int64_t sharable = std::max<int64_t>(0, budget - reserved_count_ - UnlistedCount());
   const BudgetShares shares = ShareBudget(sharable, claims);
   if (!shares.floors_fit) plan_.alarms.push_back(MakeReason(ReasonCode::kAlarmFloorsExceedBudget, floors, budget));
-  int64_t free = std::max<int64_t>(0, sharable - committed);
+  int64_t free = sharable - UnheardCount() - committed;
   for (size_t i = 0; i < proposals_.size(); ++i) {
     Proposal& proposal = proposals_[i];
-    const int64_t wanted = proposal.answer.limit_count, held = Committed(*proposal.node);
-    const int64_t grown = std::min(std::max<int64_t>(0, shares.counts[i] - held), free);
-    free -= grown;
-    // What works is never cut off, whatever others hold: a node keeps its floor as far as it has it.
-    const int64_t kept = std::min(claims[i].floor_count, held);
-    const int64_t share = std::max(kept, std::min(shares.counts[i], held + grown));
+    const int64_t wanted = proposal.answer.limit_count;
+    const int64_t share = ShareOf(proposal, claims[i], shares.counts[i], free);
     if (share == wanted) continue;
     proposal.answer = Overruled(policy_.limits.law, PressureOf(*proposal.node), proposal.answer, share);
     proposal.answer.bound_by = Ceiling::kBudget;
@@ -319,12 +381,12 @@ void LimitPlanner::Grant(Proposal proposal) {
                                            answer.idle_timeout, node.hello.configured_idle_timeout);
   if (!limit_moved && !idle_moved && !first && !RenewalIsDue(node)) return;
   if (idle_moved || first) node.granted_idle_timeout = answer.idle_timeout;
-  node.granted_count = answer.limit_count;
-  node.granted_at = now_;
-  node.grant_id = ++state_.grant_sequence;
+  node.Granted(++state_.grant_sequence, answer.limit_count, now_);
   GrantLimits grant;
   grant.grant_id = node.grant_id;
-  grant.connection_count_max = CountAtNode(node, answer.limit_count, policy_);
+  const bool at_balancers = node.behind.holds_slots || slots_usual_count_ > 0;
+  grant.connection_count_max =
+      CountAtNode(node, answer.limit_count, at_balancers ? SlotPlace::kBalancer : SlotPlace::kNode, policy_);
   grant.idle_timeout = node.granted_idle_timeout;
   grant.lease = policy_.limits.lease;
   grant.floor_count = policy_.limits.law.floor_count;

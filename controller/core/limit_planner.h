@@ -7,6 +7,7 @@
 #include "controller/core/autoscaler.h"
 #include "controller/core/decision.h"
 #include "controller/core/fleet_summary.h"
+#include "controller/core/limits/budget.h"
 #include "controller/core/policy.h"
 
 namespace headroom {
@@ -31,7 +32,12 @@ class LimitPlanner {
   struct Proposal;
   Proposal Propose(Node& node);
   bool IsSilent(const Node& node) const;
+  void Resplit();
+  void AdoptSplit(Node& node) const;
+  int64_t UnheardCount() const;
+  int64_t UnlistedCount() const;
   void ApplyBudget();
+  int64_t ShareOf(const Proposal& proposal, const BudgetClaim& claim, int64_t fair, int64_t& free) const;
   bool RenewalIsDue(const Node& node);
   void Grant(Proposal proposal);
   void Conclude(Proposal proposal);
@@ -44,7 +50,10 @@ class LimitPlanner {
   const int64_t active_bucket_, open_bucket_;  // of the peaks that nodes remember
   size_t renewals_left_;                       // in this tick
   int64_t reserved_count_ = 0;                 // of the budget: what nodes may hold that cannot be asked
-  std::vector<Proposal> proposals_;            // that wait for their share
+  int64_t unheard_count_ = 0;                  // of that, of nodes not heard since the controller restarted
+  int64_t slots_usual_count_ = 0;              // with which a node begins at balancers that hold the slots; 0: none do
+  int64_t unlisted_nodes_ = 0, unlisted_count_ = 0;  // that balancers do not list yet, and what they hold themselves
+  std::vector<Proposal> proposals_;                  // that wait for their share
   LimitPlan plan_;
 };
 

@@ -132,7 +132,8 @@ void FollowOrders(const State& state, const NodePlan& plan, std::vector<Action>&
     } else if (node.drained_by_operator && node.state == NodeState::kServing) {
       actions.push_back(Make(
           state, id, MakeReason(ReasonCode::kDrainByOperator, id, node.drain_reason, node.drain_actor), DrainNode{}));
-    } else if (leaving && Contradicts(node, ServerState::kServing, plan.now) && !TerminateInFlight(state, id)) {
+    } else if (leaving && Contradicts(node, ServerState::kServing, plan.now) && !TerminateInFlight(state, id) &&
+               (plan.desired <= plan.effective || !node.CanReturn())) {
       actions.push_back(
           Make(state, id, MakeReason(ReasonCode::kDrainForDemand, id, node.OpenCount(), plan.desired), DrainNode{}));
     } else if (node.returning && node.state == NodeState::kServing &&
@@ -153,6 +154,9 @@ void Finish(const State& state, const Policy& policy, const NodePlan& plan, std:
   for (const auto& [id, node] : state.fleet.nodes()) {
     if (!MayFinish(node) || TerminateInFlight(state, id)) continue;
     if (plan.now < node.terminates_failed.next_at()) continue;
+    // What is on its way back by the word of a controller that was killed is not known to be: it is heard first.
+    const bool waits = node.leave_unheard && plan.now - node.last_report_at <= policy.control.lost_after;
+    if (waits) continue;
     if (IsCancelled(id, actions)) continue;  // what this very tick takes back must not be finished by it too
     const bool overdue = node.state == NodeState::kDraining && plan.now - node.state_since > policy.nodes.drain_timeout;
     const bool stuck = !node.launch_id.empty() && node.IsOverdue(plan.now, policy.nodes.launch_timeout) &&
@@ -189,6 +193,21 @@ bool BelongsBehindBalancers(const Node& node) {
   return node.ready && (node.state == NodeState::kServing || node.IsLeaving() || node.shadow_gone);
 }
 
+// Whether a balancer shows something else than it was told: an order may be lost on its way. Asked of each 32nd report:
+// what was told a moment ago shows in the next one, and one that cannot follow is not told without end.
+bool IsAstray(const Balancer& balancer, const std::vector<ServerTarget>& told) {
+  constexpr uint64_t kReports = 32;
+  if (!balancer.connected || balancer.report.sequence % kReports != 0) return false;
+  std::map<NodeId, const BalancedServer*> shown;
+  for (const BalancedServer& server : balancer.report.servers) shown[server.node] = &server;
+  return std::any_of(told.begin(), told.end(), [&shown](const ServerTarget& target) {
+    const auto found = shown.find(target.node);
+    if (found == shown.end() || found->second->draining != target.draining) return true;
+    const int64_t sessions = found->second->session_count_max;
+    return sessions > 0 && target.session_count_max > 0 && sessions != target.session_count_max;
+  });
+}
+
 }  // namespace
 
 std::vector<Action> PlanNodes(const State& state, const FleetSummary& summary, const Policy& policy,
@@ -220,7 +239,9 @@ std::vector<Action> PlanServers(State& state, const Policy& policy) {
       target.session_count_max = std::max<int64_t>(1, node.granted_count / balancers);
     servers.push_back(std::move(target));
   }
-  if (servers == state.servers && !state.servers_due) return {};
+  const bool astray = std::any_of(known.begin(), known.end(),
+                                  [&state](const auto& entry) { return IsAstray(entry.second, state.servers); });
+  if (servers == state.servers && !state.servers_due && !astray) return {};
   state.servers = servers;
   state.servers_due = false;
   const auto draining =

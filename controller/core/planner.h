@@ -12,6 +12,7 @@
 namespace headroom {
 
 struct NodePlan {
+  int effective = 0;
   int desired = 0;
   const char* signal = "";  // the signal that asked for most
   absl::Time now;

@@ -83,11 +83,13 @@ bool HeardWithin(const MachineFacts& machine, absl::Duration age, const Moment& 
 Finding NeverBelowMinimum(const Moment& moment, const Memory& memory) {
   const std::vector<const Action*> drains = OwnDrains(moment, memory);
   if (drains.empty()) return {};
-  const auto stay = std::count_if(moment.machines.begin(), moment.machines.end(), [&](const auto& entry) {
+  const auto serves = [&](const auto& entry) {
     const MachineFacts& machine = entry.second;
     return machine.heard_serving && HeardWithin(machine, moment.policy.control.lost_after, moment) &&
            !Leaves(machine, moment, memory);
-  });
+  };
+  const auto stay = std::count_if(moment.machines.begin(), moment.machines.end(), serves) +
+                    std::count_if(moment.vanished.begin(), moment.vanished.end(), serves);
   const auto left = stay - static_cast<int64_t>(drains.size());
   if (left >= MinOf(moment)) return {};
   return absl::StrCat("drains ", drains.size(), " of ", stay, " nodes that serve; at least ", MinOf(moment),
@@ -99,8 +101,8 @@ Finding NeverAboveMaximum(const Moment& moment, const Memory& memory) {
   if (launches == 0) return {};
   const auto there = std::count_if(moment.machines.begin(), moment.machines.end(), [&](const auto& entry) {
     const MachineFacts& machine = entry.second;
-    const bool drains = machine.heard_at != absl::InfinitePast() && !machine.heard_serving;  // by whose hand ever
-    return machine.is_told && !drains && !Leaves(machine, moment, memory);
+    // Who drains, by whose hand ever, is no capacity.
+    return machine.is_told && !machine.heard_draining && !Leaves(machine, moment, memory);
   });
   const int64_t after = there + static_cast<int64_t>(memory.launches_open.size()) + launches;
   if (after <= MaxOf(moment)) return {};
@@ -121,7 +123,7 @@ std::map<NodeId, int64_t> LimitsAsked(const Moment& moment) {
     for (const ServerTarget& server : set->servers) {
       machine = Find(moment, server.node);
       if (machine != nullptr && machine->slots_at_balancers && server.session_count_max > 0)
-        asked[server.node] = server.session_count_max * moment.balancers;
+        asked[server.node] = server.session_count_max * moment.balancers + machine->slots_elsewhere_count;
     }
   }
   return asked;
@@ -217,7 +219,11 @@ Finding NeverTwoZonesAtOnce(const Moment& moment, const Memory& memory) {
   const std::vector<const Action*> drains = OwnDrains(moment, memory);
   if (drains.empty()) return {};
   for (const auto& [node, drain] : memory.drains) {
-    if (!drain.by_operator) zones.insert(drain.zone);
+    // One that serves, and has said so, follows no drain: its order was lost, or forgotten with who gave it.
+    const MachineFacts* machine = Find(moment, node);
+    const bool serves =
+        machine != nullptr && machine->serves && machine->heard_serving && machine->heard_at >= drain.since;
+    if (!drain.by_operator && !serves) zones.insert(drain.zone);
   }
   for (const Action* drain : drains) {
     const MachineFacts* machine = Find(moment, drain->node);
@@ -417,12 +423,18 @@ std::vector<absl::string_view> SafetyChecker::RuleNames() {
   return names;
 }
 
+void SafetyChecker::Ended(const ActionFinished& outcome) {
+  memory_.launches_open.erase(outcome.id);
+  if (outcome.code == absl::StatusCode::kOk) return;
+  std::erase_if(memory_.terminated, [&](const auto& one) { return one.second == outcome.id; });
+}
+
 std::vector<Violation> SafetyChecker::Check(const Moment& moment) {
   if (moment.forgot && moment.process != memory_.process) {
     memory_.launches_open.clear();
     memory_.growths.clear();
   }
-  std::erase_if(memory_.terminated, [&](const NodeId& node) { return !moment.machines.contains(node); });
+  std::erase_if(memory_.terminated, [&](const auto& one) { return !moment.machines.contains(one.first); });
   std::erase_if(memory_.drains, [&](const auto& drain) { return !moment.machines.contains(drain.first); });
   for (const auto& [id, machine] : moment.machines) {
     if (machine.is_told) memory_.launches_open.erase(machine.launch_id);
@@ -450,7 +462,7 @@ void SafetyChecker::Remember(const Moment& moment) {
       memory_.action_ids.insert(action.id);
       memory_.launches_open.insert(action.id);
     } else if (std::holds_alternative<TerminateNode>(action.body)) {
-      memory_.terminated.insert(action.node);
+      memory_.terminated[action.node] = action.id;
     } else if (std::holds_alternative<CancelDrain>(action.body)) {
       grows = true;
       memory_.drains.erase(action.node);

@@ -28,12 +28,14 @@ struct MachineFacts {
   bool boot_is_told = false;  // a hello of this process was delivered
   int64_t limit_count = 0;    // in force, really, wherever the slots are
   bool slots_at_balancers = false;
+  int64_t slots_elsewhere_count = 0;  // of limit_count: at balancers that are not connected
   int64_t configured_count = 0;
   absl::Duration configured_idle_timeout;
   absl::Time launched_at = absl::InfinitePast();  // decided by a controller
   // Its newest report that was delivered; never: InfinitePast.
   absl::Time heard_at = absl::InfinitePast();
   bool heard_serving = false;
+  bool heard_draining = false;  // by its last word, of before a crash that forgot the others too
   int64_t heard_open_count = 0, heard_active_count = 0;
 };
 
@@ -52,6 +54,7 @@ struct Moment {
   Decision decision;
   Policy policy;
   std::map<NodeId, MachineFacts> machines;
+  std::map<NodeId, MachineFacts> vanished;  // machines that are gone, and nothing that was delivered says so
   Orders orders;
   int balancers = 0;           // that are connected
   bool journal_fails = false;  // and the core was told so
@@ -70,8 +73,9 @@ class SafetyChecker {
  public:
   // Returns what the decision violates.
   std::vector<Violation> Check(const Moment& moment);
-  // An answer of the provider that was delivered: this launch is over, its machine is known or there is none.
-  void LaunchEnded(const ActionId& launch) { memory_.launches_open.erase(launch); }
+  // An answer of the provider that was delivered: a launch is over, its machine is known or there is none; a machine
+  // that was not terminated stays.
+  void Ended(const ActionFinished& outcome);
 
   // What earlier decisions have asked for.
   struct Memory {
@@ -90,11 +94,11 @@ class SafetyChecker {
     absl::Time at = absl::InfinitePast();
     // Growth that may cool still, and how much of the fleet it was.
     std::vector<std::pair<absl::Time, double>> growths;
-    std::set<ActionId> action_ids;      // of launches
-    std::set<ActionId> launches_open;   // without an outcome
-    std::set<NodeId> terminated;        // ordered, and there still
-    std::map<NodeId, Drain> drains;     // ordered, neither cancelled nor gone
-    std::map<NodeId, Granted> granted;  // last, to which process
+    std::set<ActionId> action_ids;          // of launches
+    std::set<ActionId> launches_open;       // without an outcome
+    std::map<NodeId, ActionId> terminated;  // ordered, not refused, and there still
+    std::map<NodeId, Drain> drains;         // ordered, neither cancelled nor gone
+    std::map<NodeId, Granted> granted;      // last, to which process
     // Nothing: nothing was granted to the process that runs.
     std::optional<int64_t> GrantedTo(const MachineFacts& machine) const;
   };

@@ -219,19 +219,23 @@ std::optional<std::string> HostileRun::NotYet() const {
   if (policy_.mode != Mode::kLive) return std::nullopt;
   const double need = NodesNeeded(policy_, world_.settings(), world_.demand());
   const int least = std::max({static_cast<int>(std::ceil(need - 1e-9)), policy_.nodes.min, policy_.nodes.data_floor});
-  const double rounding = NodesNeeded(policy_, world_.settings(), static_cast<double>(world_.servers().size()));
+  // Each reporter rounds up.
+  const size_t reporters = world_.servers().size() * std::max<size_t>(1, world_.balancers().size());
+  const double rounding = NodesNeeded(policy_, world_.settings(), static_cast<double>(reporters));
   const int most =
       std::max({static_cast<int>(std::ceil((need + rounding) * kSlack)), policy_.nodes.min, policy_.nodes.data_floor});
-  int serving = 0;
+  int serving = 0, never_spoke = 0;
   for (const auto& [id, server] : world_.servers()) {
-    const bool never_spoke = server.boot == 0 && policy_.nodes.data == DataPlacement::kBearing;
-    if (never_spoke) continue;  // a person decides what becomes of it
+    if (server.boot == 0 && policy_.nodes.data == DataPlacement::kBearing) {
+      ++never_spoke;  // a person decides what becomes of it, and it counts as a machine
+      continue;
+    }
     if (!server.Serves()) return absl::StrCat(id, server.IsUp() ? " drains" : " is not up");
     ++serving;
   }
   const std::string counts = absl::StrCat(serving, " nodes serve, ", least, " to ", most, " are needed");
   const bool too_many = policy_.nodes.data == DataPlacement::kGateway && serving > most;
-  if (serving < std::min(least, policy_.nodes.max) || too_many) return absl::StrCat(counts, WhyOf(last));
+  if (serving < std::min(least, policy_.nodes.max - never_spoke) || too_many) return absl::StrCat(counts, WhyOf(last));
   if (last.serving_count != serving) return absl::StrCat("it counts ", last.serving_count, " of ", serving, " serving");
   if (last.effective_count != serving) return absl::StrCat(last.effective_count, " count, ", serving, " serve");
   for (const Reason& alarm : last.alarms) {

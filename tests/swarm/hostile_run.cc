@@ -19,21 +19,15 @@ absl::Status Unavailable(absl::string_view why) {
   return absl::UnavailableError(why);
 }
 
+std::string BootId(const BalancerProcess& balancer) {
+  return absl::StrCat(balancer.id, "-", balancer.boot);
+}
+
 // Whether a decision asks for anything that a rule could judge.
 bool IsNoteworthy(const Decision& decision) {
   return std::any_of(decision.actions.begin(), decision.actions.end(), [](const Action& action) {
     return !IsRenewal(action) && !std::holds_alternative<ListMachines>(action.body);
   });
-}
-
-// Of all balancers together.
-int64_t SessionsMax(const World& world, const NodeId& node) {
-  int64_t sum = 0;
-  for (const BalancerProcess& balancer : world.balancers()) {
-    const auto entry = balancer.servers.find(node);
-    if (entry != balancer.servers.end()) sum += entry->second.session_count_max;
-  }
-  return sum;
 }
 
 }  // namespace
@@ -237,9 +231,14 @@ void HostileRun::Start() {
   const auto is_forgotten = [&core](const NodeId& node) { return core->fleet().Find(node) == nullptr; };
   std::erase_if(orders_.pinned, is_forgotten);
   std::erase_if(orders_.drained, is_forgotten);
+  std::vector<NodeId> forgotten_orders;
+  for (const auto& [id, node] : core->fleet().nodes()) {
+    if (node.drained_by_operator && !orders_.drained.contains(id)) forgotten_orders.push_back(id);
+  }
   loop_ = std::make_unique<ControlLoop>(*std::move(core), *executor_, *disk_);
   world_.OpenStreams();
   OrderAgain();
+  for (const NodeId& node : forgotten_orders) Post(DrainRequested{node, false, "swarm", "operator"});
   for (const Action& list : lists) executor_->Start(list);
   if (policy_.mode == Mode::kLive) return Resolve(machine_actions);
   for (const Action& action : machine_actions) executor_->Start(action);
@@ -261,7 +260,7 @@ void HostileRun::Crash() {
   const absl::Duration down = absl::Seconds(Between(random_, 0.5, Chance(random_, 0.2) ? 120.0 : 10.0));
   forgot_ = disk_fails_;
   for (auto& [node, heard] : heard_) {
-    if (forgot_) heard = {};
+    if (forgot_) heard = {.forgotten_boot_id = heard.boot_id, .draining = heard.draining};
   }
   for (auto& [launch, at] : launched_at_) {
     if (forgot_) at = absl::InfinitePast();
@@ -294,6 +293,7 @@ void HostileRun::Hear(const Event& event) {
     heard.is_told = true;
     if (heard.boot_id != joined->hello.boot_id) heard.sequence = 0;
     heard.boot_id = joined->hello.boot_id;
+    heard.limit = joined->hello.limits.connection_count_max;
     // As the daemon: a term that a node has seen is overtaken, and the disk knows first.
     if (joined->hello.term_max_seen > term_ && disk_->WriteTerm(joined->hello.term_max_seen + 1, {}).ok()) {
       term_ = joined->hello.term_max_seen + 1;
@@ -304,16 +304,27 @@ void HostileRun::Hear(const Event& event) {
     if (found == heard_.end()) return;
     Heard& heard = found->second;
     const NodeReport& report = reported->report;
-    if (heard.boot_id != report.boot_id || report.sequence <= heard.sequence) return;
+    // After a crash that forgot much, the snapshot knows the process that it was before.
+    const std::string& boot_id = heard.boot_id.empty() ? heard.forgotten_boot_id : heard.boot_id;
+    if (boot_id != report.boot_id || report.sequence <= heard.sequence) return;
     heard.sequence = report.sequence;
     heard.at = CoreNow();
     heard.serving = report.state == ServerState::kServing;
+    heard.draining = !heard.serving;
     heard.open = report.open_count;
     heard.active = report.active_count;
+    heard.limit = report.limits.connection_count_max;
+  } else if (const auto* left = std::get_if<NodeLeft>(&event)) {
+    if (!world_.servers().contains(left->node)) heard_[left->node].is_told = false;
+  } else if (const auto* balanced = std::get_if<BalancerReported>(&event)) {
+    balancers_heard_.insert(balanced->report.boot_id);
   } else if (const auto* listed = std::get_if<MachinesListed>(&event)) {
+    for (auto& [node, heard] : heard_) {
+      if (!world_.servers().contains(node)) heard.is_told = false;
+    }
     for (const Machine& machine : listed->machines) heard_[machine.node].is_told = true;
   } else if (const auto* finished = std::get_if<ActionFinished>(&event)) {
-    checker_.LaunchEnded(finished->id);
+    checker_.Ended(*finished);
     if (!finished->node.empty() && world_.servers().contains(finished->node)) heard_[finished->node].is_told = true;
   }
 }
@@ -382,6 +393,26 @@ void HostileRun::Resolve(const std::vector<Action>& actions) {
 
 // --- Judging.
 
+// Of all balancers together. What a process begins with is its owner's, until it has said so.
+void HostileRun::CountSlots(sim::MachineFacts& facts) const {
+  facts.limit_count = 0;
+  for (const BalancerProcess& balancer : world_.balancers()) {
+    const auto entry = balancer.servers.find(facts.id);
+    if (entry == balancer.servers.end() || !balancers_heard_.contains(BootId(balancer))) continue;
+    facts.limit_count += entry->second.session_count_max;
+    if (!balancer.connected) facts.slots_elsewhere_count += entry->second.session_count_max;
+  }
+}
+
+void HostileRun::TellHeard(const Heard& heard, sim::MachineFacts& facts) {
+  facts.is_told = heard.is_told;
+  facts.heard_at = heard.at;
+  facts.heard_serving = heard.serving;
+  facts.heard_draining = heard.draining;
+  facts.heard_open_count = heard.open;
+  facts.heard_active_count = heard.active;
+}
+
 sim::Moment HostileRun::MomentOf(const Decision& decision) const {
   sim::Moment moment{
       .process = process_, .forgot = forgot_, .decision = decision, .policy = policy_, .orders = orders_};
@@ -396,19 +427,23 @@ sim::Moment HostileRun::MomentOf(const Decision& decision) const {
     facts.serves = server.Serves();
     facts.limit_count = server.limits.connection_count_max;
     facts.slots_at_balancers = world_.settings().balancing == Balancing::kRequests;
-    if (facts.slots_at_balancers) facts.limit_count = SessionsMax(world_, id);
+    if (facts.slots_at_balancers) CountSlots(facts);
     facts.configured_count = world_.settings().connection_limit;
     facts.configured_idle_timeout = world_.settings().idle_timeout;
     if (const auto launched = launched_at_.find(server.launch_id); launched != launched_at_.end())
       facts.launched_at = launched->second;
     const auto heard = heard_.find(id);
     if (heard == heard_.end()) continue;
-    facts.is_told = heard->second.is_told;
+    TellHeard(heard->second, facts);
     facts.boot_is_told = heard->second.boot_id == World::BootId(server);
-    facts.heard_at = heard->second.at;
-    facts.heard_serving = heard->second.serving;
-    facts.heard_open_count = heard->second.open;
-    facts.heard_active_count = heard->second.active;
+    // What another program has set is known once it is said.
+    const bool foreign = server.limits.source == LimitSource::kForeign && !facts.slots_at_balancers;
+    if (foreign) facts.limit_count = std::min(facts.limit_count, heard->second.limit);
+  }
+  for (const auto& [id, heard] : heard_) {
+    if (!heard.is_told || world_.servers().contains(id)) continue;
+    moment.vanished[id].id = id;
+    TellHeard(heard, moment.vanished[id]);
   }
   return moment;
 }

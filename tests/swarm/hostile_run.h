@@ -48,11 +48,11 @@ class HostileRun {
   // What the controller was told of one node.
   struct Heard {
     bool is_told = false;
-    std::string boot_id;
+    std::string boot_id, forgotten_boot_id;
     uint64_t sequence = 0;
     absl::Time at = absl::InfinitePast();
-    bool serving = false;
-    int64_t open = 0, active = 0;
+    bool serving = false, draining = false;
+    int64_t open = 0, active = 0, limit = 0;
   };
 
   absl::Time Wall() const { return now_ - clock_behind_; }
@@ -73,6 +73,8 @@ class HostileRun {
   void Resolve(const std::vector<Action>& actions);
   void Judge(const Decision& decision);
   sim::Moment MomentOf(const Decision& decision) const;
+  void CountSlots(sim::MachineFacts& facts) const;
+  static void TellHeard(const Heard& heard, sim::MachineFacts& facts);
   void Violate(std::string rule, std::string what);
 
   // The world.
@@ -107,6 +109,7 @@ class HostileRun {
   double demand_goal_ = 0;
   std::multimap<absl::Time, std::function<void()>> due_;
   std::map<NodeId, Heard> heard_;
+  std::set<std::string> balancers_heard_;  // their boots
   std::map<ActionId, absl::Time> launched_at_;
   std::set<NodeId> hand_drained_;
   int64_t term_ = 0;

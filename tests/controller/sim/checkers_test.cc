@@ -240,7 +240,7 @@ std::vector<Mutation> Mutations() {
       first.id = "1";
       second.id = id;
       EXPECT_THAT(s.Decide(kLong, {first}), IsEmpty());
-      s.checker.LaunchEnded("1");
+      s.checker.Ended({.id = "1"});
       return s.Decide(kLong, {second});
     };
   };
@@ -266,6 +266,43 @@ TEST_P(SafetyCheckerMutation, PassesWithoutTheFault) {
 
 INSTANTIATE_TEST_SUITE_P(All, SafetyCheckerMutation, ::testing::ValuesIn(Mutations()),
                          [](const auto& mutation) { return mutation.param.rule; });
+
+// What the controller cannot know is not held against it, and what it can know is.
+TEST(SafetyChecker, AMachineThatVanishedUnnoticedCountsAsServingUntilItsSilenceTells) {
+  Stream stream;
+  stream.now.vanished["gone"] = stream.now.machines["a"];
+  stream.now.vanished["gone"].heard_at = kStart + kLong;
+  EXPECT_THAT(stream.Decide(kLong, {Drain("a"), Drain("b"), Drain("c")}), IsEmpty());
+  Stream later;
+  later.now.vanished["gone"] = later.now.machines["a"];
+  EXPECT_THAT(later.Decide(kLong, {Drain("a"), Drain("b"), Drain("c")}), ElementsAre("min"));
+}
+
+TEST(SafetyChecker, AMachineWhoseTerminationWasRefusedStays) {
+  const auto then_shrink = [](absl::StatusCode code) {
+    Stream stream;
+    stream.now.policy.nodes.drain_timeout = absl::ZeroDuration();
+    EXPECT_THAT(stream.Decide(kLong, {Drain("a")}), IsEmpty());
+    EXPECT_THAT(stream.Decide(kLong, {{.id = "end", .node = "a", .body = TerminateNode{}}}), IsEmpty());
+    stream.checker.Ended({.id = "end", .code = code});
+    return stream.Decide(kLong, {Drain("b"), Drain("c")});
+  };
+  EXPECT_THAT(then_shrink(absl::StatusCode::kOk), ElementsAre("min"));
+  EXPECT_THAT(then_shrink(absl::StatusCode::kUnavailable), IsEmpty());
+}
+
+TEST(SafetyChecker, SlotsOfABalancerThatIsAwayCountBesideThoseThatAreAsked) {
+  const auto ask = [](int64_t elsewhere) {
+    Stream stream;
+    stream.now.balancers = 1;
+    stream.now.policy.limits.budget_count = 810;
+    stream.now.machines["a"].slots_at_balancers = true;
+    stream.now.machines["a"].slots_elsewhere_count = elsewhere;
+    return stream.Decide(kLong, {Of("", SetServers{{{.node = "a", .session_count_max = 150}}})});
+  };
+  EXPECT_THAT(ask(100), ElementsAre("budget"));
+  EXPECT_THAT(ask(0), IsEmpty());
+}
 
 TEST(SafetyChecker, HasAMutationForEachRule) {
   std::set<std::string> shown;

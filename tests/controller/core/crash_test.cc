@@ -1,0 +1,237 @@
+#include <algorithm>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "controller/core/fleet_summary.h"
+#include "tests/controller/core/world.h"
+
+// What a controller may think of a cluster whose last controller was killed: its last grants, drains and growth may be
+// written nowhere. Each of these was found by a seed of the swarm.
+
+namespace headroom {
+namespace {
+
+// The core as a journal has it that ends with `written`.
+void Crash(World& world, State written) {
+  const Policy policy = world.core.policy();
+  written.last_tick_at = world.now;
+  written.fleet.ForgiveSilence(world.now, absl::ZeroDuration());
+  world.core = Autoscaler::Load(policy, std::move(written));
+  for (const auto& [id, node] : world.nodes)
+    world.core.Observe(world.now, NodeLeft{id, node.boot, NodeLeft::How::kLost});
+  world.core.Observe(world.now, TermChanged{world.core.Save().term + 1});
+}
+
+// The node's stream is back: the process that it was before, with what it holds.
+void ComeBack(World& world, const NodeId& id) {
+  const World::FakeNode& node = world.nodes[id];
+  NodeHello hello;
+  hello.boot_id = node.boot;
+  hello.configured_count_max = 200;
+  hello.limits.connection_count_max = node.limit;
+  hello.configured_idle_timeout = absl::Seconds(30);
+  world.core.Observe(world.now, NodeJoined{id, hello});
+}
+
+Policy FixedNodes(int64_t budget) {
+  Policy policy = LivePolicy();
+  policy.nodes.max = 3;
+  policy.limits.budget_count = budget;
+  return policy;
+}
+
+World Settled(const Policy& policy) {
+  World world = ThreeNodes(policy);
+  world.Run(absl::Seconds(20));
+  return world;
+}
+
+int64_t SumOfLimits(const World& world) {
+  int64_t sum = 0;
+  for (const auto& [id, node] : world.nodes) sum += node.limit;
+  return sum;
+}
+
+void FillAll(World& world) {
+  for (auto& [id, node] : world.nodes) {
+    node.open = node.limit;
+    node.queue = 100;
+  }
+}
+
+TEST(Crash, ARaiseThatIsWrittenNowhereIsNotGivenToOthersToo) {
+  World world = Settled(FixedNodes(900));
+  const State written = world.core.Save();
+  for (int second = 0; second < 5; ++second) {
+    world.nodes["node-1"].open = world.nodes["node-1"].limit;
+    world.nodes["node-1"].queue = 100;
+    world.Run(absl::Seconds(1));
+  }
+  ASSERT_GT(world.nodes["node-1"].limit, 400);
+  Crash(world, written);
+  world.nodes["node-1"].silent = true;
+  for (const char* id : {"node-2", "node-3"}) ComeBack(world, id);
+  for (int second = 0; second < 8; ++second) {
+    FillAll(world);
+    world.Run(absl::Seconds(1));
+    ASSERT_LE(SumOfLimits(world), 900) << "after " << second << " s";
+  }
+  ComeBack(world, "node-1");
+  world.nodes["node-1"].silent = false;
+  for (int second = 0; second < 5; ++second) {
+    FillAll(world);
+    world.Run(absl::Seconds(1));
+  }
+  EXPECT_EQ(SumOfLimits(world), 900) << "once all are heard, what is free is given";
+}
+
+TEST(Crash, WhatIsUnknownOfOneNodeCutsNoOther) {
+  World world = Settled(FixedNodes(900));
+  const State written = world.core.Save();
+  Crash(world, written);
+  world.nodes["node-1"].silent = true;
+  for (const char* id : {"node-2", "node-3"}) ComeBack(world, id);
+  world.Run(absl::Seconds(8));
+  EXPECT_EQ(world.nodes["node-2"].limit, 200);
+  EXPECT_EQ(world.nodes["node-3"].limit, 200);
+}
+
+TEST(Crash, AGrantThatIsInTheJournalIsKnownThoughItsTickWasNotTaken) {
+  World world = Settled(FixedNodes(0));
+  const uint64_t id = world.core.Save().grant_sequence + 5;
+  const GrantLimits grant{.grant_id = id, .connection_count_max = 320};
+  world.core.Observe(world.now, ActionStarted{{.id = "lost-tick", .node = "node-1", .body = grant}});
+  EXPECT_EQ(world.core.fleet().Find("node-1")->granted_count, 320);
+  EXPECT_EQ(world.core.Save().grant_sequence, id) << "a number is not given twice";
+}
+
+TEST(Crash, ALimitIsAdoptedAsItIsFoundBeforeTheNodeHasReported) {
+  World world = Settled(FixedNodes(0));
+  const State written = world.core.Save();
+  Crash(world, written);
+  world.nodes["node-1"].limit = 532;
+  world.nodes["node-1"].silent = true;
+  ComeBack(world, "node-1");
+  world.Run(absl::Seconds(4));
+  EXPECT_GE(world.nodes["node-1"].limit, 532);
+}
+
+TEST(Crash, AClusterThatHasNotSpokenSinceIsNotKnown) {
+  World world = Settled(FixedNodes(0));
+  const State written = world.core.Save();
+  Crash(world, written);
+  for (const char* id : {"node-1", "node-2", "node-3"}) ComeBack(world, id);
+  const Policy& policy = world.core.policy();
+  EXPECT_FALSE(Summarize(world.core.fleet(), policy, world.now).Known(policy.control));
+  world.Run(absl::Seconds(1));
+  EXPECT_TRUE(Summarize(world.core.fleet(), policy, world.now).Known(policy.control));
+}
+
+TEST(Crash, GrowthCoolsThoughItsTickWasNotTaken) {
+  World world = Settled(LivePolicy());
+  world.core.Observe(world.now + absl::Seconds(1), ActionStarted{{.id = "lost-tick", .body = LaunchNode{}}});
+  const Policy& policy = world.core.policy();
+  EXPECT_EQ(GrowthCoolsUntil(world.core.Save().scale, policy.nodes),
+            world.now + absl::Seconds(1) + policy.nodes.cooldown);
+}
+
+TEST(Crash, ANodeThatServesThoughItWasToldToLeaveIsNotToldAgain) {
+  Policy policy = LivePolicy();
+  World world = Settled(policy);
+  world.core.Observe(world.now, ActionStarted{{.id = "drain", .node = "node-1", .body = DrainNode{}}});
+  ASSERT_TRUE(world.core.fleet().Find("node-1")->IsLeaving());
+  const State written = world.core.Save();
+  Crash(world, written);
+  for (const char* id : {"node-1", "node-2", "node-3"}) ComeBack(world, id);
+  const size_t before = world.ActionsOf("drain").size();
+  world.Run(absl::Seconds(30));
+  EXPECT_EQ(world.core.fleet().Find("node-1")->state, NodeState::kServing);
+  EXPECT_EQ(world.ActionsOf("drain").size(), before);
+}
+
+TEST(Crash, ANodeThatIsTakenBackIsNotDrainedInTheSameBreath) {
+  World world = Settled(LivePolicy());
+  world.core.Observe(world.now, ActionStarted{{.id = "drain", .node = "node-1", .body = DrainNode{}}});
+  world.Run(absl::Seconds(20), Spread(world, 600));
+  for (const Decision& decision : world.decisions) {
+    const auto tells = [&decision](absl::string_view kind) {
+      return std::any_of(decision.actions.begin(), decision.actions.end(), [kind](const Action& action) {
+        return action.node == "node-1" && ActionKind(action) == kind;
+      });
+    };
+    EXPECT_FALSE(tells("drain") && tells("cancel_drain"));
+  }
+  EXPECT_THAT(world.ActionsOf("cancel_drain"), ::testing::Not(::testing::IsEmpty()));
+}
+
+// Launches whose outcome nobody knows.
+
+Action LaunchAction(const ActionId& id) {
+  return {.id = id, .body = LaunchNode{}};
+}
+
+TEST(UnansweredLaunch, CountsAsAMachineUntilAListDeniesIt) {
+  World world = Settled(LivePolicy());
+  world.core.Observe(world.now, ActionStarted{LaunchAction("slow")});
+  const absl::Time over = world.now + world.core.policy().nodes.launch_timeout + absl::Seconds(1);
+  world.core.Tick(over);
+  EXPECT_EQ(world.core.fleet().unanswered_launches(), 1);
+  EXPECT_EQ(Summarize(world.core.fleet(), world.core.policy(), over).absent, 4)
+      << "three that fell silent, and this one";
+  world.core.Observe(over + absl::Seconds(1), MachinesListed{});
+  EXPECT_EQ(world.core.fleet().unanswered_launches(), 0);
+}
+
+TEST(UnansweredLaunch, ThatIsAnsweredLateIsAMachineOfOurs) {
+  World world = Settled(LivePolicy());
+  world.core.Observe(world.now, ActionStarted{LaunchAction("slow")});
+  const absl::Time over = world.now + world.core.policy().nodes.launch_timeout + absl::Seconds(1);
+  world.core.Tick(over);
+  world.core.Observe(over, ActionFinished{.id = "slow", .node = "machine"});
+  const Node* machine = world.core.fleet().Find("machine");
+  ASSERT_NE(machine, nullptr);
+  EXPECT_TRUE(machine->listed);
+  EXPECT_EQ(machine->launch_id, "slow");
+  EXPECT_EQ(world.core.fleet().unanswered_launches(), 0);
+}
+
+TEST(UnlistedNode, ThatDiedBeforeAnyListNamedItStillCountsAsAMachine) {
+  Policy policy = LivePolicy();
+  World world = Settled(policy);
+  NodeHello hello;
+  hello.boot_id = "boot";
+  hello.launch_id = "launch";
+  world.core.Observe(world.now, NodeJoined{"node-4", hello});
+  NodeReport report;
+  report.boot_id = "boot";
+  report.sequence = 1;
+  world.core.Observe(world.now, NodeReported{"node-4", report});
+  world.core.Observe(world.now, NodeLeft{"node-4", "boot", NodeLeft::How::kLost});
+  const absl::Time later = world.now + policy.control.lost_after + absl::Seconds(1);
+  world.core.Tick(later);
+  ASSERT_EQ(world.core.fleet().Find("node-4")->state, NodeState::kLost);
+  EXPECT_EQ(Summarize(world.core.fleet(), policy, later).absent, 4) << "three that are listed and lost, and this one";
+}
+
+// The budget, beside crashes.
+
+TEST(Budget, WhatANodeWasToldToGiveUpIsNotGivenBackWhileMoreIsInUseThanThereIs) {
+  World world = Settled(FixedNodes(900));
+  for (int second = 0; second < 20; ++second) {
+    FillAll(world);
+    world.Run(absl::Seconds(1));
+  }
+  ASSERT_EQ(world.nodes["node-1"].limit, 300);
+  // A fourth comes with 200 of its own; node-1 does as it is told, and its reports are lost.
+  world.nodes["node-1"].silent = true;
+  world.AddNode("node-4");
+  world.Run(absl::Seconds(2));
+  const int64_t told = world.nodes["node-1"].limit;
+  ASSERT_LT(told, 300);
+  world.Run(absl::Seconds(6));
+  EXPECT_LE(world.nodes["node-1"].limit, told);
+}
+
+}  // namespace
+}  // namespace headroom
