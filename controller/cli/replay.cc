@@ -23,7 +23,7 @@ namespace {
 constexpr char kHelp[] = R"(A journal's decisions, made again by the production core; needs no server.
 
 Without --policy: every decision must come out with the same bytes (codes and numbers). Exit code 0 where it does, 1 with
-the first difference where it does not (another release, or a bug).
+the first difference where it does not (another release, or a bug), and 1 where the journal is damaged.
 With --policy: where decisions differ on the same facts, and what would have happened: both policies in closed loop in a
 model fitted from the journal.
 
@@ -200,11 +200,13 @@ std::string ToJson(const Found& found) {
                             JsonString(TimeText(replay.first->at)), absl::StrJoin(fields, ", "));
   }
   return absl::StrFormat(
-      "{\"from\": %s, \"to\": %s, \"facts\": %d, \"decisions\": %d, \"identical\": %d, \"not_kept\": %d, \"restarts\": "
-      "%d, \"notes\": [%s], \"first_difference\": %s, \"ticks_nodes_differ\": %d, \"ticks_limits_differ\": %d, "
+      "{\"from\": %s, \"to\": %s, \"facts\": %d, \"decisions\": %d, \"identical\": %d, \"not_kept\": %d, \"damaged\": "
+      "%d, "
+      "\"restarts\": %d, \"notes\": [%s], \"first_difference\": %s, \"ticks_nodes_differ\": %d, "
+      "\"ticks_limits_differ\": %d, "
       "\"divergences\": [%s], \"recorded_node_hours\": %.4f, \"courses\": [%s]}\n",
       JsonString(TimeText(replay.from)), JsonString(TimeText(replay.to)), replay.events, replay.ticks, replay.compared,
-      replay.not_kept, replay.restarts, absl::StrJoin(notes, ", "), first, replay.ticks_nodes_differ,
+      replay.not_kept, replay.damaged, replay.restarts, absl::StrJoin(notes, ", "), first, replay.ticks_nodes_differ,
       replay.ticks_limits_differ, absl::StrJoin(divergences, ", "), found.recorded_node_hours,
       absl::StrJoin(courses, ", "));
 }
@@ -231,6 +233,10 @@ absl::Status Run(Session& session, const ReplayArguments& arguments) {
     }
     return absl::DataLossError(absl::StrCat(arguments.journal, ": nothing was compared: of ", found.replay.ticks,
                                             " decisions made again the journal keeps none"));
+  }
+  if (!found.replay.first && found.replay.damaged > 0) {
+    return absl::DataLossError(absl::StrCat(arguments.journal, ": the journal is damaged in ", found.replay.damaged,
+                                            " places; the other decisions come out identical"));
   }
   if (!found.replay.first) return absl::OkStatus();
   return absl::InternalError(absl::StrCat("decision ", found.replay.first->sequence, " of ",
