@@ -97,6 +97,9 @@ void Reader::ReadCluster(const v1::ScenarioCluster& message, SimulatedCluster::O
   HR_TAKE(message, connection_bytes, node.memory.bytes_per_connection);
   HR_TAKE(message, request_bytes, node.memory.bytes_per_request);
   HR_TAKE(message, object_bytes, node.object_bytes);
+  HR_TAKE(message, stored_bytes, node.data.bytes_per_node);
+  HR_TAKE(message, storage_bytes, node.data.capacity_bytes);
+  HR_TAKE(message, received_bytes_per_second, node.data.received_per_second);
   cluster.zones.assign(message.zones().begin(), message.zones().end());
   if (message.probes() != v1::SCENARIO_PROBES_UNSPECIFIED) {
     node.probes.way = static_cast<ProbeSettings::Way>(message.probes() - 1);
@@ -111,7 +114,10 @@ void Reader::ReadCluster(const v1::ScenarioCluster& message, SimulatedCluster::O
        std::map<std::string, int64_t>{{"memory_bytes", node.memory.bytes_max},
                                       {"connection_bytes", node.memory.bytes_per_connection},
                                       {"request_bytes", node.memory.bytes_per_request},
-                                      {"object_bytes", node.object_bytes}}) {
+                                      {"object_bytes", node.object_bytes},
+                                      {"stored_bytes", node.data.bytes_per_node},
+                                      {"storage_bytes", node.data.capacity_bytes},
+                                      {"received_bytes_per_second", node.data.received_per_second}}) {
     Within<int64_t>("cluster." + name, bytes, 0, int64_t{1} << 50);
   }
   if (node.memory.bytes_max > 0 && node.memory.bytes_max <= node.memory.base_bytes) {
@@ -121,6 +127,12 @@ void Reader::ReadCluster(const v1::ScenarioCluster& message, SimulatedCluster::O
     Within<int64_t>("cluster.connection_bytes", node.memory.bytes_per_connection, 1, int64_t{1} << 50);
   }
   ReadClients(message.clients(), cluster.settings.client);
+  if (node.data.bytes_per_node > node.data.capacity_bytes) {
+    Fault("cluster.stored_bytes", absl::StrCat("exceeds storage_bytes, ", node.data.capacity_bytes));
+  }
+  if (node.data.bytes_per_node > 0 && cluster.settings.client.spread != Spread::kRequests) {
+    Fault("cluster.stored_bytes", "needs clients.spread: requests: a balancer of connections knows of no data");
+  }
 }
 
 void Reader::ReadClients(const v1::ScenarioClients& message, ClientSettings& client) {
