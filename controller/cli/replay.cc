@@ -20,8 +20,7 @@
 namespace headroom {
 namespace {
 
-constexpr char kHelp[] = R"(A journal's decisions, made again by the production core; needs no server.
-
+constexpr char kFooter[] = R"(
 Without --policy: every decision must come out with the same bytes (codes and numbers). Exit code 0 where it does, 1 with
 the first difference where it does not (another release, or a bug), and 1 where the journal is damaged.
 With --policy: where decisions differ on the same facts, and what would have happened: both policies in closed loop in a
@@ -31,7 +30,8 @@ JOURNAL is a state directory or its journal.db; it is opened read only, and its 
 
 Examples:
   headroomctl replay /var/lib/headroom
-  headroomctl replay /var/lib/headroom --policy new.yaml --json what-if.json)";
+  headroomctl replay /var/lib/headroom --policy new.yaml --json what-if.json
+)";
 
 struct ReplayArguments {
   std::string journal, policy, json;
@@ -250,7 +250,9 @@ absl::Status Run(Session& session, const ReplayArguments& arguments) {
 
 void AddReplay(CLI::App& app, Session& session) {
   const auto arguments = std::make_shared<ReplayArguments>();
-  CLI::App* command = app.add_subcommand("replay", kHelp);
+  CLI::App* command =
+      app.add_subcommand("replay", "A journal's decisions, made again by the production core; needs no server");
+  command->footer(kFooter);
   command->add_option("JOURNAL", arguments->journal, "State directory of headroomd, or its journal.db")->required();
   command->add_option("--policy", arguments->policy,
                       "What another policy would have decided, and what had become of it");
