@@ -196,19 +196,22 @@ absl::Status RunCompare(Session& session, const CompareArguments& arguments) {
 struct TraceArguments {
   std::string shape, out;
   std::string length = "336h", step = "60s";
+  absl::Duration length_parsed, step_parsed;
   uint64_t seed = 1;
 };
 
-absl::StatusOr<absl::Duration> ParseLength(const std::string& name, const std::string& text) {
+// A fault of the command line.
+absl::Duration ParseLength(const std::string& name, const std::string& text) {
   absl::Duration duration;
-  if (absl::ParseDuration(text, &duration)) return duration;
-  return absl::InvalidArgumentError(absl::StrCat(name, " ", text, " is not a duration like 336h or 60s"));
+  if (!absl::ParseDuration(text, &duration) || duration <= absl::ZeroDuration())
+    throw CLI::ValidationError(name, absl::StrCat("\"", text, "\" is no length of time like 336h or 60s"));
+  return duration;
 }
 
 absl::Status RunTrace(Session& session, const TraceArguments& arguments) {
   lab::SyntheticOptions options{.shape = arguments.shape, .seed = arguments.seed};
-  HR_ASSIGN_OR_RETURN(options.length, ParseLength("--length", arguments.length));
-  HR_ASSIGN_OR_RETURN(options.step, ParseLength("--step", arguments.step));
+  options.length = arguments.length_parsed;
+  options.step = arguments.step_parsed;
   HR_ASSIGN_OR_RETURN(const lab::Trace trace, lab::MakeTrace(options));
   if (arguments.out.empty()) {
     session.out() << lab::TraceCsv(trace);
@@ -230,6 +233,11 @@ void AddCompare(CLI::App& lab, Session& session) {
   command->add_option("--json", arguments->json, "Write everything to this file, too");
   command->add_option("--threads", arguments->threads, "How many runs at once; by default one a core")
       ->check(CLI::Range(1, 256));
+  command->footer(R"(
+Examples:
+  headroomctl lab compare --traces traces/ --json result.json
+  headroomctl lab compare --traces day.csv.gz --traces week.csv:requests --policy policy.yaml
+)");
   command->callback(
       [&session, arguments] { session.command = [&session, arguments] { return RunCompare(session, *arguments); }; });
 }
@@ -237,13 +245,22 @@ void AddCompare(CLI::App& lab, Session& session) {
 void AddTrace(CLI::App& lab, Session& session) {
   const auto arguments = std::make_shared<TraceArguments>();
   CLI::App* command = lab.add_subcommand("trace", "Make a synthetic trace; needs no server");
-  command->add_option("--shape", arguments->shape, absl::StrJoin(lab::SyntheticShapes(), ", "))->required();
+  const std::vector<std::string> shapes(lab::SyntheticShapes().begin(), lab::SyntheticShapes().end());
+  command->add_option("--shape", arguments->shape, "What it looks like")->required()->check(CLI::IsMember(shapes));
   command->add_option("--length", arguments->length, "How long it is")->capture_default_str();
   command->add_option("--step", arguments->step, "Its step, from 1s to 1h")->capture_default_str();
   command->add_option("--seed", arguments->seed, "The same seed is the same trace")->capture_default_str();
   command->add_option("--out", arguments->out, "File, gzipped where it ends in .gz; by default standard output");
-  command->callback(
-      [&session, arguments] { session.command = [&session, arguments] { return RunTrace(session, *arguments); }; });
+  command->footer(R"(
+Examples:
+  headroomctl lab trace --shape diurnal --out day.csv.gz           two weeks of minutes
+  headroomctl lab trace --shape campaign --length 72h --step 30s   three days, to standard output
+)");
+  command->callback([&session, arguments] {
+    arguments->length_parsed = ParseLength("--length", arguments->length);
+    arguments->step_parsed = ParseLength("--step", arguments->step);
+    session.command = [&session, arguments] { return RunTrace(session, *arguments); };
+  });
 }
 
 }  // namespace

@@ -20,10 +20,9 @@
 namespace headroom {
 namespace {
 
-constexpr char kHelp[] = R"(A journal's decisions, made again by the production core; needs no server.
-
+constexpr char kFooter[] = R"(
 Without --policy: every decision must come out with the same bytes (codes and numbers). Exit code 0 where it does, 1 with
-the first difference where it does not (another release, or a bug).
+the first difference where it does not (another release, or a bug), and 1 where the journal is damaged.
 With --policy: where decisions differ on the same facts, and what would have happened: both policies in closed loop in a
 model fitted from the journal.
 
@@ -31,7 +30,8 @@ JOURNAL is a state directory or its journal.db; it is opened read only, and its 
 
 Examples:
   headroomctl replay /var/lib/headroom
-  headroomctl replay /var/lib/headroom --policy new.yaml --json what-if.json)";
+  headroomctl replay /var/lib/headroom --policy new.yaml --json what-if.json
+)";
 
 struct ReplayArguments {
   std::string journal, policy, json;
@@ -200,11 +200,13 @@ std::string ToJson(const Found& found) {
                             JsonString(TimeText(replay.first->at)), absl::StrJoin(fields, ", "));
   }
   return absl::StrFormat(
-      "{\"from\": %s, \"to\": %s, \"facts\": %d, \"decisions\": %d, \"identical\": %d, \"not_kept\": %d, \"restarts\": "
-      "%d, \"notes\": [%s], \"first_difference\": %s, \"ticks_nodes_differ\": %d, \"ticks_limits_differ\": %d, "
+      "{\"from\": %s, \"to\": %s, \"facts\": %d, \"decisions\": %d, \"identical\": %d, \"not_kept\": %d, \"damaged\": "
+      "%d, "
+      "\"restarts\": %d, \"notes\": [%s], \"first_difference\": %s, \"ticks_nodes_differ\": %d, "
+      "\"ticks_limits_differ\": %d, "
       "\"divergences\": [%s], \"recorded_node_hours\": %.4f, \"courses\": [%s]}\n",
       JsonString(TimeText(replay.from)), JsonString(TimeText(replay.to)), replay.events, replay.ticks, replay.compared,
-      replay.not_kept, replay.restarts, absl::StrJoin(notes, ", "), first, replay.ticks_nodes_differ,
+      replay.not_kept, replay.damaged, replay.restarts, absl::StrJoin(notes, ", "), first, replay.ticks_nodes_differ,
       replay.ticks_limits_differ, absl::StrJoin(divergences, ", "), found.recorded_node_hours,
       absl::StrJoin(courses, ", "));
 }
@@ -232,6 +234,10 @@ absl::Status Run(Session& session, const ReplayArguments& arguments) {
     return absl::DataLossError(absl::StrCat(arguments.journal, ": nothing was compared: of ", found.replay.ticks,
                                             " decisions made again the journal keeps none"));
   }
+  if (!found.replay.first && found.replay.damaged > 0) {
+    return absl::DataLossError(absl::StrCat(arguments.journal, ": the journal is damaged in ", found.replay.damaged,
+                                            " places; the other decisions come out identical"));
+  }
   if (!found.replay.first) return absl::OkStatus();
   return absl::InternalError(absl::StrCat("decision ", found.replay.first->sequence, " of ",
                                           TimeText(found.replay.first->at),
@@ -244,7 +250,9 @@ absl::Status Run(Session& session, const ReplayArguments& arguments) {
 
 void AddReplay(CLI::App& app, Session& session) {
   const auto arguments = std::make_shared<ReplayArguments>();
-  CLI::App* command = app.add_subcommand("replay", kHelp);
+  CLI::App* command =
+      app.add_subcommand("replay", "A journal's decisions, made again by the production core; needs no server");
+  command->footer(kFooter);
   command->add_option("JOURNAL", arguments->journal, "State directory of headroomd, or its journal.db")->required();
   command->add_option("--policy", arguments->policy,
                       "What another policy would have decided, and what had become of it");

@@ -213,6 +213,7 @@ bool Fleet::TakeLoad(Node& node, const NodeCounters& counters, absl::Time at, co
   node.demand_slope.Add(at, demand);
   node.open_peak.Add(at, policy.limits.peak_window, demand);
   node.active_peak.Add(at, Node::kActivePeakWindow, static_cast<double>(node.report.active_count));
+  node.fill.Add(at, node.report.stored_bytes);
   if (node.report.limits.source != LimitSource::kForeign)
     node.foreign_since = absl::InfinitePast();
   else if (node.foreign_since == absl::InfinitePast())

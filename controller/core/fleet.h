@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 
 #include "controller/base/boxed_map.h"
+#include "controller/core/data_fill.h"
 #include "controller/core/event.h"
 #include "controller/core/limits/knee.h"
 #include "controller/core/limits/law.h"
@@ -151,6 +152,7 @@ struct Node {
   Slope demand_slope;       // of open + waiting
   WindowedMax open_peak;    // of open + waiting, over limits.peak_window
   WindowedMax active_peak;  // over kActivePeakWindow
+  DataFill fill;            // of what it stores
   // From here on a tick reads but the end of the hello.
   LatencyHistogram latency;  // over the stretch of `rates`
   NodeHello hello;
@@ -298,6 +300,7 @@ struct Node {
     visit("leave_unheard", self.leave_unheard);
     visit("granted_idle_timeout", self.granted_idle_timeout);
     visit("foreign_since", self.foreign_since);
+    visit("fill", self.fill);
   }
 };
 

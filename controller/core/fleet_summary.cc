@@ -120,6 +120,11 @@ void Summarizer::Add(const Node& node) {
   if (node.state == NodeState::kDraining) return;
   AddLoad(node, summary_);
   AddStored(node, summary_);
+  if (policy_.nodes.data == DataPlacement::kBearing && node.report.capacity_bytes > 0) {
+    const bool receives = now_ - std::max(node.fill.gained_at, node.state_since) < policy_.nodes.launch_timeout;
+    filled_.push_back(
+        {static_cast<double>(node.report.stored_bytes) / static_cast<double>(node.report.capacity_bytes), receives});
+  }
   summary_.ceiling += CeilingOf(node, policy_.limits);
   const int64_t fixed = policy_.connections.per_node_count, per_node = fixed > 0 ? fixed : node.ConfiguredCount();
   if (per_node > 0) summary_.positions.Add(static_cast<double>(node.DemandCount()) / static_cast<double>(per_node));
@@ -132,6 +137,7 @@ void Summarizer::Add(const Node& node) {
 FleetSummary Summarizer::Finish(const Fleet& fleet) && {
   summary_.latency = fleet.latency();
   summary_.configured_median = Median(configured_);
+  summary_.lack = DataLack::Of(filled_);
   // Where no node has served for long, a fleet begins: nobody updates it.
   const bool established = std::any_of(fleet.nodes().begin(), fleet.nodes().end(), [this](const auto& one) {
     return one.second.state == NodeState::kServing && now_ - one.second.state_since >= policy_.nodes.restart_grace;

@@ -8,6 +8,7 @@
 #include "absl/time/time.h"
 
 #include "controller/base/latency_histogram.h"
+#include "controller/core/data_fill.h"
 #include "controller/core/fleet.h"
 #include "controller/core/policy.h"
 
@@ -59,6 +60,7 @@ struct FleetSummary {
   int64_t in_flight = 0;                        // requests in service
   int storing = 0;                              // nodes that tell what they store ...
   double stored_bytes = 0, capacity_bytes = 0;  // ... and their sums
+  DataLack lack;                                // of data, where nodes bear any
   Positions positions;                          // demand of each node, by the connections that one carries well
   LatencyHistogram latency;                     // of the last seconds
   // The usual number of connections of one node: the median of the configured limits; 0: unknown.
@@ -89,6 +91,7 @@ class Summarizer {
   FleetSummary summary_;
   std::vector<int64_t> configured_;         // of each node
   std::vector<absl::Time> unlisted_heard_;  // when nodes spoke last that are lost and that no list has named
+  std::vector<DataLack::OfNode> filled_;    // of each that tells
 };
 
 FleetSummary Summarize(const Fleet& fleet, const Policy& policy, absl::Time now);

@@ -139,6 +139,31 @@ Bound Projection(const GuardInput& in, int desired) {
   return AtLeast(at_least, MakeReason(ReasonCode::kGuardProjection, desired, position, target));
 }
 
+// Nodes that have just joined serve what they have received, and the others carry the rest. Those that receive are work
+// in flight, as machines that boot are: they keep others from leaving. For those that receive nothing others are asked
+// for, but only as long as they are few: more would not receive anything either.
+Bound Unfilled(const GuardInput& in, int) {
+  const DataLack& lack = in.summary.lack;
+  if (lack.nodes == 0) return {};
+  const int kept = std::min(in.summary.effective, static_cast<int>(std::ceil(in.counted + lack.missing)));
+  const bool in_vain = lack.starved >= in.policy.nodes.launch_failures_max;
+  const int grown = lack.starved == 0 || in_vain ? 0 : static_cast<int>(std::ceil(in.counted + lack.starving));
+  const int needed = std::max(kept, grown);
+  return AtLeast(needed, MakeReason(ReasonCode::kGuardUnfilled, lack.nodes, lack.missing, needed));
+}
+
+// Projection of bytes: what is stored has to fit on the nodes that remain.
+Bound Fits(const GuardInput& in, int) {
+  constexpr double kFullRatio = 0.85;
+  const FleetSummary& summary = in.summary;
+  if (in.policy.nodes.data != DataPlacement::kBearing || summary.capacity_bytes <= 0) return {};
+  const double target = in.policy.stored.target_ratio > 0 ? in.policy.stored.target_ratio : kFullRatio;
+  const auto set = static_cast<double>(in.policy.stored.bytes_per_node);
+  const double per_node = set > 0 ? set : summary.capacity_bytes / summary.storing;
+  const int nodes = static_cast<int>(std::ceil(std::min(summary.stored_bytes / (per_node * target), 1e6)));
+  return AtLeast(std::min(summary.effective, nodes), MakeReason(ReasonCode::kGuardFits, summary.stored_bytes, nodes));
+}
+
 // What is there already, and what only has to be taken back from its drain: no launch stands behind it.
 int WithinReach(const GuardInput& in) {
   return in.summary.effective + in.summary.returnable;
@@ -253,9 +278,11 @@ struct Guard {
 };
 
 // Order = priority, lowest first. The bounds of safety stand last.
-constexpr std::array<Guard, 23> kGuards = {{
+constexpr std::array<Guard, 25> kGuards = {{
     {"override", Override},
     {"projection", Projection},
+    {"unfilled", Unfilled},
+    {"fits", Fits},
     {"stabilization", Stabilization},
     {"forecast", ForecastKeeps},
     {"warm", Warm},
@@ -308,8 +335,8 @@ int ApplyGuards(const GuardInput& in, std::vector<Verdict>& verdicts) {
       in.state.override_set.has_value() && in.state.override_set->until > in.now && in.state.override_set->nodes > 0;
   for (const Guard& guard : kGuards) {
     // A number that an operator set is walked only through the guards of safety.
-    const bool advice = guard.check == Projection || guard.check == Stabilization || guard.check == ForecastKeeps ||
-                        guard.check == Warm || guard.check == Cooldown;
+    const bool advice = guard.check == Projection || guard.check == Unfilled || guard.check == Stabilization ||
+                        guard.check == ForecastKeeps || guard.check == Warm || guard.check == Cooldown;
     if (pinned_by_operator && advice) continue;
     Walk(guard.name, guard.check(in, desired), desired, verdicts);
   }

@@ -158,6 +158,9 @@ enum class ReasonCode : uint16_t {
   kGuardAnomaly,          // remaining, series, kind, seen, expected, [node]
   kAlarmAnomaly,          // series, kind, seen, expected, deviations, [node], score
   kGuardComing,           // nodes to come
+  kGuardUnfilled,         // nodes, what they lack in nodes, nodes that are needed
+  kGuardFits,             // bytes, nodes
+  kLearnsSurge,           // remaining
   kCount,
 };
 

@@ -310,6 +310,10 @@ inline constexpr ReasonRow kReasonRows[] = {
      "score "
      "{score}."},
     {ReasonCode::kGuardComing, "guard_coming", "No node that serves is removed for {coming} that are still to come."},
+    {ReasonCode::kGuardUnfilled, "guard_unfilled",
+     "{nodes} nodes count by the data that they have received: {missing} less in all, so {needed} are needed."},
+    {ReasonCode::kGuardFits, "guard_fits", "{bytes#} are stored: they fit on {nodes} nodes at least."},
+    {ReasonCode::kLearnsSurge, "learns_surge", "Surge: {remaining} more before a rise of demand is judged."},
 };
 
 #undef HR_FACTS_SURGE

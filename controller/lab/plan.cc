@@ -204,6 +204,17 @@ absl::Status CheckSpan(const Trace& trace) {
                                                     kPastDaysMax, " can be planned from; is one of its times wrong?"));
 }
 
+// A few rows make a number, and no plan.
+absl::Status CheckLength(const Trace& trace) {
+  constexpr absl::Duration kLeast = absl::Minutes(30);
+  const absl::Duration length =
+      absl::Seconds(trace.samples.back().unix_seconds - trace.samples.front().unix_seconds) + trace.step;
+  if (length >= kLeast) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(trace.name, ": there are only ", absl::FormatDuration(length),
+                                                    " of demand: a day is needed to plan from, ",
+                                                    absl::FormatDuration(kLeast), " at the very least"));
+}
+
 // The quantile of the nodes that demand asks for.
 int NeedAt(const Demand& demand, double quantile, double target) {
   std::vector<double> known;
@@ -360,6 +371,7 @@ std::string LossNote(const Course& course, int zones) {
 absl::StatusOr<PlanReport> MakePlan(const PlanInput& input, const PlanOptions& options) {
   HR_CHECK(!options.policies.empty());
   HR_RETURN_IF_ERROR(CheckSpan(input.demand));
+  HR_RETURN_IF_ERROR(CheckLength(input.demand));
   if (input.throughput) HR_RETURN_IF_ERROR(CheckSpan(*input.throughput));
   if (input.stored) HR_RETURN_IF_ERROR(CheckSpan(*input.stored));
   PlanReport report{.name = input.demand.name, .notes = input.demand.notes, .boot = options.boot};

@@ -158,7 +158,7 @@ class RowReader {
  private:
   absl::StatusOr<TraceSample> ReadRow(absl::string_view line) {
     cells_ = absl::StrSplit(line, ',');
-    if (cells_.size() < columns_) {
+    if (cells_.size() != columns_) {
       return reader_.Fault(absl::StrCat(cells_.size(), " cells where the header names ", columns_));
     }
     TraceSample sample;
@@ -254,7 +254,8 @@ void SayGaps(Trace& trace) {
     if (distance < step) ++early;
   }
   if (gaps > 0)
-    trace.notes.push_back(absl::StrCat(gaps, " gaps, the longest of ", absl::FormatDuration(absl::Seconds(longest))));
+    trace.notes.push_back(absl::StrCat(gaps, gaps == 1 ? " gap, of " : " gaps, the longest of ",
+                                       absl::FormatDuration(absl::Seconds(longest))));
   if (early > 0)
     trace.notes.push_back(
         absl::StrCat(early, " rows come sooner than a step after the last: each value counts until the next row"));
@@ -287,6 +288,10 @@ absl::StatusOr<Trace> ReadFrom(const Source& source) {
 
 absl::StatusOr<Trace> ReadTrace(absl::string_view source) {
   const Source split = SplitSource(source);
+  std::error_code ignored;
+  if (std::filesystem::is_directory(split.path, ignored))
+    return absl::InvalidArgumentError(
+        absl::StrCat(split.path, ": is a folder and holds no journal.db; name a trace of it"));
   return Annotate(ReadFrom(split), split.path);
 }
 

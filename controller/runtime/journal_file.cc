@@ -45,6 +45,12 @@ absl::StatusOr<JournalEntry> FindEntry(SqliteConnection& connection, uint64_t se
   return EntryOf(rows);
 }
 
+// In words that say what to think of.
+absl::Status Told(const absl::Status& status) {
+  if (!absl::IsDataLoss(status)) return status;
+  return absl::DataLossError(absl::StrCat("is broken or cut short (", status.message(), ")"));
+}
+
 }  // namespace
 
 absl::StatusOr<FoundSnapshot> journal_rows::FindSnapshot(SqliteConnection& connection) {
@@ -73,10 +79,11 @@ absl::StatusOr<std::unique_ptr<JournalFile>> JournalFile::Open(const std::string
   // What a process writes, or was killed over, stands beside the file until it is taken in.
   const bool still = !std::filesystem::exists(file + "-wal", ignored);
   const auto access = still ? SqliteConnection::Access::kReadStill : SqliteConnection::Access::kRead;
-  HR_ASSIGN_OR_RETURN(auto connection, Annotate(SqliteConnection::Open(file, access), file));
-  std::unique_ptr<JournalFile> journal(new JournalFile(std::move(connection)));
-  HR_RETURN_IF_ERROR(Annotate(journal->Check(), file));
-  HR_RETURN_IF_ERROR(Annotate(journal->ReadSnapshots(), file));
+  auto connection = SqliteConnection::Open(file, access);
+  if (!connection.ok()) return Annotate(Told(connection.status()), file);
+  std::unique_ptr<JournalFile> journal(new JournalFile(*std::move(connection)));
+  HR_RETURN_IF_ERROR(Annotate(Told(journal->Check()), file));
+  HR_RETURN_IF_ERROR(Annotate(Told(journal->ReadSnapshots()), file));
   return journal;
 }
 
@@ -91,7 +98,7 @@ absl::Status JournalFile::Check() {
   HR_ASSIGN_OR_RETURN(SqliteStatement check, connection_->Prepare("PRAGMA quick_check(1)"));
   HR_RETURN_IF_ERROR(check.Step().status());
   if (check.Bytes(0) == "ok") return absl::OkStatus();
-  return absl::DataLossError(absl::StrCat("is broken or cut short (", check.Bytes(0), ")"));
+  return absl::DataLossError(std::string(check.Bytes(0)));
 }
 
 absl::Status JournalFile::ReadSnapshots() {

@@ -51,6 +51,7 @@ class Player {
         continue;
       }
       if (!began_) result_.policy = snapshot->policy;
+      last_at_ = snapshot->at;
       result_.from = std::min(result_.from, snapshot->at);
       core_.emplace(Autoscaler::Load(snapshot->policy, snapshot->state));
       began_ = true;
@@ -73,9 +74,10 @@ class Player {
       ++result_.restarts;
       core_.reset(), other_.reset();
     }
-    if (!row.whole) Lose(absl::StrCat("events ", row.id, " are damaged"));
+    if (!row.whole) Damaged(row.id, "damaged");
     if (!row.complete) Lose(absl::StrCat("of events ", row.id, " reports were left out"));
     for (const Recorded& record : row.records) {
+      if (core_.has_value() && record.at < last_at_) Damaged(row.id, "out of order");
       if (!core_.has_value()) break;
       if (!Take(record)) return false;
     }
@@ -87,12 +89,18 @@ class Player {
     return true;
   }
 
+  void Damaged(int64_t row, absl::string_view how) {
+    ++result_.damaged;
+    Lose(absl::StrCat("events ", row, " are ", how));
+  }
+
   void Lose(const std::string& what) {
     if (core_.has_value()) result_.notes.push_back(absl::StrCat(what, ": nothing is compared until the next snapshot"));
     core_.reset(), other_.reset();
   }
 
   bool Take(const Recorded& record) {
+    last_at_ = record.at;
     result_.to = std::max(result_.to, record.at);
     if (!record.event) return Tick(record.at);
     ++result_.events;
@@ -116,7 +124,10 @@ class Player {
       if (!found.ok()) {
         entry_.reset();
         ++result_.not_kept;
-        if (absl::IsDataLoss(found.status())) result_.notes.push_back(std::string(found.status().message()));
+        if (absl::IsDataLoss(found.status())) {
+          ++result_.damaged;
+          result_.notes.push_back(std::string(found.status().message()));
+        }
         return true;
       }
       entry_ = *std::move(found);
@@ -159,6 +170,7 @@ class Player {
   std::string content_;
   size_t next_ = 0;  // of the snapshots
   int64_t last_row_ = 0;
+  absl::Time last_at_;  // of the last record that the core was given
   bool began_ = false, apart_ = false;
 };
 

@@ -17,10 +17,11 @@ absl::Time GiveAgain(const Recovered& recovered, Autoscaler& core) {
   absl::Time last =
       std::max(recovered.snapshot ? recovered.snapshot->at : absl::InfinitePast(), core.Save().last_tick_at);
   for (const Recorded& record : recovered.since) {
+    const bool in_order = record.at >= last;  // or the journal is not as it was written
     last = std::max(last, record.at);
     if (record.event)
       core.Observe(record.at, *record.event);
-    else if (recovered.complete)
+    else if (recovered.complete && in_order)
       core.Tick(record.at);
   }
   return last;

@@ -163,7 +163,20 @@ void ClusterModel::Attempt(uint32_t index) {
   Route(index);
 }
 
+// A node that lacks the object passes the request on.
+int32_t ClusterModel::ChooseByData(int32_t node) {
+  constexpr int kPassesMax = 16;
+  const auto whole = static_cast<double>(settings_.node.data.bytes_per_node);
+  if (whole <= 0) return node;
+  for (int pass = 0; pass < kPassesMax; ++pass) {
+    if (Uniform(random_) * whole < static_cast<double>(StoredBytes(At(node)))) break;
+    node = serving_[Index(random_, static_cast<uint32_t>(serving_.size()))];
+  }
+  return node;
+}
+
 int32_t ClusterModel::ChooseNode() {
+  Serving();
   if (!wanted_.empty()) {
     double draw = Uniform(random_);
     for (const int32_t node : wanted_) {
@@ -173,10 +186,10 @@ int32_t ClusterModel::ChooseNode() {
   }
   const auto count = static_cast<uint32_t>(serving_.size());
   const uint32_t begin = Index(random_, count);
-  if (settings_.client.spread == Spread::kRequests) return serving_[begin];
+  if (settings_.client.spread == Spread::kRequests) return ChooseByData(serving_[begin]);
   const auto load = [this](int32_t node) { return At(node).open_count + static_cast<int64_t>(At(node).queue.size()); };
   int32_t best = serving_[begin];
-  for (uint32_t step = 1; step < count; ++step) {
+  for (uint32_t step = 1; step < count && load(best) > 0; ++step) {
     const int32_t node = serving_[(begin + step) % count];
     if (load(node) < load(best)) best = node;
   }
@@ -187,7 +200,7 @@ void ClusterModel::Route(uint32_t index) {
   Request& request = requests_[index];
   ++request.serial;
   request.syns = 0;
-  if (serving_.empty()) return FailAttempt(index);
+  if (Serving().empty()) return FailAttempt(index);
   Client& client = clients_[static_cast<size_t>(request.client)];
   const bool spreads_requests = settings_.client.spread == Spread::kRequests;
   if (spreads_requests) request.node = ChooseNode();
@@ -332,7 +345,7 @@ void ClusterModel::Leak() {
   Schedule(kLeak, 0, leak_serial_, Nanos(Exponential(random_) / client_condition_.leaked_per_second));
   const auto leaking = static_cast<uint32_t>(client_condition_.leaking_clients);
   const uint32_t client = static_cast<uint32_t>(clients_end_) + Index(random_, leaking);
-  if (serving_.empty()) return;
+  if (Serving().empty()) return;
   const int32_t node = ChooseNode();
   if (Enqueue(node, {Waiting::kLeaked, client})) Accept(node);
 }

@@ -137,6 +137,7 @@ class ClusterModel final : public World {
     int64_t retransmits = 0, device_nanos = 0, stalled_reported_nanos = 0;
     uint32_t probe = 0, probe_answered = 0;
     int probe_failures = 0;
+    int64_t launched_nanos = -1;                       // when it served for the first time; -1: not yet
     int64_t booted_nanos = 0, expiry_armed_nanos = 0;  // 0: not armed
     uint64_t sequence = 0;
     int64_t open_count = 0, active_count = 0;
@@ -152,6 +153,7 @@ class ClusterModel final : public World {
   absl::Time At(int64_t nanos) const { return settings_.start + absl::Nanoseconds(nanos); }
   Node& At(int32_t node) { return *nodes_[static_cast<size_t>(node)]; }
   int32_t Find(absl::string_view id) const;
+  int64_t StoredBytes(const Node& node) const;
   ClientStatistics& Second();
   void Count(int64_t ClientStatistics::*counter);
   void Schedule(Kind kind, uint32_t subject, uint32_t serial, int64_t delay_nanos);
@@ -166,6 +168,7 @@ class ClusterModel final : public World {
   void Route(uint32_t request);
   void UseConnection(uint32_t request, int32_t connection);
   int32_t ChooseNode();
+  int32_t ChooseByData(int32_t node);
   void ReleaseConnection(int32_t client);
   void WakeWaiting(int32_t client);
   void SendSyn(uint32_t request);
@@ -212,7 +215,9 @@ class ClusterModel final : public World {
   void ResetConnections(int32_t node, Outage how);
   void Boot(int32_t node);
   void Turn(int32_t node, Urgency urgency);
-  void RefreshServing();
+  void RefreshServing() { serving_is_stale_ = true; }
+  const std::vector<int32_t>& Serving();
+  void ListServing();
   double LawSeconds(const Node& node) const;
   static bool Speaks(const Node& node) {
     return node.state == NodeState::kServing || node.state == NodeState::kDraining;
@@ -242,6 +247,7 @@ class ClusterModel final : public World {
   NewestOfClient newest_of_client_;           // where connections are spread
   std::vector<std::unique_ptr<Node>> nodes_;  // gone ones stay, empty
   std::map<NodeId, int32_t, std::less<>> node_index_;
+  bool serving_is_stale_ = false;
   std::vector<int32_t> serving_;  // get new requests
   std::vector<int32_t> wanted_;   // of them, those with an attraction
   std::vector<NodeChange> changes_;

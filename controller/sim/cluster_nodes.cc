@@ -1,5 +1,6 @@
 // The side of the nodes: the accept queue, slots, service, idle connections, controls and reports.
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 
@@ -190,7 +191,13 @@ void ClusterModel::Turn(int32_t index, Urgency urgency) {
   changes_.push_back({.node = node.id, .what = NodeChange::What::kTurned, .urgency = urgency});
 }
 
-void ClusterModel::RefreshServing() {
+// Thousands of nodes that turn at one moment cost one walk over them, not one each.
+const std::vector<int32_t>& ClusterModel::Serving() {
+  if (std::exchange(serving_is_stale_, false)) ListServing();
+  return serving_;
+}
+
+void ClusterModel::ListServing() {
   serving_.clear();
   wanted_.clear();
   std::vector<int32_t> shunned;
@@ -220,6 +227,7 @@ void ClusterModel::Boot(int32_t index) {
   node.state = NodeState::kServing;
   node.limits = {.connection_count_max = settings_.node.connection_limit, .idle_timeout = settings_.node.idle_timeout};
   node.booted_nanos = now_;
+  if (node.launched_nanos < 0) node.launched_nanos = now_;
   node.sequence = 0;
   node.counters = {};
   node.counters.overflows = 0;

@@ -66,6 +66,10 @@ NodeReport ClusterModel::Report(absl::string_view id) {
                      .cpu_count = settings_.node.cores,
                      .ceiling_memory_count = MemoryCeiling(node)},
                     {}};
+  if (settings_.node.data.bytes_per_node > 0) {
+    report.stored_bytes = StoredBytes(node);
+    report.capacity_bytes = settings_.node.data.capacity_bytes;
+  }
   FillWork(node, report);
   FillPressure(node, report);
   if (node.state == NodeState::kDraining) report.state = ServerState::kDraining;
@@ -74,6 +78,14 @@ NodeReport ClusterModel::Report(absl::string_view id) {
   FillIdleAges(node, report);
   FillClients(node, report);
   return report;
+}
+
+int64_t ClusterModel::StoredBytes(const Node& node) const {
+  const DataSettings& data = settings_.node.data;
+  if (node.launch_id.empty()) return data.bytes_per_node;
+  const double seconds = absl::ToDoubleSeconds(absl::Nanoseconds(now_ - node.launched_nanos));
+  const double received = seconds * static_cast<double>(data.received_per_second);
+  return static_cast<int64_t>(std::min(received, static_cast<double>(data.bytes_per_node)));
 }
 
 std::optional<int64_t> ClusterModel::MemoryCeiling(const Node& node) const {

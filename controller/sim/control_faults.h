@@ -24,6 +24,7 @@ struct ControlFaultSettings {
   double call_refused_ratio = 0;   // throttled, or not there: UNAVAILABLE, nothing was done
   double stock_out_ratio = 0;      // of launches: RESOURCE_EXHAUSTED, nothing was done
   double answer_lost_ratio = 0;    // it was done, and nobody says so
+  double boot_failed_ratio = 0;    // of machines that are launched: they never serve
   absl::Duration late_max = absl::Seconds(20);
   absl::Duration call_min = absl::Milliseconds(100), call_max = absl::Seconds(1);  // a provider's slowness
 };
@@ -55,6 +56,8 @@ class ControlFaults {
   Call CallProvider(const Action& action);
   // Whether an order that was handed over reaches its node or balancer.
   bool OrderArrives() { return !Happens(settings_.order_lost_ratio); }
+  // Whether a machine that is launched comes to serve.
+  bool BootSucceeds() { return !Happens(settings_.boot_failed_ratio); }
 
  private:
   bool Happens(double ratio) { return ratio > 0 && Uniform(random_) < ratio; }

@@ -10,9 +10,9 @@ namespace headroom::sim {
 namespace {
 
 constexpr absl::Duration kForEver = absl::Hours(24 * 365);
-constexpr absl::string_view kNames[] = {"slow_disk",       "busy_processor", "software_errors", "packet_loss",
-                                        "hot_node",        "imbalance",      "node_crash",      "power_loss",
-                                        "rolling_restart", "bad_deploy",     "client_leak",     "retry_storm"};
+constexpr absl::string_view kNames[] = {
+    "slow_disk",  "busy_processor",  "software_errors", "packet_loss", "hot_node",    "imbalance",     "node_crash",
+    "power_loss", "rolling_restart", "bad_deploy",      "client_leak", "retry_storm", "foreign_writer"};
 static_assert(std::size(kNames) == std::variant_size_v<FaultKind>);
 
 template <class Kind>
@@ -145,6 +145,8 @@ void Faults::Begin(Course& course, World& world) {
     course.step_at = course.begin;
   } else if (Is<NodeCrash>(course.fault) || Is<PowerLoss>(course.fault)) {
     for (const NodeId& node : course.hit) TakeDown(course, node, world);
+  } else if (Is<ForeignWriter>(course.fault)) {
+    course.step_at = course.begin;
   }
 }
 
@@ -162,8 +164,21 @@ void Faults::End(Course& course, absl::Time now) {
   course.step_at = now;
 }
 
+void Faults::Write(Course& course, World& world) {
+  const auto& writer = std::get<ForeignWriter>(course.fault.what);
+  for (const NodeId& node : course.hit) {
+    if (!world.IsServing(node)) continue;
+    LimitsInForce limits = world.Limits(node);
+    limits.connection_count_max = writer.limit_count;
+    limits.source = LimitSource::kForeign;
+    Note(world.SetLimits(node, limits));
+  }
+  course.step_at += writer.each;
+}
+
 // One more node of a rolling restart.
 void Faults::Step(Course& course, World& world) {
+  if (Is<ForeignWriter>(course.fault)) return Write(course, world);
   if (course.pending.empty()) {
     course.step_at = absl::InfiniteFuture();
     if (course.stage == Stage::kRollingBack) course.stage = Stage::kOver;

@@ -46,6 +46,10 @@ struct BadDeploy {
   double error_ratio = 0, code_slowness = 1, processor_cost = 1;
   absl::Duration gap = absl::Seconds(5), down = absl::Seconds(2);
 };
+struct ForeignWriter {  // somebody else sets the connection limit, and sets it again
+  int64_t limit_count = 50;
+  absl::Duration each = absl::Seconds(10);
+};
 // Of the clients; aimed at no node.
 struct ClientLeak {  // connections that are opened, never used and never closed
   double connections_per_second = 10;
@@ -57,7 +61,7 @@ struct RetryStorm {  // clients give up early and try again often
 };
 
 using FaultKind = std::variant<SlowDisk, BusyProcessor, SoftwareErrors, PacketLoss, HotNode, Imbalance, NodeCrash,
-                               PowerLoss, RollingRestart, BadDeploy, ClientLeak, RetryStorm>;
+                               PowerLoss, RollingRestart, BadDeploy, ClientLeak, RetryStorm, ForeignWriter>;
 // "slow_disk", "busy_processor", ...
 absl::string_view FaultName(const FaultKind& what);
 
@@ -109,6 +113,7 @@ class Faults {
   void Begin(Course& course, World& world);
   void End(Course& course, absl::Time now);
   void Step(Course& course, World& world);
+  void Write(Course& course, World& world);
   void TakeDown(const Course& course, const NodeId& node, World& world);
   void Refresh(World& world);
   void Note(const absl::Status& status);

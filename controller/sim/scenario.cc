@@ -43,6 +43,11 @@ class Reader {
   void Within(const std::string& path, T value, T low, T high) {
     if (value < low || value > high) Fault(path, absl::StrCat(value, " is outside ", low, " to ", high));
   }
+  void Lasts(const std::string& path, absl::Duration value, absl::Duration low, absl::Duration high) {
+    if (value >= low && value <= high) return;
+    Fault(path, absl::StrCat(absl::FormatDuration(value), " is outside ", absl::FormatDuration(low), " to ",
+                             absl::FormatDuration(high)));
+  }
   void Longer(const std::string& path, absl::Duration duration) {
     if (duration <= absl::ZeroDuration()) Fault(path, "must be longer than nothing");
   }
@@ -55,6 +60,12 @@ class Reader {
   std::vector<Phase> Scale(const v1::ScenarioTrace& message, const RecordedCurve& curve);
   sim::Fault ReadFault(const std::string& path, const v1::ScenarioFault& message);
   FaultKind ReadWhat(const std::string& path, const v1::ScenarioFault& message);
+  Trouble ReadTrouble(const std::string& path, const v1::ScenarioFault& message);
+  TroubleKind ReadBadProvider(const std::string& path, const v1::BadProviderFault& message);
+  TroubleKind ReadBadReports(const std::string& path, const v1::BadReportsFault& message);
+  void Ratios(const std::string& path, const std::map<std::string, double>& ratios) {
+    for (const auto& [name, ratio] : ratios) Within(absl::StrCat(path, ".", name), ratio, 0.0, 1.0);
+  }
   FaultKind ReadOfClients(const std::string& path, const v1::ScenarioFault& message);
   BadDeploy ReadDeploy(const std::string& path, const v1::BadDeployFault& message);
   Expectation ReadExpectation(const std::string& path, const v1::ScenarioExpectation& message);
@@ -86,6 +97,9 @@ void Reader::ReadCluster(const v1::ScenarioCluster& message, SimulatedCluster::O
   HR_TAKE(message, connection_bytes, node.memory.bytes_per_connection);
   HR_TAKE(message, request_bytes, node.memory.bytes_per_request);
   HR_TAKE(message, object_bytes, node.object_bytes);
+  HR_TAKE(message, stored_bytes, node.data.bytes_per_node);
+  HR_TAKE(message, storage_bytes, node.data.capacity_bytes);
+  HR_TAKE(message, received_bytes_per_second, node.data.received_per_second);
   cluster.zones.assign(message.zones().begin(), message.zones().end());
   if (message.probes() != v1::SCENARIO_PROBES_UNSPECIFIED) {
     node.probes.way = static_cast<ProbeSettings::Way>(message.probes() - 1);
@@ -100,7 +114,10 @@ void Reader::ReadCluster(const v1::ScenarioCluster& message, SimulatedCluster::O
        std::map<std::string, int64_t>{{"memory_bytes", node.memory.bytes_max},
                                       {"connection_bytes", node.memory.bytes_per_connection},
                                       {"request_bytes", node.memory.bytes_per_request},
-                                      {"object_bytes", node.object_bytes}}) {
+                                      {"object_bytes", node.object_bytes},
+                                      {"stored_bytes", node.data.bytes_per_node},
+                                      {"storage_bytes", node.data.capacity_bytes},
+                                      {"received_bytes_per_second", node.data.received_per_second}}) {
     Within<int64_t>("cluster." + name, bytes, 0, int64_t{1} << 50);
   }
   if (node.memory.bytes_max > 0 && node.memory.bytes_max <= node.memory.base_bytes) {
@@ -110,6 +127,12 @@ void Reader::ReadCluster(const v1::ScenarioCluster& message, SimulatedCluster::O
     Within<int64_t>("cluster.connection_bytes", node.memory.bytes_per_connection, 1, int64_t{1} << 50);
   }
   ReadClients(message.clients(), cluster.settings.client);
+  if (node.data.bytes_per_node > node.data.capacity_bytes) {
+    Fault("cluster.stored_bytes", absl::StrCat("exceeds storage_bytes, ", node.data.capacity_bytes));
+  }
+  if (node.data.bytes_per_node > 0 && cluster.settings.client.spread != Spread::kRequests) {
+    Fault("cluster.stored_bytes", "needs clients.spread: requests: a balancer of connections knows of no data");
+  }
 }
 
 void Reader::ReadClients(const v1::ScenarioClients& message, ClientSettings& client) {
@@ -272,7 +295,15 @@ FaultKind Reader::ReadWhat(const std::string& path, const v1::ScenarioFault& mes
     case What::kClientLeak:
     case What::kRetryStorm:
       return ReadOfClients(path, message);
-    case What::WHAT_NOT_SET:
+    case What::kForeignWriter: {
+      ForeignWriter what;
+      HR_TAKE(message.foreign_writer(), limit_count, what.limit_count);
+      HR_TAKE_DURATION(message.foreign_writer(), each, what.each);
+      Within<int64_t>(path + ".foreign_writer.limit_count", what.limit_count, 1, 1'000'000);
+      Lasts(path + ".foreign_writer.each", what.each, absl::Milliseconds(100), kDurationMax);
+      return what;
+    }
+    default:
       break;
   }
   Fault(path, "says not what goes wrong: slow_disk, packet_loss, bad_deploy, ...");
@@ -294,6 +325,54 @@ FaultKind Reader::ReadOfClients(const std::string& path, const v1::ScenarioFault
   HR_TAKE(message.retry_storm(), retries_max, what.retries_max);
   Within(path + ".retry_storm.retries_max", what.retries_max, 0, 100);
   Longer(path + ".retry_storm.request_timeout", what.request_timeout);
+  return what;
+}
+
+Trouble Reader::ReadTrouble(const std::string& path, const v1::ScenarioFault& message) {
+  using What = v1::ScenarioFault;
+  Trouble trouble{.at = FromMessage(message.at()), .duration = FromMessage(message.duration())};
+  if (message.nodes_size() > 0 || !message.zone().empty() || message.count() != 0) {
+    Fault(path, "nodes, zone and count say nothing here: it is the controller's");
+  }
+  if (message.what_case() == What::kBadReports) {
+    trouble.what = ReadBadReports(path + ".bad_reports", message.bad_reports());
+  } else if (message.what_case() == What::kBadProvider) {
+    trouble.what = ReadBadProvider(path + ".bad_provider", message.bad_provider());
+  } else if (message.what_case() == What::kLostOrders) {
+    LostOrders what;
+    HR_TAKE(message.lost_orders(), lost_ratio, what.lost_ratio);
+    Ratios(path + ".lost_orders", {{"lost_ratio", what.lost_ratio}});
+    trouble.what = what;
+  } else if (message.what_case() == What::kClockBack) {
+    ClockBack what;
+    HR_TAKE_DURATION(message.clock_back(), by, what.by);
+    Lasts(path + ".clock_back.by", what.by, absl::Milliseconds(1), kDurationMax);
+    trouble.what = what;
+  } else {
+    trouble.what = ControllerDown{};
+  }
+  return trouble;
+}
+
+TroubleKind Reader::ReadBadReports(const std::string& path, const v1::BadReportsFault& message) {
+  BadReports what{message.lost_ratio(), message.late_ratio(), message.twice_ratio(), message.forged_ratio()};
+  HR_TAKE_DURATION(message, late_max, what.late_max);
+  Ratios(path, {{"lost_ratio", what.lost_ratio},
+                {"late_ratio", what.late_ratio},
+                {"twice_ratio", what.twice_ratio},
+                {"forged_ratio", what.forged_ratio}});
+  Lasts(path + ".late_max", what.late_max, absl::Milliseconds(1), absl::Hours(1));
+  return what;
+}
+
+TroubleKind Reader::ReadBadProvider(const std::string& path, const v1::BadProviderFault& message) {
+  BadProvider what{message.refused_ratio(), message.stock_out_ratio(), message.answer_lost_ratio(),
+                   message.boot_failed_ratio(), FromMessage(message.call_max())};
+  Ratios(path, {{"refused_ratio", what.refused_ratio},
+                {"stock_out_ratio", what.stock_out_ratio},
+                {"answer_lost_ratio", what.answer_lost_ratio},
+                {"boot_failed_ratio", what.boot_failed_ratio}});
+  Lasts(path + ".call_max", what.call_max, absl::ZeroDuration(), absl::Hours(1));
   return what;
 }
 
@@ -379,7 +458,13 @@ ScenarioFile Reader::Read(const v1::Scenario& message) {
   }
   ReadCluster(message.cluster(), cluster);
   for (int i = 0; i < message.faults_size(); ++i) {
-    cluster.faults.push_back(ReadFault(absl::StrCat("faults[", i, "]"), message.faults(i)));
+    const v1::ScenarioFault& fault = message.faults(i);
+    const std::string path = absl::StrCat("faults[", i, "]");
+    if (fault.what_case() >= v1::ScenarioFault::kBadReports) {
+      file.scenario.troubles.push_back(ReadTrouble(path, fault));
+    } else {
+      cluster.faults.push_back(ReadFault(path, fault));
+    }
   }
   for (int i = 0; i < message.expect_size(); ++i) {
     file.expectations.push_back(ReadExpectation(absl::StrCat("expect[", i, "]"), message.expect(i)));

@@ -45,6 +45,7 @@ absl::Status CheckIntervalKnows(const ClusterSettings& settings) {
     return absl::UnimplementedError(absl::StrCat("the interval level knows no ", what, "; --model request does"));
   };
   if (settings.node.memory.bytes_max > 0) return refuse("memory");
+  if (settings.node.data.bytes_per_node > 0) return refuse("data");
   if (settings.node.probes.way == ProbeSettings::Way::kShared) return refuse("probes that share the slots");
   if (settings.client.retry_budget_ratio > 0) return refuse("retry budgets");
   if (settings.client.retries_max >= kAttemptsMax)

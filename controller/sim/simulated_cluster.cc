@@ -52,12 +52,8 @@ void SimulatedCluster::Take(const NodeChange& change) {
   switch (change.what) {
     case NodeChange::What::kServing: {
       fault_status_.Update(faults_.NodeServes(change.node, *model_));
-      if (!model_->IsServing(change.node)) return;
-      NodeHello hello = model_->Hello(change.node);
-      hello.term_max_seen = terms_[change.node];
-      reporters_[change.node].boot_id = hello.boot_id;
-      events_.push_back(NodeJoined{change.node, std::move(hello)});
-      return Say(change.node, Urgency::kState);
+      if (model_->IsServing(change.node)) Join(change.node);
+      return;
     }
     case NodeChange::What::kStopped: {
       const bool exists = model_->Exists(change.node);
@@ -70,6 +66,20 @@ void SimulatedCluster::Take(const NodeChange& change) {
       return;
     case NodeChange::What::kTurned:
       if (model_->IsServing(change.node)) Say(change.node, change.urgency);
+  }
+}
+
+void SimulatedCluster::Join(const NodeId& node) {
+  NodeHello hello = model_->Hello(node);
+  hello.term_max_seen = terms_[node];
+  reporters_[node].boot_id = hello.boot_id;
+  events_.push_back(NodeJoined{node, std::move(hello)});
+  Say(node, Urgency::kState);
+}
+
+void SimulatedCluster::Rejoin() {
+  for (const Machine& machine : model_->Machines()) {
+    if (reporters_.contains(machine.node)) Join(machine.node);
   }
 }
 
@@ -99,9 +109,11 @@ absl::Time SimulatedCluster::DueAfterNow() const {
   return absl::UnixEpoch() + absl::Floor(due - absl::UnixEpoch(), report_interval_);
 }
 
-NodeId SimulatedCluster::Launch(const ActionId& launch_id, const std::string& zone) {
+NodeId SimulatedCluster::Launch(const ActionId& launch_id, const std::string& zone, Boots boots) {
+  constexpr absl::Duration kNever = absl::Hours(24 * 1000);  // longer than a run
   const auto [launch, is_new] = launches_.try_emplace(launch_id);
-  if (is_new) launch->second = model_->Launch({.launch_id = launch_id, .zone = zone, .boot = boot_});
+  const absl::Duration boot = boots == Boots::kWell ? boot_ : kNever;
+  if (is_new) launch->second = model_->Launch({.launch_id = launch_id, .zone = zone, .boot = boot});
   return launch->second;
 }
 

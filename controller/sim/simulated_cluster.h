@@ -23,7 +23,7 @@ class SimulatedCluster {
     ClusterSettings settings;
     int initial_count = 0;           // nodes that serve from the start
     std::vector<std::string> zones;  // that they are spread over; empty: none is told
-    std::vector<Fault> faults;       // of the world (what goes wrong between it and a controller is not its own)
+    std::vector<Fault> faults;       // of the world; what goes wrong between it and a controller: Scenario::troubles
     absl::Duration boot = absl::Seconds(45);
     absl::Duration report_interval = absl::Seconds(1);
     // Reports come one by one, as from real nodes, or all on the same whole multiples: fewer looks in long runs.
@@ -45,7 +45,10 @@ class SimulatedCluster {
   const absl::Status& fault_status() const { return fault_status_; }
 
   // The same launch id again is the same node, gone or not.
-  NodeId Launch(const ActionId& launch_id, const std::string& zone);
+  enum class Boots : uint8_t { kWell, kNever };
+  NodeId Launch(const ActionId& launch_id, const std::string& zone, Boots boots = Boots::kWell);
+  // All reporters say hello again, as to a controller that has just come.
+  void Rejoin();
   // A grant, shed, drain or cancelled drain; server lists are taken and change nothing, nobody balances here.
   // UNAVAILABLE: the node does not listen now. FAILED_PRECONDITION: an older term.
   absl::Status Send(const Action& action);
@@ -58,6 +61,7 @@ class SimulatedCluster {
   };
 
   void Take(const NodeChange& change);
+  void Join(const NodeId& node);
   void Leave(const NodeId& node, NodeLeft::How how);
   void Say(const NodeId& node, Urgency urgency) { Say(node, reporters_[node], urgency, DueAfterNow()); }
   void Say(const NodeId& node, Reporter& reporter, Urgency urgency, absl::Time next);

@@ -37,6 +37,14 @@ struct ProbeSettings {
   absl::Duration down = absl::Seconds(30);  // ... and serves again after so long
 };
 
+// What nodes bear of the data, where they are no gateways. A request goes to a node by the share of its data that the
+// node has: one that has just come gets few, until it has received the rest. Those of the start have theirs.
+struct DataSettings {
+  int64_t bytes_per_node = 0;  // 0: any node serves everything
+  int64_t capacity_bytes = int64_t{1} << 40;
+  int64_t received_per_second = 0;  // by a node that lacks some
+};
+
 // A storage node. Service of a request that starts as the k-th active one takes, in the mean,
 // service_time x (1 + linear x (k-1) + (1-linear)/knee^2 x k (k-1)): past the knee, more in service is less done.
 // On top, requests wait for the cores where there are too few.
@@ -54,6 +62,7 @@ struct NodeSettings {
   absl::Duration restart = absl::Seconds(5);  // of the server, after a kill
   MemorySettings memory;
   ProbeSettings probes;
+  DataSettings data;  // only where requests are spread
 };
 
 // What is wrong with one node, or with the way to it. As made: nothing.

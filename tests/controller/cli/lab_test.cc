@@ -55,9 +55,10 @@ TEST_F(LabCommandTest, WhatCannotBeComparedIsAnError) {
   EXPECT_EQ(Run({"lab", "compare", "--traces", Path("nowhere")}), 3);
   EXPECT_THAT(err_, HasSubstr("there is no trace that can be scored"));
   EXPECT_THAT(err_, HasSubstr("nowhere: cannot be opened"));
-  EXPECT_EQ(Run({"lab", "trace", "--shape", "square"}), 1);
-  EXPECT_THAT(err_, HasSubstr("there is no shape \"square\""));
-  EXPECT_EQ(Run({"lab", "trace", "--shape", "step", "--length", "long"}), 1);
+  EXPECT_EQ(Run({"lab", "trace", "--shape", "square"}), 2);
+  EXPECT_THAT(err_, HasSubstr("square"));
+  EXPECT_THAT(err_, HasSubstr("bursty"));
+  EXPECT_EQ(Run({"lab", "trace", "--shape", "step", "--length", "long"}), 2);
   EXPECT_EQ(Run({"lab"}), 2);
 }
 

@@ -36,6 +36,14 @@ PlanOptions Options(double per_node) {
   return {.per_node = per_node, .policies = {{"today", policy}}, .threads = 2};
 }
 
+TEST(PlanInputs, AFewRowsAreNoPlan) {
+  Trace trace = Hours(1);
+  trace.samples.resize(4);
+  const auto plan = MakePlan({.demand = trace}, Options(50));
+  EXPECT_EQ(plan.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(plan.status().message()), HasSubstr("a day is needed to plan from"));
+}
+
 TEST(PlanTest, RecommendsWhatTheDemandNeedsAndSaysWhatItCosts) {
   const auto plan = MakePlan({.demand = Hours(4)}, Options(50));
   ASSERT_TRUE(plan.ok()) << plan.status();

@@ -96,7 +96,7 @@ TEST_F(TraceTest, AnAbsentRowIsAGapThatIsSaid) {
   const auto trace = ReadRows("0,1\n60,1\n120,1\n3720,1\n3780,1\n");
   ASSERT_TRUE(trace.ok()) << trace.status();
   EXPECT_EQ(trace->step, absl::Seconds(60));
-  EXPECT_THAT(trace->notes, ElementsAre("1 gaps, the longest of 59m"));
+  EXPECT_THAT(trace->notes, ElementsAre("1 gap, of 59m"));
 }
 
 TEST_F(TraceTest, RowsOutOfOrderAreSortedAndSaid) {
@@ -135,6 +135,7 @@ TEST_F(TraceTest, WhatIsNoNumberIsRefusedWithItsLine) {
   EXPECT_THAT(ErrorOf(ReadRows("0,1\n-60,2\n")), HasSubstr("line 3: the time -60"));
   EXPECT_THAT(ErrorOf(ReadRows("0,1\n1627776000000,2\n")), HasSubstr("is it in milliseconds?"));
   EXPECT_THAT(ErrorOf(ReadRows("0,1\n60\n")), HasSubstr("line 3: 1 cells where the header names 2"));
+  EXPECT_THAT(ErrorOf(ReadRows("0,1\n60,2,3\n")), HasSubstr("line 3: 3 cells where the header names 2"));
 }
 
 TEST_F(TraceTest, WithoutTwoRowsThereIsNoTrace) {

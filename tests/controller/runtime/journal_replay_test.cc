@@ -160,6 +160,20 @@ TEST_F(JournalReplayTest, TellsDamagedEventsAndGoesOnAtTheNextSnapshot) {
   EXPECT_GT(replay->compared, 30);
 }
 
+TEST_F(JournalReplayTest, ARowThatStandsThereTwiceIsToldAndEndsNoProgram) {
+  Record(absl::Minutes(4));
+  Damage(
+      "UPDATE events SET (complete, body, checksum) = (SELECT complete, body, checksum FROM events ORDER BY id LIMIT "
+      "1) "
+      "WHERE id = (SELECT MAX(id) / 2 FROM events)");
+  const auto replay = Replay();
+  ASSERT_TRUE(replay.ok()) << replay.status();
+  EXPECT_FALSE(replay->first.has_value());
+  EXPECT_EQ(replay->damaged, 1);
+  EXPECT_THAT(replay->notes, Contains(HasSubstr("are out of order")));
+  EXPECT_GT(replay->compared, 30);
+}
+
 TEST_F(JournalReplayTest, TellsWhereAnotherPolicyDecidesOtherwise) {
   Record(absl::Minutes(6));
   ReplayOptions options;

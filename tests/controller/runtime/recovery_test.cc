@@ -257,6 +257,23 @@ TEST_F(RecoveryTest, AGapInTheRecordKeepsItsFactsAndTakesNoTicks) {
   EXPECT_EQ(core->Save().holds[0].reason, "kept");
 }
 
+TEST_F(RecoveryTest, ARowThatStandsThereTwiceDoesNotKeepTheControllerFromStarting) {
+  {
+    const auto journal = Open();
+    for (int part = 0; part < 3; ++part) RunController(*journal, 5);
+  }
+  {
+    absl::StatusOr<std::unique_ptr<SqliteConnection>> file =
+        SqliteConnection::Open(dir_.path() + "/journal.db", SqliteConnection::Access::kWrite);
+    ASSERT_TRUE(file.ok());
+    ASSERT_TRUE((*file)
+                    ->Execute("UPDATE events SET (complete, body, checksum) = (SELECT complete, body, checksum FROM "
+                              "events ORDER BY id LIMIT 1) WHERE id = (SELECT MAX(id) FROM events)")
+                    .ok());
+  }
+  EXPECT_TRUE(Recover(*Open(), policy_, now_).ok());
+}
+
 TEST_F(RecoveryTest, BehindAClockThatWasSetBackTheCoresTimeDoesNotGoBack) {
   const auto journal = Open();
   RunController(*journal, 5);
