@@ -130,6 +130,7 @@ Reason StateCannotTell(const Evidence& e, const CauseScores& scores) {
 
 Reason StateCause(Cause cause, const Evidence& e, const Fleet& fleet) {
   switch (cause) {
+    case Cause::kImbalance:
     case Cause::kNone:
     case Cause::kCannotTell:
       return StateNothing(e);
@@ -168,6 +169,7 @@ Reason StateCause(Cause cause, const Evidence& e, const Fleet& fleet) {
 Reason StateAgainst(Cause cause, const Evidence& e, Standing standing) {
   const ReasonCode code = Against(cause, standing);
   switch (cause) {
+    case Cause::kImbalance:
     case Cause::kNone:
     case Cause::kCannotTell:
       break;
@@ -206,6 +208,7 @@ Reason StateAgainst(Cause cause, const Evidence& e, Standing standing) {
 
 Reason StateRemedy(Cause cause, const Evidence& e, const Fleet& fleet) {
   switch (cause) {
+    case Cause::kImbalance:
     case Cause::kNone:
       return MakeReason(ReasonCode::kRemedyNone);
     case Cause::kCannotTell:
