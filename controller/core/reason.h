@@ -158,6 +158,10 @@ enum class ReasonCode : uint16_t {
   kGuardAnomaly,          // remaining, series, kind, seen, expected, [node]
   kAlarmAnomaly,          // series, kind, seen, expected, deviations, [node], score
   kGuardComing,           // nodes to come
+  kDiagnosisImbalance,    // idle nodes, nodes, one of them, for how long, answers a second of each other one
+  kNotImbalance,          // idle nodes, nodes
+  kMaybeImbalance,        // the same
+  kRemedyBalancer,        // node
   kCount,
 };
 

@@ -310,6 +310,16 @@ inline constexpr ReasonRow kReasonRows[] = {
      "score "
      "{score}."},
     {ReasonCode::kGuardComing, "guard_coming", "No node that serves is removed for {coming} that are still to come."},
+    {ReasonCode::kDiagnosisImbalance, "diagnosis_imbalance",
+     "The load is out of balance: {idle} of {nodes} nodes get nothing to do; {node} has served for {since} while each "
+     "of the "
+     "others answers {answers} requests a second."},
+    {ReasonCode::kNotImbalance, "not_imbalance",
+     "Not an imbalance: {idle} of {nodes} nodes came lately and get nothing to do."},
+    {ReasonCode::kMaybeImbalance, "maybe_imbalance",
+     "An imbalance is not ruled out: {idle} of {nodes} nodes came lately and get nothing to do."},
+    {ReasonCode::kRemedyBalancer, "remedy_balancer",
+     "Tell whoever spreads the load of {node}, or shed connections at the others; more nodes do not help."},
 };
 
 #undef HR_FACTS_SURGE
