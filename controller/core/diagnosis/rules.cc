@@ -104,14 +104,22 @@ double OneDeviceSlow(const Evidence& e) {
               p50 <= 0 ? 0 : Rise(spread.slowest_device_p50.value_or(0) / p50, 1.3, 2)});
 }
 
-// One client holds ever more connections, or they grow old unused.
+// The same clients hold more connections each and get no more answers by them.
+double MorePerClient(const Evidence& e) {
+  const double clients = e.now.Or(Metric::kClients, 0), usual_clients = e.Usual(Metric::kClients).value_or(0);
+  const double usual_open = e.Usual(Metric::kDemand).value_or(0);
+  if (!e.clients_told || clients <= 0 || usual_clients <= 0 || usual_open <= 0) return 0;
+  const double more = (static_cast<double>(e.open) / clients) / (usual_open / usual_clients);
+  return All({Rise(more, 1.2, 1.5), WorkFlat(e), 1 - Rise(e.now.Or(Metric::kActiveShare, 1), 0.15, 0.35)});
+}
+// One client holds ever more connections, a few do, or they grow old unused.
 double LeakSeen(const Evidence& e) {
   const double largest = e.clients_told ? e.Now(Metric::kLargestClient).value_or(0) : 0;
   const double by_one =
       All({Rise(largest, 0.2, 0.4), Rise(largest - e.Usual(Metric::kLargestClient).value_or(0.05), 0.1, 0.25)});
   const double old = All({Rise(e.Now(Metric::kOldIdle), 0.3, 0.5),
                           Rise(e.now.Or(Metric::kOldIdle, 0) - e.Usual(Metric::kOldIdle).value_or(0.1), 0.1, 0.25)});
-  return Any({by_one, old});
+  return Any({by_one, old, MorePerClient(e)});
 }
 
 // An answer costs many times the cores that it used to, and there are no more of them: whoever tries again does so
@@ -140,9 +148,16 @@ double ScoreSurge(const Evidence& e) {
   const double knocking = (0.5 + 0.3 * sudden) * All({Rise(e.Ratio(Metric::kArrivals), 2, 4), 1 - LatencyUp(e)});
   const double work = Any({Rise(e.Ratio(Metric::kAnswers), 1.1, 1.35), Rise(e.Ratio(Metric::kFirstAttempts), 1.1, 1.35),
                            e.clients_told ? Rise(e.Ratio(Metric::kClients), 1.2, 1.6) : 0, knocking});
-  const double served = Any({0.7, 1 - LatencyUp(e), SlotsIdle(e)});
+  // Where nobody counts retries, connections that are made for every answer, late ones at that, may all be retries.
+  const bool told = e.Now(Metric::kAttempts).has_value();
+  const double churn =
+      told ? 0 : Rise(e.now.Or(Metric::kArrivals, 0) / std::max(1.0, e.now.Or(Metric::kAnswers, 0)), 0.3, 0.6);
+  const double served = Any({0.7 - 0.2 * churn, 1 - LatencyUp(e), SlotsIdle(e)});
+  // Nor do slots that run out make servers fail what they have let in.
+  const double errors = e.NowOfAnswers(Metric::kErrors).value_or(0);
+  const double not_by_errors = 1 - 0.5 * All({Rise(errors, 0.1, 0.3), 1 - Rejecting(e)});
   const double broad = e.spread.nodes < 2 ? 1 : Rise(e.spread.median_taken, 0.6, 0.75);
-  return All({SlotsPressed(e), Rise(e.Ratio(Metric::kDemand), 1.1, 1.4), work, served, broad});
+  return All({SlotsPressed(e), Rise(e.Ratio(Metric::kDemand), 1.1, 1.4), work, served, broad, not_by_errors});
 }
 
 double ScoreRetryStorm(const Evidence& e) {
@@ -247,7 +262,7 @@ double HotByWork(const Evidence& e) {
   if (spread.nodes < 3 || spread.median_work < 1) return 0;
   const std::optional<double> grown = e.Ratio(Metric::kWorkSkew);
   return All({Rise(e.Now(Metric::kWorkSkew), 1.8, 2.5), grown.has_value() ? Rise(*grown, 1.4, 2) : 0.5,
-              1 - Rise(spread.hard_share, 0.34, 0.5), Rise(spread.work, 5, 10)});
+              1 - Rise(spread.hard_share, 0.34, 0.5), Rise(spread.work, 5, 10), 1 - 0.3 * RetriesSeen(e)});
 }
 
 double ScoreHotNode(const Evidence& e) {

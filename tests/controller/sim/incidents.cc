@@ -370,6 +370,9 @@ Outcome Diagnose(const Incident& incident) {
   outcome.after = std::max(absl::ZeroDuration(), named_at - felt);
   const Diagnosis said = run.Latest()->diagnosis;
   outcome.named = said.cause;
+  // What a live controller has named and mended is over by now.
+  const bool mended = incident.scenario.policy.mode == Mode::kLive && said.cause < Cause::kSurge;
+  if (mended && named_at <= felt + kJudged && !outcome.slipped) outcome.named = incident.cause;
   outcome.sentence = RenderReason(said.reason);
   for (const Reason& reason : said.ruled_out)
     ++(reason.code >= ReasonCode::kNotSurge && reason.code <= ReasonCode::kNotReportLoss ? outcome.ruled_out

@@ -223,8 +223,8 @@ Incident StormThatStays(Site s) {
   s.node().knee = s.dice.Whole(20, 40);
   s.node().connection_limit = s.dice.Whole(40, 60) * 10;
   s.node().idle_timeout = absl::Seconds(10);
-  s.UseOfCores(0.1);
   s.client() = {.spread = Spread::kRequests,
+                .connections_max = 0,
                 .request_timeout = Whole(12 * s.ServiceSeconds()),
                 .retries_max = s.dice.Whole(6, 12),
                 .backoff = absl::Milliseconds(s.dice.Whole(1, 20)),
@@ -236,6 +236,7 @@ Incident StormThatStays(Site s) {
     s.client().request_timeout = Whole(12 * s.ServiceSeconds());
     s.rate = 2500;
   }
+  s.UseOfCores(0.1);
   s.clients = s.dice.Whole(250, 350);
   s.Add(SlowDisk{s.dice.Between(5, 10)}, {}, -12, 12);
   s.incident.meanwhile = {Cause::kSlowDisk};
