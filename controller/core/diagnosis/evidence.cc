@@ -164,6 +164,7 @@ struct GroupTotals {
 struct DeployView {
   std::array<GroupTotals, ClusterSeries::kVariantsMax> groups;  // by variant
   std::array<int, ClusterSeries::kVariantsMax> runs{};          // nodes, by variant
+  std::array<absl::Time, ClusterSeries::kVariantsMax> taken{};  // when the last of them began to serve, by variant
   int nodes = 0, told = 0;
 
   void Add(const Node& node, const std::optional<size_t>& variant) {
@@ -172,6 +173,7 @@ struct DeployView {
     ++told;
     ++runs[*variant];
     groups[*variant].Add(node);
+    taken[*variant] = std::max(taken[*variant], node.state_since);
   }
   DeployEvidence Evidence(const ClusterSeries& series, absl::Time now, absl::Time onset, absl::Duration window) const;
 
@@ -218,6 +220,7 @@ DeployEvidence DeployView::Evidence(const ClusterSeries& series, absl::Time now,
   for (size_t i = 0; i < groups.size(); ++i) {
     if (i != newest_index) elsewhere += groups[i];
   }
+  deploy.settled = std::max(absl::ZeroDuration(), onset - std::max(newest->since, taken[newest_index]));
   deploy.changed_share = static_cast<double>(runs[newest_index]) / nodes;
   deploy.there = groups[newest_index].Health();
   deploy.elsewhere = elsewhere.Health();
@@ -383,6 +386,7 @@ Evidence Survey::Finish(const EvidenceInput& in) && {
     evidence.latest.Set(Metric::kWorkSkew, evidence.spread.work / evidence.spread.median_work);
   evidence.now = Steady(series_, evidence.latest);
   evidence.usual = series_.usual();
+  evidence.known_for = std::max(absl::ZeroDuration(), now_ - series_.began_at());
   evidence.clients_told =
       evidence.Now(Metric::kClients).value_or(0) >= kClientsPerNodeMin * std::max(1, evidence.nodes);
   const absl::Time onset = std::min(in.trouble.onset, now_);

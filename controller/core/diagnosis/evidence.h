@@ -31,6 +31,7 @@ struct DeployEvidence {
   bool is_recent = false;        // within control.deploy_window
   double changed_share = 0;      // nodes that run the newest
   absl::Duration before_onset;   // from the change to the onset of trouble; zero when the change came later
+  absl::Duration settled;        // and from the last node that took it; zero when that was later
   GroupHealth there, elsewhere;  // nodes that run the newest, and the others
 };
 
@@ -54,6 +55,7 @@ struct Evidence {
   std::optional<absl::Duration> fill_time;
   double overflows = 0;       // connections a second that full accept queues dropped
   bool clients_told = false;  // behind a TCP balancer all clients have one address
+  absl::Duration known_for;   // since the first sample
   bool is_steady = true;      // no node has started, stopped, drained or been silent lately
   absl::Duration silent_after;
   DeployEvidence deploy;

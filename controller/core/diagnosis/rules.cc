@@ -175,7 +175,7 @@ double ScoreRetryStorm(const Evidence& e) {
   const double clients_flat = e.clients_told ? 1 - Rise(e.Ratio(Metric::kClients), 1.3, 1.6) : 1;
   const double suffering = Any({LatencyUp(e), ErrorsUp(e)});
   // Guessed from the pattern alone, so anything that makes clients give up must be known to be well.
-  const double nothing_else = 1 - Any({CpuShort(e), DeviceSlow(e), OneDeviceSlow(e)});
+  const double nothing_else = 1 - Any({CpuShort(e), OneCpuShort(e), CostUp(e), DeviceSlow(e), OneDeviceSlow(e)});
   const double seen = 0.8 * All({RetriesSeen(e), by_overload, nothing_else});
   const double suffered = 0.8 * All({Rise(e.Ratio(Metric::kArrivals), 1.8, 2.8), WorkFlat(e), clients_flat, suffering,
                                      by_overload, nothing_else});
@@ -213,7 +213,9 @@ double ScoreBadDeploy(const Evidence& e) {
   // With nodes of both kinds side by side the contrast proves it; alone, trouble must follow the change closely.
   const bool everywhere = !deploy.elsewhere.error_ratio.has_value();
   const double follows = 1 - Rise(absl::ToDoubleSeconds(deploy.before_onset), 120, 600);
-  return All({everywhere ? std::max(0.3, follows) : 1.0, DeployEffect(e)});
+  // What a release does it does from its first request on. A while after the last node took it, it is but a suspect.
+  const double at_once = 1 - 0.45 * Rise(absl::ToDoubleSeconds(deploy.settled), 15, 30);
+  return All({everywhere ? std::max(0.3, All({follows, at_once})) : 1.0, DeployEffect(e)});
 }
 
 double ScoreSoftware(const Evidence& e) {
@@ -288,7 +290,9 @@ double ScoreImbalance(const Evidence& e) {
 }
 
 double ScoreClientLeak(const Evidence& e) {
-  const double more = Any({Rise(e.Ratio(Metric::kDemand), 1.15, 1.4), LeakSeen(e)});
+  // Clients' pools fill in the first minute of a cluster, or of our knowing it.
+  const double ripe = Rise(absl::ToDoubleSeconds(e.known_for), 60, 90);
+  const double more = All({Any({Rise(e.Ratio(Metric::kDemand), 1.15, 1.4), LeakSeen(e)}), ripe});
   const double not_of_many = e.clients_told ? 1 - Rise(e.Ratio(Metric::kClients), 1.3, 1.7) : 1;
   // Many that knock may be a surge, unless the leak itself is seen or takes slots from those who worked.
   const double knocking = 0.5 * All({Rise(e.Ratio(Metric::kArrivals), 2, 4), 1 - LeakSeen(e),
@@ -297,8 +301,10 @@ double ScoreClientLeak(const Evidence& e) {
   const double held = Rise(e.now.Or(Metric::kDemand, 0) / std::max(1.0, e.demand_peak), 0.75, 0.9);
   // Slots that run out at one node, and nothing to be seen of a leak, are that node's.
   const double broad = e.spread.nodes < 2 ? 1 : Any({Rise(e.spread.median_taken, 0.6, 0.75), LeakSeen(e)});
+  // What leaks leaks everywhere.
+  const double not_of_one_node = 1 - 0.5 * Rise(e.spread.demand / std::max(1.0, e.spread.median_demand), 3, 6);
   return All({SlotsPressed(e), WorkFlat(e), 1 - Rise(e.now.Or(Metric::kActiveShare, 1), 0.15, 0.35), more, held, broad,
-              not_of_many, 1 - MedianLatencyUp(e), 1 - ErrorsUp(e), 1 - knocking});
+              not_of_one_node, not_of_many, 1 - MedianLatencyUp(e), 1 - ErrorsUp(e), 1 - knocking});
 }
 
 double ScoreReportLoss(const Evidence& e) {
