@@ -6,11 +6,12 @@
 namespace headroom {
 
 absl::string_view CauseName(Cause cause) {
-  static constexpr std::array<absl::string_view, 12> kNames = {"none",        "cannot_tell", "limit_exhausted_by_surge",
-                                                               "retry_storm", "bad_deploy",  "software_errors",
-                                                               "network",     "slow_disk",   "cpu_bound",
-                                                               "hot_node",    "client_leak", "report_loss"};
-  static_assert(kNames.size() == static_cast<size_t>(Cause::kReportLoss) + 1);
+  static constexpr std::array<absl::string_view, kCauseCount> kNames = {
+      "none",        "cannot_tell", "limit_exhausted_by_surge",
+      "retry_storm", "bad_deploy",  "software_errors",
+      "network",     "slow_disk",   "cpu_bound",
+      "hot_node",    "client_leak", "report_loss",
+      "imbalance"};
   return kNames[static_cast<size_t>(cause)];
 }
 

@@ -83,7 +83,9 @@ enum class Cause : uint8_t {
   kHotNode,
   kClientLeak,
   kReportLoss,
+  kImbalance,
 };
+inline constexpr int kCauseCount = static_cast<int>(Cause::kImbalance) + 1;
 // "none", "cannot_tell", "limit_exhausted_by_surge", ...
 absl::string_view CauseName(Cause cause);
 

@@ -161,6 +161,10 @@ enum class ReasonCode : uint16_t {
   kGuardUnfilled,         // nodes, what they lack in nodes, nodes that are needed
   kGuardFits,             // bytes, nodes
   kLearnsSurge,           // remaining
+  kDiagnosisImbalance,    // idle nodes, nodes, one of them, for how long, answers a second of each other one
+  kNotImbalance,          // idle nodes, nodes
+  kMaybeImbalance,        // the same
+  kRemedyBalancer,        // node
   kCount,
 };
 

@@ -314,6 +314,16 @@ inline constexpr ReasonRow kReasonRows[] = {
      "{nodes} nodes count by the data that they have received: {missing} less in all, so {needed} are needed."},
     {ReasonCode::kGuardFits, "guard_fits", "{bytes#} are stored: they fit on {nodes} nodes at least."},
     {ReasonCode::kLearnsSurge, "learns_surge", "Surge: {remaining} more before a rise of demand is judged."},
+    {ReasonCode::kDiagnosisImbalance, "diagnosis_imbalance",
+     "The load is out of balance: {idle} of {nodes} nodes get nothing to do; {node} has served for {since} while each "
+     "of the "
+     "others answers {answers} requests a second."},
+    {ReasonCode::kNotImbalance, "not_imbalance",
+     "Not an imbalance: {idle} of {nodes} nodes came lately and get nothing to do."},
+    {ReasonCode::kMaybeImbalance, "maybe_imbalance",
+     "An imbalance is not ruled out: {idle} of {nodes} nodes came lately and get nothing to do."},
+    {ReasonCode::kRemedyBalancer, "remedy_balancer",
+     "Tell whoever spreads the load of {node}, or shed connections at the others; more nodes do not help."},
 };
 
 #undef HR_FACTS_SURGE

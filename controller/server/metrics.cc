@@ -21,7 +21,6 @@ constexpr std::array<absl::string_view, 8> kKinds = {"grant_limits", "shed",    
 constexpr std::array<absl::string_view, 4> kDirections = {"up", "down", "limits", "none"};
 constexpr std::array<absl::string_view, 2> kModes = {"live", "dry_run"};
 constexpr int kStates = static_cast<int>(NodeState::kLost) + 1;
-constexpr int kCauses = static_cast<int>(Cause::kReportLoss) + 1;
 
 template <typename Make>
 auto& Labelled(prometheus::Registry& registry, Make make, const char* name, const char* help) {
@@ -129,7 +128,7 @@ void Metrics::AddLabelled() {
   }
   auto& diagnosis =
       Labelled(registry_, prometheus::BuildGauge, "headroom_diagnosis", "1 for the cause that is named now.");
-  for (int i = 0; i < kCauses; ++i) {
+  for (int i = 0; i < kCauseCount; ++i) {
     const std::string cause(CauseName(static_cast<Cause>(i)));
     diagnosis_[cause] = &diagnosis.Add({{"cause", cause}});
   }

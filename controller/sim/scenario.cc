@@ -431,7 +431,7 @@ ExpectedRange Reader::ReadRange(const std::string& path, const v1::ScenarioExpec
 
 Cause Reader::ReadCause(const std::string& path, const std::string& name) {
   std::vector<std::string> known;
-  for (int index = 1; index <= static_cast<int>(Cause::kReportLoss); ++index) {
+  for (int index = 1; index < kCauseCount; ++index) {
     const auto cause = static_cast<Cause>(index);
     if (CauseName(cause) == name) return cause;
     known.emplace_back(CauseName(cause));

@@ -41,6 +41,7 @@ enum class Metric : uint8_t {
   kLargestClient,    // share of the open connections that the largest client of each node holds
   kOldIdle,          // share of the open connections that have been idle for over a minute
   kSkew,             // demand of the busiest node over the median node's
+  kWorkSkew,         // answers of the node that answers most over the median node's
   kCount,
 };
 inline constexpr size_t kMetrics = static_cast<size_t>(Metric::kCount);

@@ -92,7 +92,9 @@ Cause Choose(const CauseScores& scores, DiagnosisMemory& memory, absl::Time now)
   const absl::Duration led = now - memory.leads_since;
   const bool faded = HasFaded(last, scores, memory, now);
   if (!IsNamed(leader) || leader == last) return IsNamed(last) && !faded ? last : Cause::kCannotTell;
-  if (IsNamed(last)) return led >= kSwitchAfter ? leader : last;
+  // Clients try again whatever it is that makes them wait: what was there before they did, and still is, stays named.
+  const bool follows = leader == Cause::kRetryStorm && ScoreOf(scores, last) >= CauseRule::kScoreNamed;
+  if (IsNamed(last)) return led >= kSwitchAfter && !follows ? leader : last;
   return led >= RuleOf(leader).patience ? leader : Cause::kCannotTell;
 }
 

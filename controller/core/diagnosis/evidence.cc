@@ -42,10 +42,6 @@ std::optional<double> Quotient(const std::optional<double>& part, const std::opt
   return *part / *whole;
 }
 
-double Rejections(const Node& node) {
-  return std::max(node.rates.rejected, std::max(node.rates.overflows.value_or(0), node.rates.drops));
-}
-
 // The cluster being added up. Names as in Metric.
 struct Totals {
   Sum demand, open, active, limited_demand, limit;
@@ -134,14 +130,6 @@ ClusterSample SampleOf(const Totals& totals) {
   return sample;
 }
 
-// The lower middle; zero when empty.
-double LowerMedian(std::vector<double>& values) {
-  if (values.empty()) return 0;
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>((values.size() - 1) / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
-
 std::optional<double> Seconds(absl::Duration latency) {
   if (latency <= absl::ZeroDuration()) return std::nullopt;
   return absl::ToDoubleSeconds(latency);
@@ -176,6 +164,7 @@ struct GroupTotals {
 struct DeployView {
   std::array<GroupTotals, ClusterSeries::kVariantsMax> groups;  // by variant
   std::array<int, ClusterSeries::kVariantsMax> runs{};          // nodes, by variant
+  std::array<absl::Time, ClusterSeries::kVariantsMax> taken{};  // when the last of them began to serve, by variant
   int nodes = 0, told = 0;
 
   void Add(const Node& node, const std::optional<size_t>& variant) {
@@ -184,14 +173,34 @@ struct DeployView {
     ++told;
     ++runs[*variant];
     groups[*variant].Add(node);
+    taken[*variant] = std::max(taken[*variant], node.state_since);
   }
   DeployEvidence Evidence(const ClusterSeries& series, absl::Time now, absl::Time onset, absl::Duration window) const;
+
+ private:
+  const ServerVariant* Suspect(const ClusterSeries& series, absl::Time now, absl::Duration window) const;
 };
+
+// The newest; of several that came lately and run still, the one with the most errors: while a bad release is rolled
+// back, the good one is the newest.
+const ServerVariant* DeployView::Suspect(const ClusterSeries& series, absl::Time now, absl::Duration window) const {
+  constexpr double kWorse = 0.01;
+  const ServerVariant* suspect = series.newest_variant();
+  const auto errors = [&](const ServerVariant& variant) {
+    const auto index = static_cast<size_t>(&variant - series.variants().data());
+    return groups[index].answers > 0 ? groups[index].errors / groups[index].answers : 0;
+  };
+  for (const ServerVariant& variant : series.variants()) {
+    const bool lately = variant.since != absl::InfinitePast() && now - variant.since <= window;
+    if (lately && errors(variant) > errors(*suspect) + kWorse) suspect = &variant;
+  }
+  return suspect;
+}
 
 DeployEvidence DeployView::Evidence(const ClusterSeries& series, absl::Time now, absl::Time onset,
                                     absl::Duration window) const {
   DeployEvidence deploy;
-  const ServerVariant* newest = series.newest_variant();
+  const ServerVariant* newest = Suspect(series, now, window);
   if (nodes == 0) return deploy;
   deploy.told_share = static_cast<double>(told) / nodes;
   if (newest == nullptr) return deploy;
@@ -211,57 +220,12 @@ DeployEvidence DeployView::Evidence(const ClusterSeries& series, absl::Time now,
   for (size_t i = 0; i < groups.size(); ++i) {
     if (i != newest_index) elsewhere += groups[i];
   }
+  deploy.settled = std::max(absl::ZeroDuration(), onset - std::max(newest->since, taken[newest_index]));
   deploy.changed_share = static_cast<double>(runs[newest_index]) / nodes;
   deploy.there = groups[newest_index].Health();
   deploy.elsewhere = elsewhere.Health();
   return deploy;
 }
-
-// The nodes beside each other.
-class SpreadView {
- public:
-  void Add(const Node& node) {
-    const auto demand = static_cast<double>(node.DemandCount());
-    demands_.push_back(demand);
-    if (node.LimitCount() > 0) takens_.push_back(demand / static_cast<double>(node.OwnLimitCount()));
-    if (node.latency_p50 > absl::ZeroDuration()) p50s_.push_back(absl::ToDoubleSeconds(node.latency_p50));
-    if (busiest_ == nullptr || demand > static_cast<double>(busiest_->DemandCount())) busiest_ = &node;
-    rejected_ += Rejections(node);
-    if (!node.rates.device_latency.has_value()) return;
-    devices_.push_back(absl::ToDoubleSeconds(*node.rates.device_latency));
-    if (slowest_ == nullptr || *node.rates.device_latency > *slowest_->rates.device_latency) slowest_ = &node;
-  }
-
-  SpreadEvidence Evidence() && {
-    SpreadEvidence spread;
-    spread.nodes = static_cast<int>(demands_.size());
-    if (busiest_ == nullptr) return spread;
-    spread.busiest = busiest_->id;
-    spread.demand = static_cast<double>(busiest_->DemandCount());
-    const auto busy =
-        std::count_if(demands_.begin(), demands_.end(), [&](double demand) { return 1.5 * demand >= spread.demand; });
-    spread.busy_share = static_cast<double>(busy) / static_cast<double>(demands_.size());
-    spread.median_demand = LowerMedian(demands_);
-    spread.rejected = Rejections(*busiest_);
-    spread.rejected_share = rejected_ > 0 ? spread.rejected / rejected_ : 0;
-    spread.is_full = busiest_->LimitCount() > 0 && spread.demand >= static_cast<double>(busiest_->OwnLimitCount());
-    spread.median_taken = LowerMedian(takens_);
-    spread.busiest_p50 = Seconds(busiest_->latency_p50);
-    if (!p50s_.empty()) spread.median_p50 = LowerMedian(p50s_);
-    if (slowest_ == nullptr) return spread;
-    spread.slowest_device_node = slowest_->id;
-    spread.slowest_device = absl::ToDoubleSeconds(*slowest_->rates.device_latency);
-    spread.median_device = LowerMedian(devices_);
-    spread.slowest_device_p50 = Seconds(slowest_->latency_p50);
-    return spread;
-  }
-
- private:
-  std::vector<double> demands_, takens_, p50s_, devices_;
-  double rejected_ = 0;
-  const Node* busiest_ = nullptr;
-  const Node* slowest_ = nullptr;
-};
 
 // Nodes that a balancer, heard lately, holds to be up and sends work to. Nothing: no balancer was heard.
 std::optional<std::set<NodeId>> UpForBalancers(const Fleet& fleet, const Policy& policy, absl::Time now) {
@@ -331,6 +295,8 @@ std::optional<double> Evidence::UsualOfAnswers(Metric metric) const {
 
 // What the walk has found so far.
 struct Survey::Findings {
+  Findings(absl::Time now, absl::Duration newcomers) : spread(now, newcomers) {}
+
   Totals totals;
   SpreadView spread;
   DeployView deploy;
@@ -371,7 +337,10 @@ void Survey::Findings::TellSilence(const EvidenceInput& in, const Policy& policy
 }
 
 Survey::Survey(const Policy& policy, ClusterSeries& series, absl::Time now)
-    : policy_(policy), series_(series), now_(now), findings_(std::make_unique<Findings>()) {
+    : policy_(policy),
+      series_(series),
+      now_(now),
+      findings_(std::make_unique<Findings>(now, policy.control.baseline_window)) {
   series.ForgetVariants(now);
 }
 
@@ -413,8 +382,11 @@ Evidence Survey::Finish(const EvidenceInput& in) && {
   evidence.latest.Set(Metric::kFailedConnects, series_.CountFailedConnects(in.fleet.balancers()));
   if (found.nodes >= 2)
     evidence.latest.Set(Metric::kSkew, evidence.spread.demand / std::max(1.0, evidence.spread.median_demand));
+  if (found.nodes >= 2 && evidence.spread.median_work > 0)
+    evidence.latest.Set(Metric::kWorkSkew, evidence.spread.work / evidence.spread.median_work);
   evidence.now = Steady(series_, evidence.latest);
   evidence.usual = series_.usual();
+  evidence.known_for = std::max(absl::ZeroDuration(), now_ - series_.began_at());
   evidence.clients_told =
       evidence.Now(Metric::kClients).value_or(0) >= kClientsPerNodeMin * std::max(1, evidence.nodes);
   const absl::Time onset = std::min(in.trouble.onset, now_);

@@ -8,6 +8,7 @@
 #include "absl/time/time.h"
 
 #include "controller/core/diagnosis/cluster_series.h"
+#include "controller/core/diagnosis/spread.h"
 #include "controller/core/fleet.h"
 #include "controller/core/fleet_summary.h"
 #include "controller/core/policy.h"
@@ -23,30 +24,15 @@ struct GroupHealth {
 // Who runs what, and how it fares there.
 struct DeployEvidence {
   double told_share = 0;  // nodes that tell their version
-  std::string version;    // the newest, with its configuration when that is what changed
+  std::string version;    // the newest (of several that came lately the one that fares worst), with its configuration
+                          // when that is what changed
   std::optional<absl::Duration> newest_age;
   absl::Duration watched;        // for so long, at most control.deploy_window, a change would have been noticed
   bool is_recent = false;        // within control.deploy_window
   double changed_share = 0;      // nodes that run the newest
   absl::Duration before_onset;   // from the change to the onset of trouble; zero when the change came later
+  absl::Duration settled;        // and from the last node that took it; zero when that was later
   GroupHealth there, elsewhere;  // nodes that run the newest, and the others
-};
-
-// The nodes beside each other. Medians are of the lower middle, so that one of two can stand out.
-struct SpreadEvidence {
-  int nodes = 0;
-  NodeId busiest;
-  double demand = 0, median_demand = 0;
-  double rejected = 0;                            // at the busiest
-  double rejected_share = 0;                      // of all rejections
-  bool is_full = false;                           // the busiest is at its limit, or would be had nobody raised it
-  double busy_share = 0;                          // nodes that carry at least 2/3 of what the busiest does
-  double median_taken = 0;                        // demand over limit
-  std::optional<double> busiest_p50, median_p50;  // seconds
-  // The node with the slowest device.
-  NodeId slowest_device_node;
-  std::optional<double> slowest_device, median_device;  // seconds
-  std::optional<double> slowest_device_p50;             // what its clients see
 };
 
 // Evidence: the present in numbers beside what is usual, all that the rules of diagnosis may look at. What no source
@@ -69,6 +55,7 @@ struct Evidence {
   std::optional<absl::Duration> fill_time;
   double overflows = 0;       // connections a second that full accept queues dropped
   bool clients_told = false;  // behind a TCP balancer all clients have one address
+  absl::Duration known_for;   // since the first sample
   bool is_steady = true;      // no node has started, stopped, drained or been silent lately
   absl::Duration silent_after;
   DeployEvidence deploy;

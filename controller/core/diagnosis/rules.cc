@@ -63,6 +63,20 @@ double CpuShort(const Evidence& e) {
   return e.Now(Metric::kCores).has_value() ? Any({used, All({stalled, Rise(e.Now(Metric::kCores), 0.6, 0.8)})})
                                            : stalled;
 }
+// Io that stalls work. Where the kernel tells that it does not, requests take long at the device because there are so
+// many of them at once.
+double Stalls(const std::optional<double>& io_full, const std::optional<double>& usual) {
+  if (!io_full.has_value()) return 1;
+  return All({Rise(*io_full, 0.08, 0.2), Rise(*io_full - std::min(usual.value_or(0), 0.5), 0.05, 0.12)});
+}
+// One node's cores are too few for what an answer costs there.
+double OneCpuShort(const Evidence& e) {
+  const SpreadEvidence& spread = e.spread;
+  const double p50 = spread.median_p50.value_or(0);
+  if (spread.nodes < 2 || spread.healthy_cost <= 0 || p50 <= 0) return 0;
+  return All({Rise(spread.most_cores, 0.78, 0.9), Rise(spread.most_cost / spread.healthy_cost, 2, 3),
+              Any({Rise(spread.most_cores_p50.value_or(0) / p50, 1.4, 2), MedianLatencyUp(e)})});
+}
 // A device that is slow by itself, not because there is so much more to do.
 double DeviceSlow(const Evidence& e) {
   const double all = Grown(e, Metric::kDevice, 2.5, 0.008);
@@ -76,7 +90,8 @@ double DeviceSlow(const Evidence& e) {
           ? 0
           : All({Rise(e.Now(Metric::kIoFull), 0.1, 0.3),
                  Rise(e.Now(Metric::kIoFull).value_or(0) - e.Usual(Metric::kIoFull).value_or(0), 0.05, 0.15)});
-  return All({Any({all, stalls}), explains, 1 - Rise(e.Ratio(Metric::kAnswers), 1.25, 1.6)});
+  return All({Any({All({all, Stalls(e.Now(Metric::kIoFull), e.Usual(Metric::kIoFull))}), stalls}), explains,
+              1 - Rise(e.Ratio(Metric::kAnswers), 1.25, 1.6)});
 }
 // One node's device is slow, beside the others' and beside what is usual.
 double OneDeviceSlow(const Evidence& e) {
@@ -85,27 +100,33 @@ double OneDeviceSlow(const Evidence& e) {
   const double typical = std::max(*spread.median_device, e.Usual(Metric::kDevice).value_or(*spread.median_device));
   const double p50 = spread.median_p50.value_or(0);
   return All({Rise(*spread.slowest_device / std::max(typical, 0.0005), 2, 3.5),
-              Rise(*spread.slowest_device - typical, 0.004, 0.01),
+              Rise(*spread.slowest_device - typical, 0.004, 0.01), Stalls(spread.slowest_device_io_full, 0),
               p50 <= 0 ? 0 : Rise(spread.slowest_device_p50.value_or(0) / p50, 1.3, 2)});
 }
 
-// One client holds ever more connections, or they grow old unused.
+// The same clients hold more connections each and get no more answers by them.
+double MorePerClient(const Evidence& e) {
+  const double clients = e.now.Or(Metric::kClients, 0), usual_clients = e.Usual(Metric::kClients).value_or(0);
+  const double usual_open = e.Usual(Metric::kDemand).value_or(0);
+  if (!e.clients_told || clients <= 0 || usual_clients <= 0 || usual_open <= 0) return 0;
+  const double more = (static_cast<double>(e.open) / clients) / (usual_open / usual_clients);
+  return All({Rise(more, 1.2, 1.5), WorkFlat(e), 1 - Rise(e.now.Or(Metric::kActiveShare, 1), 0.15, 0.35)});
+}
+// One client holds ever more connections, a few do, or they grow old unused.
 double LeakSeen(const Evidence& e) {
   const double largest = e.clients_told ? e.Now(Metric::kLargestClient).value_or(0) : 0;
   const double by_one =
       All({Rise(largest, 0.2, 0.4), Rise(largest - e.Usual(Metric::kLargestClient).value_or(0.05), 0.1, 0.25)});
   const double old = All({Rise(e.Now(Metric::kOldIdle), 0.3, 0.5),
                           Rise(e.now.Or(Metric::kOldIdle, 0) - e.Usual(Metric::kOldIdle).value_or(0.1), 0.1, 0.25)});
-  return Any({by_one, old});
+  return Any({by_one, old, MorePerClient(e)});
 }
 
 // An answer costs many times the cores that it used to, and there are no more of them: whoever tries again does so
 // because of it. Retries alone make answers dearer too, by what is abandoned, but not by so much.
 double CostUp(const Evidence& e) {
   const std::optional<double> cores = e.Ratio(Metric::kCores), answers = e.Ratio(Metric::kAnswers);
-  return cores.has_value() && answers.value_or(0) > 0
-             ? All({Rise(*cores / *answers, 8, 16), 1 - Rise(*answers, 1.1, 1.5)})
-             : 0;
+  return cores.has_value() && answers.value_or(0) > 0 ? Rise(*cores / *answers, 2.5, 4) : 0;
 }
 // Each request is tried again and again; or it looks so, where nobody counts: the same clients make many times the
 // connections and get more answers.
@@ -127,9 +148,16 @@ double ScoreSurge(const Evidence& e) {
   const double knocking = (0.5 + 0.3 * sudden) * All({Rise(e.Ratio(Metric::kArrivals), 2, 4), 1 - LatencyUp(e)});
   const double work = Any({Rise(e.Ratio(Metric::kAnswers), 1.1, 1.35), Rise(e.Ratio(Metric::kFirstAttempts), 1.1, 1.35),
                            e.clients_told ? Rise(e.Ratio(Metric::kClients), 1.2, 1.6) : 0, knocking});
-  const double served = Any({0.7, 1 - LatencyUp(e), SlotsIdle(e)});
+  // Where nobody counts retries, connections that are made for every answer, late ones at that, may all be retries.
+  const bool told = e.Now(Metric::kAttempts).has_value();
+  const double churn =
+      told ? 0 : Rise(e.now.Or(Metric::kArrivals, 0) / std::max(1.0, e.now.Or(Metric::kAnswers, 0)), 0.3, 0.6);
+  const double served = Any({0.7 - 0.2 * churn, 1 - LatencyUp(e), SlotsIdle(e)});
+  // Nor do slots that run out make servers fail what they have let in.
+  const double errors = e.NowOfAnswers(Metric::kErrors).value_or(0);
+  const double not_by_errors = 1 - 0.5 * All({Rise(errors, 0.1, 0.3), 1 - Rejecting(e)});
   const double broad = e.spread.nodes < 2 ? 1 : Rise(e.spread.median_taken, 0.6, 0.75);
-  return All({SlotsPressed(e), Rise(e.Ratio(Metric::kDemand), 1.1, 1.4), work, served, broad});
+  return All({SlotsPressed(e), Rise(e.Ratio(Metric::kDemand), 1.1, 1.4), work, served, broad, not_by_errors});
 }
 
 double ScoreRetryStorm(const Evidence& e) {
@@ -147,7 +175,7 @@ double ScoreRetryStorm(const Evidence& e) {
   const double clients_flat = e.clients_told ? 1 - Rise(e.Ratio(Metric::kClients), 1.3, 1.6) : 1;
   const double suffering = Any({LatencyUp(e), ErrorsUp(e)});
   // Guessed from the pattern alone, so anything that makes clients give up must be known to be well.
-  const double nothing_else = 1 - Any({CpuShort(e), DeviceSlow(e), OneDeviceSlow(e)});
+  const double nothing_else = 1 - Any({CpuShort(e), OneCpuShort(e), CostUp(e), DeviceSlow(e), OneDeviceSlow(e)});
   const double seen = 0.8 * All({RetriesSeen(e), by_overload, nothing_else});
   const double suffered = 0.8 * All({Rise(e.Ratio(Metric::kArrivals), 1.8, 2.8), WorkFlat(e), clients_flat, suffering,
                                      by_overload, nothing_else});
@@ -185,7 +213,9 @@ double ScoreBadDeploy(const Evidence& e) {
   // With nodes of both kinds side by side the contrast proves it; alone, trouble must follow the change closely.
   const bool everywhere = !deploy.elsewhere.error_ratio.has_value();
   const double follows = 1 - Rise(absl::ToDoubleSeconds(deploy.before_onset), 120, 600);
-  return All({everywhere ? std::max(0.3, follows) : 1.0, DeployEffect(e)});
+  // What a release does it does from its first request on. A while after the last node took it, it is but a suspect.
+  const double at_once = 1 - 0.45 * Rise(absl::ToDoubleSeconds(deploy.settled), 15, 30);
+  return All({everywhere ? std::max(0.3, All({follows, at_once})) : 1.0, DeployEffect(e)});
 }
 
 double ScoreSoftware(const Evidence& e) {
@@ -200,6 +230,10 @@ double ScoreNetwork(const Evidence& e) {
   const double usual = std::max(0.001, e.Usual(Metric::kRetransmits).value_or(0.001));
   const double lost =
       All({Rise(e.Now(Metric::kRetransmits), 0.008, 0.02), Rise(e.now.Or(Metric::kRetransmits, 0) / usual, 2.5, 5)});
+  const double at_one =
+      e.spread.nodes < 2 ? 0
+                         : All({Rise(e.spread.lossiest, 0.012, 0.025),
+                                Rise(e.spread.lossiest.value_or(0) - 5 * e.spread.healthy_loss.value_or(0), 0, 0.005)});
   const double arrivals = std::max(1.0, e.now.Or(Metric::kArrivals, 1));
   const double failed =
       e.at_limit > 0 || !e.is_steady
@@ -208,7 +242,7 @@ double ScoreNetwork(const Evidence& e) {
                  Rise(e.now.Or(Metric::kFailedConnects, 0) / arrivals, 0.01, 0.05),
                  Rise(e.now.Or(Metric::kFailedConnects, 0) - 3 * e.Usual(Metric::kFailedConnects).value_or(0), 0,
                       0.5)});
-  return All({Any({lost, failed}), std::max(0.2, not_by_limit)});
+  return All({Any({lost, at_one, failed}), std::max(0.2, not_by_limit)});
 }
 
 double ScoreSlowDisk(const Evidence& e) {
@@ -221,7 +255,16 @@ double ScoreCpu(const Evidence& e) {
   // came first. At full slots they only look for a place.
   const bool told = e.Now(Metric::kAttempts).has_value();
   const double churn = told ? 0 : All({Rise(e.Ratio(Metric::kArrivals), 1.8, 2.8), WorkFlat(e), 1 - SlotsPressed(e)});
-  return All({CpuShort(e), LatencyUp(e), not_by_device, 1 - 0.5 * churn});
+  return Any({All({CpuShort(e), LatencyUp(e), not_by_device, 1 - 0.5 * churn}), OneCpuShort(e)});
+}
+
+// One node does what several should, whether or not it can bear that yet.
+double HotByWork(const Evidence& e) {
+  const SpreadEvidence& spread = e.spread;
+  if (spread.nodes < 3 || spread.median_work < 1) return 0;
+  const std::optional<double> grown = e.Ratio(Metric::kWorkSkew);
+  return All({Rise(e.Now(Metric::kWorkSkew), 1.8, 2.5), grown.has_value() ? Rise(*grown, 1.4, 2) : 0.5,
+              1 - Rise(spread.hard_share, 0.34, 0.5), Rise(spread.work, 5, 10), 1 - 0.3 * RetriesSeen(e)});
 }
 
 double ScoreHotNode(const Evidence& e) {
@@ -233,12 +276,23 @@ double ScoreHotNode(const Evidence& e) {
                             ? Rise(*spread.busiest_p50 / *spread.median_p50, 1.4, 2)
                             : 0;
   const double rejects = All({Rise(spread.rejected, 0.3, 1.5), Rise(spread.rejected_share, 0.6, 0.9)});
-  return All({Rise(skew, 1.5, 2), new_skew, 1 - Rise(spread.busy_share, 0.34, 0.5),
-              1 - Rise(spread.median_taken, 0.75, 0.9), Any({spread.is_full ? 1.0 : 0.0, slower, rejects})});
+  const double by_connections =
+      All({Rise(skew, 1.5, 2), new_skew, 1 - Rise(spread.busy_share, 0.34, 0.5),
+           1 - Rise(spread.median_taken, 0.75, 0.9), Any({spread.is_full ? 1.0 : 0.0, slower, rejects})});
+  return Any({by_connections, HotByWork(e)});
+}
+
+// New nodes serve and nobody sends them anything, while the others have plenty to do.
+double ScoreImbalance(const Evidence& e) {
+  const SpreadEvidence& spread = e.spread;
+  if (spread.idle_nodes == 0) return 0;
+  return All({Rise(spread.busy_work, 1, 2), Rise(spread.busy_work * spread.idle_seconds, 20, 40)});
 }
 
 double ScoreClientLeak(const Evidence& e) {
-  const double more = Any({Rise(e.Ratio(Metric::kDemand), 1.15, 1.4), LeakSeen(e)});
+  // Clients' pools fill in the first minute of a cluster, or of our knowing it.
+  const double ripe = Rise(absl::ToDoubleSeconds(e.known_for), 60, 90);
+  const double more = All({Any({Rise(e.Ratio(Metric::kDemand), 1.15, 1.4), LeakSeen(e)}), ripe});
   const double not_of_many = e.clients_told ? 1 - Rise(e.Ratio(Metric::kClients), 1.3, 1.7) : 1;
   // Many that knock may be a surge, unless the leak itself is seen or takes slots from those who worked.
   const double knocking = 0.5 * All({Rise(e.Ratio(Metric::kArrivals), 2, 4), 1 - LeakSeen(e),
@@ -247,8 +301,10 @@ double ScoreClientLeak(const Evidence& e) {
   const double held = Rise(e.now.Or(Metric::kDemand, 0) / std::max(1.0, e.demand_peak), 0.75, 0.9);
   // Slots that run out at one node, and nothing to be seen of a leak, are that node's.
   const double broad = e.spread.nodes < 2 ? 1 : Any({Rise(e.spread.median_taken, 0.6, 0.75), LeakSeen(e)});
+  // What leaks leaks everywhere.
+  const double not_of_one_node = 1 - 0.5 * Rise(e.spread.demand / std::max(1.0, e.spread.median_demand), 3, 6);
   return All({SlotsPressed(e), WorkFlat(e), 1 - Rise(e.now.Or(Metric::kActiveShare, 1), 0.15, 0.35), more, held, broad,
-              not_of_many, 1 - MedianLatencyUp(e), 1 - ErrorsUp(e), 1 - knocking});
+              not_of_one_node, not_of_many, 1 - MedianLatencyUp(e), 1 - ErrorsUp(e), 1 - knocking});
 }
 
 double ScoreReportLoss(const Evidence& e) {
@@ -307,8 +363,9 @@ const CauseRule kRules[] = {
     {Cause::kHotNode, ScoreHotNode, Always, kPatience},
     {Cause::kClientLeak, ScoreClientLeak, CanTellClientLeak, kLeakPatience},
     {Cause::kReportLoss, ScoreReportLoss, Always, kPatience},
+    {Cause::kImbalance, ScoreImbalance, Always, kPatience},
 };
-static_assert(std::size(kRules) == kCauses - 2, "every cause that can be named has a rule");
+static_assert(std::size(kRules) == kCauseCount - 2, "every cause that can be named has a rule");
 
 // `root` brings about what looks like `symptom`.
 struct Explains {
@@ -325,7 +382,9 @@ constexpr Explains kExplains[] = {
     {Cause::kRetryStorm, Cause::kSurge},    {Cause::kRetryStorm, Cause::kCpu},
     {Cause::kCpu, Cause::kSurge},           {Cause::kCpu, Cause::kSoftware},
     {Cause::kSoftware, Cause::kRetryStorm}, {Cause::kClientLeak, Cause::kHotNode},
-    {Cause::kSurge, Cause::kHotNode},
+    {Cause::kSurge, Cause::kHotNode},       {Cause::kSoftware, Cause::kHotNode},
+    {Cause::kImbalance, Cause::kSurge},     {Cause::kImbalance, Cause::kHotNode},
+    {Cause::kCpu, Cause::kHotNode},
 };
 
 }  // namespace
@@ -361,11 +420,12 @@ Symptoms FindSymptoms(const Evidence& e) {
   symptoms.rejections = Rejecting(e) >= kPresent;
   symptoms.errors = ErrorsUp(e) >= kPresent;
   // The latency of a handful of requests is chance.
-  symptoms.latency = e.now.Or(Metric::kAnswers, 0) >= 2 &&
-                     Any({LatencyUp(e), ScoreBadDeploy(e), OneDeviceSlow(e), ScoreHotNode(e)}) >= kPresent;
+  symptoms.latency = e.now.Or(Metric::kAnswers, 0) >= 2 && Any({LatencyUp(e), ScoreBadDeploy(e), OneDeviceSlow(e),
+                                                                OneCpuShort(e), ScoreHotNode(e)}) >= kPresent;
   symptoms.retries = e.now.Or(Metric::kAnswers, 0) >= 2 && RetriesSeen(e) >= kPresent;
   symptoms.network = ScoreNetwork(e) >= kPresent;
   symptoms.silence = ScoreReportLoss(e) >= kPresent;
+  symptoms.idle = ScoreImbalance(e) >= kPresent;
   symptoms.down = e.down > 0;
   return symptoms;
 }

@@ -13,10 +13,8 @@
 
 namespace headroom {
 
-inline constexpr size_t kCauses = static_cast<size_t>(Cause::kReportLoss) + 1;
-
 // What speaks for each cause, 0 to 1, by Cause; the first two stay 0.
-using CauseScores = std::array<double, kCauses>;
+using CauseScores = std::array<double, kCauseCount>;
 inline double ScoreOf(const CauseScores& scores, Cause cause) {
   return scores[static_cast<size_t>(cause)];
 }
@@ -51,10 +49,11 @@ struct Symptoms {
   bool retries = false;  // clients try again and again, whatever the servers feel of it
   bool network = false;
   bool silence = false;
+  bool idle = false;  // new nodes get nothing to do; the others may not feel it
   bool down = false;  // nodes are gone; the others may not feel it
   bool Any() const { return AreFelt() || down; }
   // By more than those nodes that are gone.
-  bool AreFelt() const { return slots || rejections || errors || latency || retries || network || silence; }
+  bool AreFelt() const { return slots || rejections || errors || latency || retries || network || silence || idle; }
   // Slots well used or fewer nodes, but nobody is hurt: a new normal, if it lasts.
   bool IsMild() const { return !(rejections || errors || latency || network || silence); }
 };

@@ -28,6 +28,8 @@ std::optional<double> If(bool condition, double value) {
 }
 
 ReasonCode Against(Cause cause, Standing standing) {
+  if (cause == Cause::kImbalance)
+    return standing == Standing::kRuledOut ? ReasonCode::kNotImbalance : ReasonCode::kMaybeImbalance;
   const int base = static_cast<int>(standing == Standing::kRuledOut ? ReasonCode::kNotSurge : ReasonCode::kMaybeSurge);
   return static_cast<ReasonCode>(base + static_cast<int>(cause) - static_cast<int>(Cause::kSurge));
 }
@@ -161,6 +163,9 @@ Reason StateCause(Cause cause, const Evidence& e, const Fleet& fleet) {
     case Cause::kReportLoss:
       return MakeReason(ReasonCode::kDiagnosisReportLoss, e.silent, e.nodes + e.silent, e.silent_after,
                         If(e.heard_balancers, e.silent_but_up));
+    case Cause::kImbalance:
+      return MakeReason(ReasonCode::kDiagnosisImbalance, e.spread.idle_nodes, e.nodes, e.spread.idle_node,
+                        absl::Seconds(e.spread.idle_seconds), e.spread.busy_work);
   }
   return StateNothing(e);
 }
@@ -200,6 +205,8 @@ Reason StateAgainst(Cause cause, const Evidence& e, Standing standing) {
                         e.Now(Metric::kActiveShare), e.Now(Metric::kOldIdle));
     case Cause::kReportLoss:
       return MakeReason(code, e.silent, e.nodes + e.silent, e.silent_after);
+    case Cause::kImbalance:
+      return MakeReason(code, e.spread.idle_nodes, e.nodes);
   }
   return {};
 }
@@ -230,6 +237,8 @@ Reason StateRemedy(Cause cause, const Evidence& e, const Fleet& fleet) {
       return MakeReason(ReasonCode::kRemedyClient, LargestClient(e, fleet));
     case Cause::kReportLoss:
       return MakeReason(ReasonCode::kRemedyReports);
+    case Cause::kImbalance:
+      return MakeReason(ReasonCode::kRemedyBalancer, e.spread.idle_node);
   }
   return {};
 }

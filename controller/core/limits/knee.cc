@@ -20,6 +20,8 @@ constexpr double kKnownPart = 0.5, kBeyond = 1.25;
 constexpr double kBandSigmas = 1.645;  // 90 %
 constexpr double kBandFactorMax = 4;   // from low to high
 constexpr double kNoiseMin = 0.01;
+// What no number of looks averages away: at a load that moves, those that answer now began at another one.
+constexpr double kSystematic = 0.05;
 constexpr int64_t kFitEvery = 5;
 constexpr double kRegimePart = 0.12;  // what differs by less is the width of a point
 constexpr double kDriftSlack = 1.5, kDriftMax = 25, kDriftStepMax = 4;
@@ -125,7 +127,7 @@ std::optional<Knee> KneeEstimator::Fit() const {
   for (const Point& point : points_) {
     if (point.weight < kPointWeightMin) continue;
     ++used;
-    const double n = point.load / proven, w = point.weight / (noise * point.seconds * point.seconds);
+    const double n = point.load / proven, w = 1 / ((noise / point.weight + kSystematic * kSystematic) * point.seconds * point.seconds);
     normal.aa += w;
     normal.ab += w * n;
     normal.ac += w * n * n;

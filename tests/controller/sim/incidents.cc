@@ -3,36 +3,18 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
-#include <random>
 #include <set>
 
 #include "absl/strings/str_cat.h"
 
 #include "controller/base/check.h"
+#include "tests/controller/sim/dice.h"
 
 namespace headroom::sim {
 namespace {
 
 constexpr absl::Duration kJudged = absl::Seconds(30);
 constexpr absl::Duration kForEver = absl::Hours(1000);
-
-// The model's clock knows nothing between two nanoseconds.
-absl::Duration Whole(double seconds) {
-  return absl::Milliseconds(std::llround(1000 * seconds));
-}
-
-class Dice {
- public:
-  explicit Dice(uint64_t seed) : random_(seed * 7919 + 13) { random_.discard(4); }
-  double Between(double low, double high) {
-    return low + (high - low) * static_cast<double>(random_() >> 11) * 0x1p-53;
-  }
-  int Whole(int low, int high) { return low + static_cast<int>(random_() % static_cast<uint64_t>(high - low + 1)); }
-  bool Chance(double p) { return Between(0, 1) < p; }
-
- private:
-  std::mt19937_64 random_;
-};
 
 // A cluster on a calm day, and the dice for what befalls it.
 class Making {
@@ -166,6 +148,14 @@ Incident Reports(Making m) {
   };
   return m.incident;
 }
+// Nodes are started, and get nothing to do.
+Incident Newcomers(Making m) {
+  const int boot = m.dice.Whole(15, 30);
+  m.incident.scenario.cluster.boot = absl::Seconds(boot);
+  m.incident.launches = {m.calm - absl::Seconds(boot), m.dice.Whole(1, m.nodes)};
+  m.Add(Imbalance{}, {}, absl::Seconds(-boot));
+  return m.incident;
+}
 
 // Written after outage reports.
 
@@ -291,10 +281,19 @@ Incident ManagementNetwork(Making m) {
   return m.incident;
 }
 
+// A server is back from its repair, and the balancer's list was not loaded again.
+Incident NotInTheBalancer(Making m) {
+  const absl::Duration down = absl::Seconds(m.dice.Whole(8, 40));
+  m.Add(Imbalance{}, {}, -down);
+  m.Add(NodeCrash{}, {.count = m.dice.Whole(1, std::max(1, m.nodes / 3))}, -down, down);
+  return m.incident;
+}
+
 }  // namespace
 
 Incident MakeIncident(Cause cause, Maker maker, uint64_t seed) {
-  const bool own = maker == Maker::kIndependent;
+  if (maker == Maker::kPostmortems) return MakePostmortem(cause, seed);
+  const bool own = maker == Maker::kOutages;
   const Making making(cause, seed, cause == Cause::kHotNode ? 4 : 3);
   switch (cause) {
     case Cause::kSurge:
@@ -317,12 +316,35 @@ Incident MakeIncident(Cause cause, Maker maker, uint64_t seed) {
       return own ? LeakingService(making) : Leak(making);
     case Cause::kReportLoss:
       return own ? ManagementNetwork(making) : Reports(making);
+    case Cause::kImbalance:
+      return own ? NotInTheBalancer(making) : Newcomers(making);
     default:
       break;
   }
   HR_CHECK(false);
   return {};
 }
+
+namespace {
+
+// Runs up to the onset.
+absl::Time RunUntilFelt(SimRunner& run, const Incident& incident) {
+  const absl::Time felt = run.start() + incident.felt;
+  if (incident.launches.second > 0) {
+    run.RunUntil(run.start() + incident.launches.first);
+    for (int node = 0; node < incident.launches.second; ++node) {
+      run.cluster().Launch(absl::StrCat("by-hand-", node), node % 2 == 0 ? "a" : "b");
+    }
+  }
+  run.RunUntil(felt);
+  if (!incident.is_felt) return felt;
+  while (run.now() < felt + Incident::kFeltMax && !incident.is_felt(run.cluster().model())) {
+    run.RunUntil(run.now() + absl::Seconds(1));
+  }
+  return run.now();
+}
+
+}  // namespace
 
 Outcome Diagnose(const Incident& incident) {
   SimRunner run(incident.scenario);
@@ -333,18 +355,24 @@ Outcome Diagnose(const Incident& incident) {
     });
   }
   Outcome outcome{.expected = incident.cause, .after = absl::InfiniteDuration()};
-  const absl::Time begins = run.start() + incident.begins, felt = run.start() + incident.felt;
+  const absl::Time begins = run.start() + incident.begins;
+  absl::Time named_at = absl::InfiniteFuture();
   run.OnDecision([&](const Decision& decision) {
     const Cause cause = decision.diagnosis.cause;
-    if (decision.at > felt + kJudged || cause < Cause::kSurge) return;
+    if (cause < Cause::kSurge) return;
     if (cause == incident.cause && decision.at >= begins)
-      outcome.after = std::min(outcome.after, std::max(absl::ZeroDuration(), decision.at - felt));
-    else
+      named_at = std::min(named_at, decision.at);
+    else if (incident.meanwhile.count(cause) == 0)
       outcome.slipped = true;
   });
+  const absl::Time felt = RunUntilFelt(run, incident);
   run.RunUntil(felt + kJudged);
+  outcome.after = std::max(absl::ZeroDuration(), named_at - felt);
   const Diagnosis said = run.Latest()->diagnosis;
   outcome.named = said.cause;
+  // What a live controller has named and mended is over by now.
+  const bool mended = incident.scenario.policy.mode == Mode::kLive && said.cause < Cause::kSurge;
+  if (mended && named_at <= felt + kJudged && !outcome.slipped) outcome.named = incident.cause;
   outcome.sentence = RenderReason(said.reason);
   for (const Reason& reason : said.ruled_out)
     ++(reason.code >= ReasonCode::kNotSurge && reason.code <= ReasonCode::kNotReportLoss ? outcome.ruled_out

@@ -2,7 +2,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/string_view.h"
@@ -21,13 +23,20 @@ struct Incident {
   absl::Duration felt;    // its onset: what builds up is not felt at once
   // Whether a report reaches the controller; empty: all do.
   std::function<bool(absl::Time, const NodeId&)> is_heard;
+  // Given: the onset is when this becomes true, kFeltMax after `felt` at the latest.
+  std::function<bool(const World&)> is_felt;
+  static constexpr absl::Duration kFeltMax = absl::Minutes(2);
+  std::set<Cause> meanwhile;                       // other causes that may be named before the onset
+  std::pair<absl::Duration, int> launches{{}, 0};  // nodes that somebody starts by hand: when, how many
 };
 
-// Makes incidents of one cause. `kRules`: by who knows the rules of diagnosis. `kIndependent`: after what people wrote
-// of their outages (mixtures, ramps, partial faults, faults during a deploy or in a calm night), without a look at the
-// rules.
-enum class Maker : uint8_t { kRules, kIndependent };
+// Makes incidents of one cause (kNone: of none, harmless events only). `kRules` and `kOutages`: one after the causes,
+// one after outages (mixtures, ramps, partial faults), both by who knows the rules of diagnosis. `kPostmortems`: from
+// what is published of outages, on sites of every kind, among noise and harmless events, written before the rules were
+// read (postmortems.cc).
+enum class Maker : uint8_t { kRules, kOutages, kPostmortems };
 Incident MakeIncident(Cause cause, Maker maker, uint64_t seed);
+Incident MakePostmortem(Cause cause, uint64_t seed);
 
 // What diagnosis made of it.
 struct Outcome {

@@ -1,0 +1,137 @@
+#include "controller/core/diagnosis/spread.h"
+
+#include <algorithm>
+#include <cstddef>
+
+namespace headroom {
+namespace {
+
+constexpr double kLowerMiddle = 0.5, kHealthy = 0.25;
+// Of fewer segments a second that were sent again it is chance which node has most.
+constexpr double kRetransmitsMin = 4;
+// A node that serves for less may not have been found yet.
+constexpr absl::Duration kFound = absl::Seconds(10);
+constexpr double kIdleAnswers = 0.2;
+constexpr int64_t kIdleDemand = 3;
+
+// The value below which so much of them lies; zero when empty.
+double Lower(std::vector<double>& values, double share) {
+  if (values.empty()) return 0;
+  const auto rank = static_cast<std::ptrdiff_t>(static_cast<double>(values.size() - 1) * share);
+  std::nth_element(values.begin(), values.begin() + rank, values.end());
+  return values[static_cast<size_t>(rank)];
+}
+
+std::optional<double> Seconds(absl::Duration latency) {
+  if (latency <= absl::ZeroDuration()) return std::nullopt;
+  return absl::ToDoubleSeconds(latency);
+}
+
+double ShareOfThoseNear(const std::vector<double>& values, double most) {
+  const auto near = std::count_if(values.begin(), values.end(), [&](double value) { return 1.5 * value >= most; });
+  return values.empty() ? 0 : static_cast<double>(near) / static_cast<double>(values.size());
+}
+
+}  // namespace
+
+double Rejections(const Node& node) {
+  return std::max(node.rates.rejected, std::max(node.rates.overflows.value_or(0), node.rates.drops));
+}
+
+void SpreadView::Add(const Node& node) {
+  const auto demand = static_cast<double>(node.DemandCount());
+  demands_.push_back(demand);
+  if (node.LimitCount() > 0) takens_.push_back(demand / static_cast<double>(node.OwnLimitCount()));
+  if (node.latency_p50 > absl::ZeroDuration()) p50s_.push_back(absl::ToDoubleSeconds(node.latency_p50));
+  if (busiest_ == nullptr || demand > static_cast<double>(busiest_->DemandCount())) busiest_ = &node;
+  rejected_ += Rejections(node);
+  const NodeRates& rates = node.rates;
+  if (rates.seconds <= 0) return;
+  works_.push_back(rates.completed);
+  if (hardest_ == nullptr || rates.completed > hardest_->rates.completed) hardest_ = &node;
+  AddIdle(node);
+  AddCores(node);
+  if (rates.segments_out.value_or(0) > 0 && rates.retransmits.has_value())
+    losses_.push_back(*rates.retransmits < kRetransmitsMin ? 0 : *rates.retransmits / *rates.segments_out);
+  if (!rates.device_latency.has_value()) return;
+  devices_.push_back(absl::ToDoubleSeconds(*rates.device_latency));
+  if (slowest_ == nullptr || *rates.device_latency > *slowest_->rates.device_latency) slowest_ = &node;
+}
+
+void SpreadView::AddCores(const Node& node) {
+  if (node.report.cpu_count <= 0 || node.rates.completed < 1) return;
+  const double cores = node.rates.cpu_cores / node.report.cpu_count;
+  const double cost = node.rates.cpu_cores / node.rates.completed;
+  costs_.push_back(cost);
+  if (most_busy_ != nullptr && cores <= most_cores_) return;
+  most_busy_ = &node;
+  most_cores_ = cores;
+  most_cost_ = cost;
+}
+
+void SpreadView::AddIdle(const Node& node) {
+  const absl::Duration served = now_ - node.state_since;
+  const bool new_here = node.state == NodeState::kServing && served >= kFound && served <= newcomers_;
+  if (!new_here || node.rates.completed > kIdleAnswers || node.DemandCount() > kIdleDemand) return;
+  ++idle_nodes_;
+  if (idle_ == nullptr) idle_ = &node;
+}
+
+SpreadEvidence SpreadView::Evidence() && {
+  SpreadEvidence spread;
+  spread.nodes = static_cast<int>(demands_.size());
+  if (busiest_ == nullptr) return spread;
+  spread.busiest = busiest_->id;
+  spread.demand = static_cast<double>(busiest_->DemandCount());
+  spread.busy_share = ShareOfThoseNear(demands_, spread.demand);
+  spread.median_demand = Lower(demands_, kLowerMiddle);
+  spread.rejected = Rejections(*busiest_);
+  spread.rejected_share = rejected_ > 0 ? spread.rejected / rejected_ : 0;
+  spread.is_full = busiest_->LimitCount() > 0 && spread.demand >= static_cast<double>(busiest_->OwnLimitCount());
+  spread.median_taken = Lower(takens_, kLowerMiddle);
+  spread.busiest_p50 = Seconds(busiest_->latency_p50);
+  if (!p50s_.empty()) spread.median_p50 = Lower(p50s_, kLowerMiddle);
+  TellIdle(spread);
+  TellWork(spread);
+  TellDevices(spread);
+  return spread;
+}
+
+void SpreadView::TellIdle(SpreadEvidence& spread) const {
+  if (idle_ == nullptr) return;
+  double total = 0;
+  for (const double work : works_) total += work;
+  const auto others = static_cast<int>(works_.size()) - idle_nodes_;
+  spread.idle_nodes = idle_nodes_;
+  spread.idle_node = idle_->id;
+  spread.idle_seconds = absl::ToDoubleSeconds(now_ - idle_->state_since);
+  spread.busy_work = others > 0 ? total / others : 0;
+}
+
+void SpreadView::TellWork(SpreadEvidence& spread) {
+  if (hardest_ == nullptr) return;
+  spread.hardest = hardest_->id;
+  spread.work = hardest_->rates.completed;
+  spread.hard_share = ShareOfThoseNear(works_, spread.work);
+  spread.median_work = Lower(works_, kLowerMiddle);
+  if (!losses_.empty()) {
+    spread.lossiest = *std::max_element(losses_.begin(), losses_.end());
+    spread.healthy_loss = Lower(losses_, kHealthy);
+  }
+  if (most_busy_ == nullptr) return;
+  spread.most_cores = most_cores_;
+  spread.most_cores_p50 = Seconds(most_busy_->latency_p50);
+  spread.most_cost = most_cost_;
+  spread.healthy_cost = Lower(costs_, kHealthy);
+}
+
+void SpreadView::TellDevices(SpreadEvidence& spread) {
+  if (slowest_ == nullptr) return;
+  spread.slowest_device_node = slowest_->id;
+  spread.slowest_device = absl::ToDoubleSeconds(*slowest_->rates.device_latency);
+  spread.median_device = Lower(devices_, kLowerMiddle);
+  spread.slowest_device_p50 = Seconds(slowest_->latency_p50);
+  spread.slowest_device_io_full = slowest_->report.io_full_ratio;
+}
+
+}  // namespace headroom

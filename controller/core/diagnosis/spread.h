@@ -1,0 +1,75 @@
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "absl/time/time.h"
+
+#include "controller/core/fleet.h"
+
+namespace headroom {
+
+// The nodes beside each other. Medians are of the lower middle, so that one of two can stand out; a healthy node is one
+// of the lowest quarter, so that one can be found beside many sick ones.
+struct SpreadEvidence {
+  int nodes = 0;
+  NodeId busiest;
+  double demand = 0, median_demand = 0;
+  double rejected = 0;                            // at the busiest
+  double rejected_share = 0;                      // of all rejections
+  bool is_full = false;                           // the busiest is at its limit, or would be had nobody raised it
+  double busy_share = 0;                          // nodes that carry at least 2/3 of what the busiest does
+  double median_taken = 0;                        // demand over limit
+  std::optional<double> busiest_p50, median_p50;  // seconds
+  // The node that answers most.
+  NodeId hardest;
+  double work = 0, median_work = 0;  // answers a second
+  double hard_share = 0;             // nodes that answer at least 2/3 of what the hardest does
+  // The node with the slowest device.
+  NodeId slowest_device_node;
+  std::optional<double> slowest_device, median_device;  // seconds
+  std::optional<double> slowest_device_p50;             // what its clients see
+  std::optional<double> slowest_device_io_full;
+  // The node to which most segments are sent again, where there are enough of them to tell.
+  std::optional<double> lossiest, healthy_loss;  // share of the segments
+  // The node that uses its cores most.
+  std::optional<double> most_cores, most_cores_p50;  // share; seconds
+  double most_cost = 0, healthy_cost = 0;            // core seconds an answer; 0: unknown
+  // Nodes that have served for a while, not long, and get nothing to do.
+  int idle_nodes = 0;
+  NodeId idle_node;         // the first of them
+  double idle_seconds = 0;  // for so long it has served
+  double busy_work = 0;     // answers a second of each of the others
+};
+
+// Makes it, node by node. Nodes that were added must outlive it.
+class SpreadView {
+ public:
+  // A node that came within `newcomers` and gets nothing is one that nobody was told of; an older one may be a spare.
+  SpreadView(absl::Time now, absl::Duration newcomers) : now_(now), newcomers_(newcomers) {}
+  void Add(const Node& node);
+  SpreadEvidence Evidence() &&;
+
+ private:
+  void AddCores(const Node& node);
+  void AddIdle(const Node& node);
+  void TellWork(SpreadEvidence& spread);
+  void TellDevices(SpreadEvidence& spread);
+  void TellIdle(SpreadEvidence& spread) const;
+
+  const absl::Time now_;
+  const absl::Duration newcomers_;
+  std::vector<double> demands_, takens_, p50s_, devices_, works_, losses_, costs_;
+  double rejected_ = 0, most_cores_ = 0, most_cost_ = 0;
+  int idle_nodes_ = 0;
+  const Node* busiest_ = nullptr;
+  const Node* slowest_ = nullptr;
+  const Node* hardest_ = nullptr;
+  const Node* most_busy_ = nullptr;  // its cores
+  const Node* idle_ = nullptr;
+};
+
+// Connections that a node turned away, a second.
+double Rejections(const Node& node);
+
+}  // namespace headroom
