@@ -43,7 +43,7 @@ std::optional<Knee> Learn(const ClusterSettings& settings, const NodeCondition& 
     const NodeReport report = model.Report(node);
     window.Add(report.counters);
     estimator.Add(model.now(), {static_cast<double>(report.active_count), window.Rates(absl::Seconds(1)).completed,
-                                window.LatencyOver(absl::Seconds(1)).Mean()});
+                                window.LatencyOver(absl::Seconds(1)).Summary().mean});
   }
   return estimator.knee();
 }
