@@ -9,6 +9,14 @@
 #include "controller/sim/cluster_model.h"
 
 namespace headroom::sim {
+namespace {
+
+// The world's time has none smaller: short of a part of one it would stand for ever.
+absl::Time WholeNanosecond(absl::Time at) {
+  return absl::UnixEpoch() + absl::Ceil(at - absl::UnixEpoch(), absl::Nanoseconds(1));
+}
+
+}  // namespace
 
 SimulatedCluster::SimulatedCluster(const Options& options)
     : SimulatedCluster(options, std::make_unique<ClusterModel>(options.settings)) {}
@@ -26,13 +34,10 @@ SimulatedCluster::SimulatedCluster(const Options& options, std::unique_ptr<World
 
 absl::Time SimulatedCluster::AdvanceTo(absl::Time until) {
   while (events_.empty() && model_->now() < until) {
-    const absl::Time reached = model_->AdvanceTo(std::min({until, NextDue(), faults_.NextAt()}));
+    const absl::Time reached = model_->AdvanceTo(WholeNanosecond(std::min({until, NextDue(), faults_.NextAt()})));
     fault_status_.Update(faults_.Advance(*model_));
     for (const NodeChange& change : model_->TakeChanges()) Take(change);
-    const absl::Time next = DueAfterNow();
-    for (auto& [node, reporter] : reporters_) {
-      if (reporter.due <= reached) Say(node, reporter, Urgency::kNone, next);
-    }
+    while (NextDue() <= reached) Say(NodeId(due_.begin()->second), Urgency::kNone);
   }
   return model_->now();
 }
@@ -43,9 +48,7 @@ std::vector<Event> SimulatedCluster::TakeEvents(std::vector<Event> emptied) {
 }
 
 absl::Time SimulatedCluster::NextDue() const {
-  absl::Time due = absl::InfiniteFuture();
-  for (const auto& [node, reporter] : reporters_) due = std::min(due, reporter.due);
-  return due;
+  return due_.empty() ? absl::InfiniteFuture() : due_.begin()->first;
 }
 
 void SimulatedCluster::Take(const NodeChange& change) {
@@ -62,8 +65,7 @@ void SimulatedCluster::Take(const NodeChange& change) {
     case NodeChange::What::kCrashed:
       return Leave(change.node, NodeLeft::How::kLost);
     case NodeChange::What::kSilent:
-      reporters_.erase(change.node);
-      return;
+      return Forget(change.node);
     case NodeChange::What::kTurned:
       if (model_->IsServing(change.node)) Say(change.node, change.urgency);
   }
@@ -87,10 +89,18 @@ void SimulatedCluster::Leave(const NodeId& node, NodeLeft::How how) {
   const auto reporter = reporters_.find(node);
   if (reporter == reporters_.end()) return;
   events_.push_back(NodeLeft{.node = node, .boot_id = reporter->second.boot_id, .how = how});
+  Forget(node);
+}
+
+void SimulatedCluster::Forget(const NodeId& node) {
+  const auto reporter = reporters_.find(node);
+  if (reporter == reporters_.end()) return;
+  due_.erase({reporter->second.due, node});
   reporters_.erase(reporter);
 }
 
-void SimulatedCluster::Say(const NodeId& node, Reporter& reporter, Urgency urgency, absl::Time next) {
+void SimulatedCluster::Say(const NodeId& node, Urgency urgency) {
+  Reporter& reporter = reporters_[node];
   auto& said = std::get<NodeReported>(events_.emplace_back(std::in_place_type<NodeReported>));
   said.node = node;
   said.report = model_->Report(node);
@@ -100,7 +110,9 @@ void SimulatedCluster::Say(const NodeId& node, Reporter& reporter, Urgency urgen
     model_->SetLimits(node, report.limits).IgnoreError();  // it serves, so it is there
   }
   report.urgency = urgency;
-  reporter.due = next;
+  due_.erase({reporter.due, node});
+  reporter.due = DueAfterNow();
+  due_.emplace(reporter.due, node);
 }
 
 absl::Time SimulatedCluster::DueAfterNow() const {

@@ -2,6 +2,8 @@
 
 #include <map>
 #include <memory>
+#include <set>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -63,8 +65,8 @@ class SimulatedCluster {
   void Take(const NodeChange& change);
   void Join(const NodeId& node);
   void Leave(const NodeId& node, NodeLeft::How how);
-  void Say(const NodeId& node, Urgency urgency) { Say(node, reporters_[node], urgency, DueAfterNow()); }
-  void Say(const NodeId& node, Reporter& reporter, Urgency urgency, absl::Time next);
+  void Forget(const NodeId& node);
+  void Say(const NodeId& node, Urgency urgency);
   absl::Status Grant(const NodeId& node, const GrantLimits& grant);
   absl::Time NextDue() const;
 
@@ -74,8 +76,9 @@ class SimulatedCluster {
   const Options::Pace pace_;
   const std::unique_ptr<World> model_;
   std::map<NodeId, Reporter> reporters_;
-  std::map<NodeId, int64_t> terms_;      // highest term that each node has seen
-  std::map<ActionId, NodeId> launches_;  // bounded by the launches of one run
+  std::set<std::pair<absl::Time, NodeId>> due_;  // when each of them reports next
+  std::map<NodeId, int64_t> terms_;              // highest term that each node has seen
+  std::map<ActionId, NodeId> launches_;          // bounded by the launches of one run
   std::vector<Event> events_;
   Faults faults_;
   absl::Status fault_status_;
