@@ -19,6 +19,7 @@
 #include "controller/core/phase_times.h"
 #include "controller/core/policy.h"
 #include "controller/core/report.h"
+#include "controller/core/retries.h"
 #include "controller/core/windows.h"
 
 namespace headroom {
@@ -54,26 +55,6 @@ struct FixedLimit {
     visit("until", self.until);
     visit("reason", self.reason);
     visit("actor", self.actor);
-  }
-};
-
-// Tries of the same thing that failed, one after the other.
-struct Retries {
-  int in_a_row = 0;
-  absl::Time last_at = absl::InfinitePast();
-  void Failed(absl::Time at) {
-    ++in_a_row;
-    last_at = at;
-  }
-  // When to try again: after 1 s, 2 s, 4 s and so on, up to 32 s.
-  absl::Time next_at() const {
-    constexpr int kDoublingsMax = 5;
-    return in_a_row == 0 ? absl::InfinitePast() : last_at + absl::Seconds(1 << std::min(in_a_row - 1, kDoublingsMax));
-  }
-  template <class Self, class Visitor>
-  static void Fields(Self& self, Visitor&& visit) {
-    visit("in_a_row", self.in_a_row);
-    visit("last_at", self.last_at);
   }
 };
 
@@ -353,16 +334,6 @@ struct ActionInFlight {
     visit("action", self.action);
     visit("since", self.since);
     visit("dry_run", self.dry_run);
-  }
-};
-
-// What became of an action that failed; the planner backs off on it.
-struct LaunchFailures : Retries {
-  std::string last_error;
-  template <class Self, class Visitor>
-  static void Fields(Self& self, Visitor&& visit) {
-    Retries::Fields(self, visit);
-    visit("last_error", self.last_error);
   }
 };
 

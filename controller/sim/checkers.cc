@@ -219,11 +219,10 @@ Finding NeverTwoZonesAtOnce(const Moment& moment, const Memory& memory) {
   const std::vector<const Action*> drains = OwnDrains(moment, memory);
   if (drains.empty()) return {};
   for (const auto& [node, drain] : memory.drains) {
-    // One that serves, and has said so, follows no drain: its order was lost, or forgotten with who gave it.
+    // One that serves, and has long said so, follows no drain: its order was lost, or forgotten with who gave it.
     const MachineFacts* machine = Find(moment, node);
-    const bool serves =
-        machine != nullptr && machine->serves && machine->heard_serving && machine->heard_at >= drain.since;
-    if (!drain.by_operator && !serves) zones.insert(drain.zone);
+    const bool stays = machine != nullptr && machine->serves && !Leaves(*machine, moment, memory);
+    if (!drain.by_operator && !stays) zones.insert(drain.zone);
   }
   for (const Action* drain : drains) {
     const MachineFacts* machine = Find(moment, drain->node);

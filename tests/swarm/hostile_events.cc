@@ -22,6 +22,7 @@ std::string WhyOf(const Decision& decision) {
   for (const Verdict& verdict : decision.verdicts) {
     absl::StrAppend(&why, "; ", verdict.guard, ": ", RenderReason(verdict.reason));
   }
+  if (decision.diagnosis.cause != Cause::kNone) absl::StrAppend(&why, "; ", RenderReason(decision.diagnosis.reason));
   return why;
 }
 

@@ -178,6 +178,7 @@ std::vector<Mutation> Mutations() {
       s.now.machines["a"].zone = "one";
       s.now.machines["b"].zone = second;
       EXPECT_THAT(s.Decide(kLong, {Drain("a")}), IsEmpty());
+      s.now.machines["a"].heard_serving = s.now.machines["a"].serves = false;
       return s.Decide(kLong, {Drain("b")});
     };
   };
