@@ -89,7 +89,7 @@ absl::Status OpenLocal(const v1::Policy& policy, const Flags& flags, Daemon::Par
                       Annotate(LocalProvider::Open(std::move(options)), "provider"));
   const int asked = policy.provider().local().initial_count();
   parts.first_nodes = [raw = local.get(), count = asked > 0 ? asked : policy.nodes().min()] {
-    return Annotate(raw->EnsureInitial(count), "start the first nodes");
+    return Annotate(raw->Begin(count), "start the first nodes");
   };
   parts.provider = std::move(local);
   return absl::OkStatus();

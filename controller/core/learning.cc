@@ -45,6 +45,12 @@ Open Forecast(const Autoscaler& core) {
                     forecast.known_count());
 }
 
+Open Surge(const Autoscaler& core) {
+  const absl::Duration left = core.Save().anomaly.LearnsFor();
+  if (left <= absl::ZeroDuration()) return {};
+  return MakeReason(ReasonCode::kLearnsSurge, left);
+}
+
 }  // namespace
 
 Learning LearningOf(const Autoscaler& core, const std::vector<Demand>& demands, absl::Time now) {
@@ -56,6 +62,8 @@ Learning LearningOf(const Autoscaler& core, const std::vector<Demand>& demands, 
   for (const Demand& demand : demands) {
     if (demand.signal == "forecast")
       add(Forecast(core));
+    else if (demand.signal == "surge")
+      add(Surge(core));
     else
       add(demand.node_count.has_value() ? Open() : demand.reason);
   }

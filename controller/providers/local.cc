@@ -159,7 +159,7 @@ void LocalProvider::ReportHere(LocalRecord& record) const {
   }
 }
 
-absl::Status LocalProvider::EnsureInitial(int count) {
+absl::Status LocalProvider::Begin(int count) {
   if (!watcher_.joinable()) watcher_ = std::thread([this] { Watch(); });
   MonitorLock lock(mutex_);
   const std::string marker = RecordPath(kInitializedFile);

@@ -58,7 +58,7 @@ class LocalProvider final : public Provider {
   // Makes the cluster that a controller finds: where the provider has never had nodes, or has none, starts `count`, and
   // from now on nodes that have ended are started again. A daemon calls it once, when it can serve, in a dry run too;
   // it is no decision.
-  absl::Status EnsureInitial(int count);
+  absl::Status Begin(int count);
 
   ProviderCapabilities capabilities() const override { return {.named_termination = true, .zones = true}; }
   absl::StatusOr<std::vector<Machine>> List(absl::Duration timeout) override;

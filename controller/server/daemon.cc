@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
@@ -292,7 +293,7 @@ void Daemon::ReloadPolicy() {
   }
   LogLine line(LogLevel::kInfo, "policy_reloaded");
   line.Add("file", options_.config_path).Add("changes", static_cast<int64_t>(change->changes.size()));
-  for (const std::string& text : change->changes) line.Add("change", text);
+  if (!change->changes.empty()) line.Add("change", absl::StrJoin(change->changes, "; "));
 }
 
 absl::Status Daemon::Health() const {

@@ -101,6 +101,7 @@ absl::Status Faults::Advance(World& world) {
 }
 
 absl::Status Faults::NodeServes(const NodeId& node, World& world) {
+  if (courses_.empty()) return absl::OkStatus();
   const std::vector<Machine> machines = world.Machines();
   const auto machine = std::find_if(machines.begin(), machines.end(), [&](const Machine& m) { return m.node == node; });
   if (machine == machines.end()) return absl::OkStatus();

@@ -9,6 +9,14 @@
 #include "controller/sim/cluster_model.h"
 
 namespace headroom::sim {
+namespace {
+
+// The world's time has none smaller: short of a part of one it would stand for ever.
+absl::Time WholeNanosecond(absl::Time at) {
+  return absl::UnixEpoch() + absl::Ceil(at - absl::UnixEpoch(), absl::Nanoseconds(1));
+}
+
+}  // namespace
 
 SimulatedCluster::SimulatedCluster(const Options& options)
     : SimulatedCluster(options, std::make_unique<ClusterModel>(options.settings)) {}
@@ -26,7 +34,7 @@ SimulatedCluster::SimulatedCluster(const Options& options, std::unique_ptr<World
 
 absl::Time SimulatedCluster::AdvanceTo(absl::Time until) {
   while (events_.empty() && model_->now() < until) {
-    const absl::Time reached = model_->AdvanceTo(std::min({until, NextDue(), faults_.NextAt()}));
+    const absl::Time reached = model_->AdvanceTo(WholeNanosecond(std::min({until, NextDue(), faults_.NextAt()})));
     fault_status_.Update(faults_.Advance(*model_));
     for (const NodeChange& change : model_->TakeChanges()) Take(change);
     const absl::Time next = DueAfterNow();

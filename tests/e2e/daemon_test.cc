@@ -165,9 +165,14 @@ TEST_F(DaemonE2eTest, ABadPolicyKeepsTheOldOneAndSaysSo) {
   EXPECT_THAT(Ctl("policy get").out, HasSubstr("max: 6"));
   std::string good = kPolicy;
   good.replace(good.find("max: 6"), 6, "max: 5");
+  good.replace(good.find("min: 2"), 6, "min: 1");
   Write(policy(), good);  // the file's change alone is enough
   EXPECT_TRUE(Eventually([&] { return Ctl("policy get").out.find("max: 5") != std::string::npos; })) << log();
   EXPECT_TRUE(Eventually([&] { return Ctl("status").out.find("policy fault") == std::string::npos; }));
+  const std::string text = log();
+  const std::string reloaded = text.substr(text.find("policy_reloaded"));
+  EXPECT_THAT(reloaded.substr(0, reloaded.find('\n')), HasSubstr("changes=2 change="));
+  EXPECT_EQ(reloaded.find(" change="), reloaded.rfind(" change=")) << "a key of JSON stands once";
 }
 
 TEST_F(DaemonE2eTest, SaysInOneSentenceWhyItCannotStart) {

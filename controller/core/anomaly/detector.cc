@@ -47,7 +47,6 @@ constexpr double kScoreHalf = 4;              // the surprise at which half of t
 constexpr double kLastingPart = 0.5;          // of the scale, for an incident that goes on
 constexpr double kOverPart = 0.5;             // of the alarm's surprise: below it an incident is over
 constexpr double kWorse = 1.25;               // times the incident that was told: another one on top of it
-constexpr int64_t kAlarmSamplesMin = 250;     // before that nobody knows what is usual: a score, but no alarm
 constexpr double kJolt = 2;                   // a step this surprising is not small
 constexpr double kUsualSigmas = 3;            // a value within so many is usual
 constexpr double kSigmaOfDeviation = 1.2533;  // standard over mean absolute deviation, of a normal distribution

@@ -56,6 +56,9 @@ struct AnomalyVerdict {
 // or beyond 1e100, is no sample and nothing is learned. Not thread-safe; a value: copy it, or save its Fields.
 class AnomalyDetector {
  public:
+  // Before so many samples nobody knows what is usual: a score, but no alarm.
+  static constexpr int64_t kAlarmSamplesMin = 250;
+
   // The next sample. Times need not be evenly spaced; after a gap much longer than usual the short memories begin anew.
   AnomalyVerdict Observe(absl::Time at, double value);
 

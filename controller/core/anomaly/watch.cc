@@ -222,7 +222,10 @@ void AnomalyWatch::LookAtSilence(const Look& look) {
   const double elapsed =
       looked_at_ == absl::InfinitePast() ? 0 : absl::FDivDuration(look.now - looked_at_, kSilenceMemory);
   const double usual = silent_usual_;
-  silent_usual_ += std::min(elapsed, 1.0) * (silent - silent_usual_);
+  // What an incident shows is not usual before it has been held for long enough.
+  const AnomalyIncident* held = Find(WatchedSeries::kSilentNodes);
+  if (held == nullptr || look.now - held->since >= look.policy.anomaly.hold)
+    silent_usual_ += std::min(elapsed, 1.0) * (silent - silent_usual_);
   if (sigmas < 3 || look.spread.first_silent() == nullptr) return Calm(WatchedSeries::kSilentNodes, kNodeCalmLooks);
   if (AnomalyIncident* lasting = Find(WatchedSeries::kSilentNodes)) {
     lasting->calm = 0;
@@ -268,6 +271,11 @@ void AnomalyWatch::LookAtHeat(const Look& look) {
          .sigmas = sigmas,
          .node = spread.hottest()->id,
          .since = look.now});
+}
+
+absl::Duration AnomalyWatch::LearnsFor() const {
+  const int64_t seen = detectors_.empty() ? 0 : detectors_[static_cast<size_t>(WatchedSeries::kDemand)].samples();
+  return std::max<int64_t>(0, AnomalyDetector::kAlarmSamplesMin - seen) * kSample;
 }
 
 std::optional<AnomalyWatch::Surge> AnomalyWatch::DemandSurge(absl::Duration lead) const {

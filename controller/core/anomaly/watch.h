@@ -93,6 +93,9 @@ class AnomalyWatch {
   };
   std::optional<Surge> DemandSurge(absl::Duration lead) const;
 
+  // How long demand is still only watched before a rise of it is judged; zero: it is judged.
+  absl::Duration LearnsFor() const;
+
   // Whether the level of demand has shifted at the last Observe().
   bool level_shifted() const { return level_shifted_; }
 

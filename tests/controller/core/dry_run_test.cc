@@ -165,12 +165,13 @@ TEST(Learning, AFreshControllerSaysWhatItLearnsAndForHowLong) {
   for (const Reason& reason : learning.open) open.push_back(RenderReason(reason));
   EXPECT_EQ(open, (std::vector<std::string>{
                       "Forecast: 3h21m more; it has seen 0 slots.",
+                      "Surge: 41m20s more before a rise of demand is judged.",
                       "Window: 31s more before anything may be removed.",
                       "Lead time: fewer than two launches were seen, the policy's 10s is taken.",
                   }));
   EXPECT_EQ(learning.total, 7) << "four signals, the window, the lead time and the usual latency";
   world.Run(absl::Minutes(1), Spread(world, 330));
-  EXPECT_EQ(LearningOf(world.core, world.Last().demands, world.now).open.size(), 2u);
+  EXPECT_EQ(LearningOf(world.core, world.Last().demands, world.now).open.size(), 3u);
 }
 
 INSTANTIATE_TEST_SUITE_P(Changes, DryRun, testing::Values(Change::kPolicy, Change::kRestart, Change::kOperator));

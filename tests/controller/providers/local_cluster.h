@@ -58,7 +58,7 @@ class LocalCluster {
   }
   LocalProvider& Open() {
     OpenOnly();
-    EXPECT_TRUE(provider_->EnsureInitial(0).ok());
+    EXPECT_TRUE(provider_->Begin(0).ok());
     return *provider_;
   }
   // As a controller that does not come to serve.

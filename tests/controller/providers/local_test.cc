@@ -272,13 +272,13 @@ TEST(LocalProvider, NeverStartsATerminatedNodeAgain) {
 TEST(LocalProvider, MakesTheInitialNodesOnce) {
   LocalCluster cluster;
   LocalProvider& first = cluster.Open();
-  ASSERT_TRUE(first.EnsureInitial(3).ok());
+  ASSERT_TRUE(first.Begin(3).ok());
   EXPECT_THAT(Nodes(first), ElementsAre("node-1", "node-2", "node-3"));
   EXPECT_EQ(first.List(kTimeout)->at(0).launch_id, "");
   ASSERT_TRUE(first.Terminate("node-2", kTimeout).ok());
-  ASSERT_TRUE(first.EnsureInitial(3).ok());
+  ASSERT_TRUE(first.Begin(3).ok());
   LocalProvider& second = cluster.Open();
-  ASSERT_TRUE(second.EnsureInitial(3).ok());
+  ASSERT_TRUE(second.Begin(3).ok());
   EXPECT_THAT(Nodes(second), ElementsAre("node-1", "node-3"));
 }
 

@@ -230,5 +230,24 @@ INSTANTIATE_TEST_SUITE_P(All, NamedFault,
                                                    Cause::kClientLeak}),
                          [](const auto& of) { return of.param.name; });
 
+TEST(Faults, AHotNodeDrawsTheRequestsAndIsNamed) {
+  Scenario scenario = Incident({.duration = absl::Minutes(3), .what = HotNode{.share = 0.7}});
+  scenario.cluster.settings.phases[0].requests_per_second = 2000;
+  scenario.cluster.settings.phases[0].clients = 300;
+  SimRunner run(scenario);
+  run.RunUntil(run.start() + kOnset);
+  const auto completed = [&run] {
+    std::vector<int64_t> counts;
+    for (const NodeReport& report : Reports(run)) counts.push_back(report.counters.completed);
+    return counts;
+  };
+  const std::vector<int64_t> before = completed();
+  EXPECT_EQ(NamedWithin(run, absl::Minutes(1)), Cause::kHotNode);
+  const std::vector<int64_t> after = completed();
+  int64_t sum = 0;
+  for (size_t node = 0; node < 4; ++node) sum += after[node] - before[node];
+  EXPECT_GT(after[0] - before[0], sum / 2) << "the first one, of four";
+}
+
 }  // namespace
 }  // namespace headroom::sim

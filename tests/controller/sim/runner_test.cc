@@ -62,6 +62,19 @@ TEST(SimRunner, LaunchesNothingForNodesThatRanBeforeItLooked) {
   EXPECT_EQ(run.cluster().model().Machines().size(), 3U);
 }
 
+TEST(SimulatedCluster, ReachesTimesThatAreNoWholeNanoseconds) {
+  Scenario scenario = Campaign(Mode::kLive);
+  scenario.cluster.report_interval = absl::Seconds(1) / 3;
+  SimulatedCluster cluster(scenario.cluster);
+  const absl::Time end = absl::UnixEpoch() + absl::Seconds(10) / 7;
+  int stops = 0;
+  while (cluster.AdvanceTo(end) < end) {
+    ASSERT_LT(++stops, 1000);
+    cluster.TakeEvents();
+  }
+  EXPECT_GT(stops, 3);
+}
+
 TEST(SimRunner, RunsTheSameFromTheSameSeed) {
   const auto run_once = [] {
     SimRunner run(Campaign(Mode::kLive));

@@ -201,6 +201,18 @@ TEST(AnomalyWatch, OneSilentNodeOfThreeIsAnIncidentUntilItSpeaksAgain) {
   EXPECT_TRUE(fleet.watch.incidents().empty());
 }
 
+TEST(AnomalyWatch, OneSilentNodeOfTwelveIsToldForAsLongAsIncidentsAreHeld) {
+  Nodes fleet(12);
+  fleet.Run(absl::Minutes(5));
+  fleet.silent = {"node-1"};
+  for (int minute = 0; minute < 14; ++minute) {
+    fleet.Run(absl::Minutes(1));
+    ASSERT_NE(Of(fleet.watch, WatchedSeries::kSilentNodes), nullptr) << "usual after " << minute << " minutes";
+  }
+  fleet.Run(absl::Minutes(20));
+  EXPECT_EQ(Of(fleet.watch, WatchedSeries::kSilentNodes), nullptr) << "it is how things are";
+}
+
 TEST(AnomalyWatch, InALargeFleetASilentNodeMoreIsUsual) {
   Nodes fleet(500);
   for (int i = 0; i < 20; ++i) fleet.silent.insert("node-" + std::to_string(i));
