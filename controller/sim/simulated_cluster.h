@@ -74,8 +74,8 @@ class SimulatedCluster {
   const Options::Pace pace_;
   const std::unique_ptr<World> model_;
   std::map<NodeId, Reporter> reporters_;
-  std::map<NodeId, int64_t> terms_;              // highest term that each node has seen
-  std::map<ActionId, NodeId> launches_;          // bounded by the launches of one run
+  std::map<NodeId, int64_t> terms_;      // highest term that each node has seen
+  std::map<ActionId, NodeId> launches_;  // bounded by the launches of one run
   std::vector<Event> events_;
   Faults faults_;
   absl::Status fault_status_;
