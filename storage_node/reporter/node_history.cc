@@ -60,7 +60,7 @@ NodeHistory::Window NodeHistory::MeasureSince(const NodeSample& mark, absl::Time
   window.error_count = Grown(now_.gate.errors_5xx, mark.gate.errors_5xx);
   const LatencyHistogram latency = now_.gate.latency.Since(mark.gate.latency);
   if (latency.Total() >= kLatencyCountMin) window.latency_p50 = latency.Quantile(0.5);
-  window.latency_mean = latency.Mean();
+  window.latency_mean = latency.Summary().mean;
   return window;
 }
 

@@ -101,7 +101,10 @@ TEST_F(PlanCommandTest, FaultsOfTheInputSayWhereTheyAre) {
   std::ofstream(Path("text.csv")) << "unix_seconds,v\n0,1\n60,x\n";
   EXPECT_EQ(Run({"plan", Path("text.csv")}), 1);
   EXPECT_THAT(err_, HasSubstr("line 3: \"x\" is no number"));
-  std::ofstream(Path("zero.csv")) << "unix_seconds,v\n0,0\n60,0\n";
+  std::ofstream(Path("two.csv")) << "unix_seconds,v\n0,1\n60,1\n";
+  EXPECT_EQ(Run({"plan", Path("two.csv"), "--per-node", "5"}), 6);
+  EXPECT_THAT(err_, HasSubstr("a day is needed to plan from"));
+  std::ofstream(Path("zero.csv")) << "unix_seconds,v\n0,0\n3600,0\n7200,0\n";
   EXPECT_EQ(Run({"plan", Path("zero.csv"), "--per-node", "5"}), 6);
   EXPECT_THAT(err_, HasSubstr("no demand to plan for"));
   std::ofstream(Path("journal.db"), std::ios::binary) << std::string("SQLite format 3\0", 16) << "torn";
