@@ -47,8 +47,13 @@ void SpreadView::Add(const Node& node) {
   rejected_ += Rejections(node);
   const NodeRates& rates = node.rates;
   if (rates.seconds <= 0) return;
-  works_.push_back(rates.completed);
-  if (hardest_ == nullptr || rates.completed > hardest_->rates.completed) hardest_ = &node;
+  ++told_;
+  work_ += rates.completed;
+  accepted_ += rates.accepted;
+  // Nodes that were launched lately are still filling; beside them every other one would look hot.
+  const bool fills = node.launched_at != absl::InfinitePast() && now_ - node.state_since <= newcomers_;
+  if (!fills) works_.push_back(rates.completed);
+  if (!fills && (hardest_ == nullptr || rates.completed > hardest_->rates.completed)) hardest_ = &node;
   AddIdle(node);
   AddCores(node);
   if (rates.segments_out.value_or(0) > 0 && rates.retransmits.has_value())
@@ -73,8 +78,7 @@ void SpreadView::AddIdle(const Node& node) {
   const absl::Duration served = now_ - node.state_since;
   const bool new_here = node.state == NodeState::kServing && served >= kFound && served <= newcomers_;
   if (!new_here || node.rates.completed > kIdleAnswers || node.DemandCount() > kIdleDemand) return;
-  ++idle_nodes_;
-  if (idle_ == nullptr) idle_ = &node;
+  idle_.push_back(&node);
 }
 
 SpreadEvidence SpreadView::Evidence() && {
@@ -97,15 +101,21 @@ SpreadEvidence SpreadView::Evidence() && {
   return spread;
 }
 
+// After a surge its clients keep to the nodes that they know: one that was launched for it is passed over only where
+// others are newly connected to.
 void SpreadView::TellIdle(SpreadEvidence& spread) const {
-  if (idle_ == nullptr) return;
-  double total = 0;
-  for (const double work : works_) total += work;
-  const auto others = static_cast<int>(works_.size()) - idle_nodes_;
-  spread.idle_nodes = idle_nodes_;
-  spread.idle_node = idle_->id;
-  spread.idle_seconds = absl::ToDoubleSeconds(now_ - idle_->state_since);
-  spread.busy_work = others > 0 ? total / others : 0;
+  constexpr double kPassedOver = 8;  // connections that each of the others was given meanwhile
+  const double others = static_cast<double>(told_ - idle_.size());
+  if (idle_.empty() || others <= 0) return;
+  for (const Node* node : idle_) {
+    const double seconds = absl::ToDoubleSeconds(now_ - node->state_since);
+    const bool is_ours = node->launched_at != absl::InfinitePast();
+    if (is_ours && accepted_ / others * seconds < kPassedOver) continue;
+    if (spread.idle_nodes++ > 0) continue;
+    spread.idle_node = node->id;
+    spread.idle_seconds = seconds;
+  }
+  spread.busy_work = work_ / others;
 }
 
 void SpreadView::TellWork(SpreadEvidence& spread) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <vector>
 
@@ -60,13 +61,13 @@ class SpreadView {
   const absl::Time now_;
   const absl::Duration newcomers_;
   std::vector<double> demands_, takens_, p50s_, devices_, works_, losses_, costs_;
-  double rejected_ = 0, most_cores_ = 0, most_cost_ = 0;
-  int idle_nodes_ = 0;
+  size_t told_ = 0;
+  double rejected_ = 0, accepted_ = 0, work_ = 0, most_cores_ = 0, most_cost_ = 0;
   const Node* busiest_ = nullptr;
   const Node* slowest_ = nullptr;
   const Node* hardest_ = nullptr;
   const Node* most_busy_ = nullptr;  // its cores
-  const Node* idle_ = nullptr;
+  std::vector<const Node*> idle_;
 };
 
 // Connections that a node turned away, a second.

@@ -78,7 +78,7 @@ TEST(SimDiagnosis, NeverTakesTheSurgeOrItsTailForAnythingElse) {
       run.RunUntil(run.start() + absl::Seconds(60));
       const std::vector<Cause> said = Listen(run, absl::Minutes(4));
       EXPECT_EQ(std::count(said.begin(), said.end(), Cause::kSurge), 1);
-      EXPECT_TRUE(std::none_of(said.begin(), said.end(), [](Cause cause) { return cause > Cause::kSurge; }));
+      for (const Cause cause : said) EXPECT_LE(cause, Cause::kSurge) << CauseName(cause);
     }
   }
 }
