@@ -45,7 +45,9 @@ constexpr size_t kSpreads = 5;
 constexpr double kMixtureSlots = 1000;
 constexpr double kShortErrorsSlots = 400;
 constexpr double kUpper = 0.95;  // the quantile that bands are learned at
-constexpr double kShiftStep = 0.005, kShiftMax = 0.045, kLevelMax = 0.999;
+constexpr double kMedian = 0.5;
+// A longer step follows chance, as errors that overlap come in runs; a shorter one is late after a level has changed.
+constexpr double kShiftStep = 0.004, kShiftMax = 0.045, kLevelMax = 0.999;
 constexpr double kSpreadMin = 0.02;   // of the level
 constexpr double kAboveAllMax = 1.5;  // a prediction beyond this times all it looks at is none
 constexpr double kRobustWeightMin = 0.02, kRobustWeightMax = 5;
@@ -144,8 +146,10 @@ std::vector<double> Horizon::Spreads(const Pending& pending, int64_t target) con
 
 std::vector<double> Horizon::Uppers(const Pending& pending, double p) const {
   std::vector<double> uppers;
-  // What the shift does to the level that it was learned at, it does to the others in proportion.
-  const double level = std::min(kLevelMax, p + shift_ * std::min(p, 1 - p) / (1 - kUpper));
+  // What the shift does to the level that it was learned at, it does to the others in proportion, and to the median and
+  // what is below it nothing.
+  const double share = p < kUpper ? std::max(0.0, (p - kMedian) / (kUpper - kMedian)) : (1 - p) / (1 - kUpper);
+  const double level = std::min(kLevelMax, p + shift_ * share);
   for (size_t i = 0; i < residuals_.size(); ++i) {
     if (!residuals_[i].CanTell(p)) return {};
     uppers.push_back(pending.expected + pending.spreads[i % kSpreads] * residuals_[i].Quantile(level));

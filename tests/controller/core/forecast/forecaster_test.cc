@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <functional>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -115,6 +116,28 @@ TEST(ForecasterTest, AGapIsUnknownAndNotZero) {
     if (slot % kDay < 250) forecaster.Observe(slot, 500);
   }
   EXPECT_NEAR(forecaster.Ahead(2)->expected, 500, 5);
+}
+
+// Errors half an hour ahead come in runs, so the share above the P95 is now nothing and now all.
+TEST(ForecasterTest, WhatTheTailLearnsDoesNotMoveTheMedian) {
+  Forecaster forecaster{ForecasterOptions()};
+  constexpr size_t kHalfHour = 2, kAhead = 6;
+  Chance chance;
+  double noise = 0, off_median = 0, off_expected = 0;
+  std::vector<double> median, expected;
+  for (int64_t slot = 0; slot < 14 * kDay; ++slot) {
+    noise = 0.95 * noise + chance.Between(-40, 40);
+    const double value = Diurnal(slot) + noise;
+    if (slot >= 4 * kDay) {
+      off_median += std::abs(value - median[median.size() - kAhead]);
+      off_expected += std::abs(value - expected[expected.size() - kAhead]);
+    }
+    forecaster.Observe(slot, value);
+    const auto forecast = forecaster.Ahead(kHalfHour);
+    expected.push_back(forecast->expected);
+    median.push_back(forecast->Quantile(0.5).value_or(forecast->expected));
+  }
+  EXPECT_LT(off_median, 1.03 * off_expected);
 }
 
 TEST(ForecasterTest, ACopyGoesOnAsTheOriginalDoes) {
