@@ -113,6 +113,8 @@ Step Raise(const LimitPolicy& policy, const LimitInputs& inputs, int64_t limit, 
   return {raised, raised > limit ? LimitCause::kDemand : LimitCause::kCeiling};
 }
 
+constexpr absl::Duration kCutSettle = absl::Seconds(2);  // from one change of the limit to a cut
+
 Step Cut(const LimitPolicy& policy, const LimitInputs& inputs, int64_t limit) {
   const int64_t cut =
       std::max(SafeLow(policy, inputs), static_cast<int64_t>(static_cast<double>(limit) * policy.cut_ratio));
@@ -167,7 +169,9 @@ Step Decide(const LimitPolicy& policy, const LimitInputs& inputs, LimitMemory& m
   const bool needs_room = projected > policy.raise_at_ratio * static_cast<double>(limit);
   if (veto.has_value()) {
     // A cut bites only where the limit is what lets the work in; an idle node keeps its tested size.
-    const bool lasts = inputs.health_is_new && memory.unhealthy_count >= policy.unhealthy_steps;
+    // What confirms a cut is a report of its own and says nothing yet of what the cut did.
+    const bool settled = now - memory.changed_at >= kCutSettle;
+    const bool lasts = inputs.health_is_new && settled && memory.unhealthy_count >= policy.unhealthy_steps;
     if (lasts && utilization > policy.decay_at_ratio) return Cut(policy, inputs, limit);
     return {limit, needs_room ? *veto : LimitCause::kSteady};
   }

@@ -176,6 +176,19 @@ TEST(Law, TwoUnhealthyStepsAtAFullNodeCutButNeverBelowActiveWork) {
   EXPECT_EQ(cut.limit_count, 198);  // active 190 + reserve 8
 }
 
+// Each applied grant makes its node speak at once: a stalling disk took a limit from 490 to 17 in 2.5 s.
+TEST(Law, AReportThatOnlyConfirmsACutIsNoReasonForTheNext) {
+  LimitInputs in = Calm();
+  in.configured_count = 500;
+  in.open_count = 480;
+  in.active_count = 10;
+  in.io_full_ratio = 0.25;
+  LimitMemory memory = At(490);
+  for (int i = 0; i < 50; ++i) NextLimit(LimitPolicy{}, in, memory, kStart + i * absl::Milliseconds(50));
+  EXPECT_LT(memory.limit_count, 490);
+  EXPECT_GE(memory.limit_count, 396);  // two cuts in 2.5 s
+}
+
 TEST(Law, AnUnhealthyButIdleNodeKeepsItsTestedSize) {
   LimitInputs in = Calm();
   in.latency_p50 = absl::Seconds(1);
