@@ -235,8 +235,8 @@ absl::Status Run(Session& session, const ReplayArguments& arguments) {
                                             " decisions made again the journal keeps none"));
   }
   if (!found.replay.first && found.replay.damaged > 0) {
-    return absl::DataLossError(absl::StrCat(arguments.journal, ": the journal is damaged in ", found.replay.damaged,
-                                            " places; the other decisions come out identical"));
+    return absl::DataLossError(absl::StrCat(arguments.journal, ": the journal is damaged: ", found.replay.damaged,
+                                            " decisions cannot be read; the others come out identical"));
   }
   if (!found.replay.first) return absl::OkStatus();
   return absl::InternalError(absl::StrCat("decision ", found.replay.first->sequence, " of ",

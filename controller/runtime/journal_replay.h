@@ -23,7 +23,7 @@ struct JournalReplay {
   int64_t events = 0, ticks = 0;
   int64_t compared = 0;            // ticks whose decision is in the journal, and was the same
   int64_t not_kept = 0;            // ticks whose decision the journal has given up
-  int64_t damaged = 0;             // rows that are not as they were written: nothing was held against them
+  int64_t damaged = 0;             // decisions whose rows are not as they were written: nothing was held against them
   int restarts = 0;                // of the controller, over which nothing is compared
   std::vector<std::string> notes;  // gaps, damage: what was left out
 

@@ -134,7 +134,7 @@ void SimRunner::Resolve(const std::vector<Action>& actions) {
         return launch ? machine.launch_id == action.id : machine.node == action.node;
       });
       const bool done = launch == (found != machines.end());
-      absl::Status status = call.refused;
+      absl::Status status = call.until_told ? call.refused : absl::DeadlineExceededError("no list came");
       if (status.ok() && !done) status = absl::UnavailableError("the controller restarted before this was carried out");
       ActionFinished finished = Finished(action, status);
       if (launch && status.ok()) finished.node = found->node;

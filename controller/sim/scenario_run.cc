@@ -68,7 +68,8 @@ absl::StatusOr<ScenarioResult> RunScenario(const ScenarioFile& file, const Scena
   std::vector<Judge> judges(file.expectations.begin(), file.expectations.end());
   SimRunner run(scenario, MakeWorld(options.grain, scenario.cluster.settings));
   run.OnDecision([&](const Decision& decision) {
-    for (Judge& judge : judges) judge.See(decision.at - run.start(), decision);
+    // By the world's clock: the controller's own may have been set back.
+    for (Judge& judge : judges) judge.See(run.now() - run.start(), decision);
     if (decision.diagnosis.cause > Cause::kCannotTell) result.last_words = RenderReason(decision.diagnosis.reason);
   });
   const absl::Duration each = LookEach(options.grain, file);

@@ -51,7 +51,7 @@ ControlFaultSettings Troubles::SettingsAt(absl::Time now, absl::Duration call) c
     Add(settings.stock_out_ratio, bad.stock_out_ratio);
     Add(settings.answer_lost_ratio, bad.answer_lost_ratio);
     Add(settings.boot_failed_ratio, bad.boot_failed_ratio);
-    settings.call_max = std::max(settings.call_max, bad.call_max);
+    settings.call_max = std::max(settings.call_max, bad.call_max - settings.call_min);
   });
   return settings;
 }

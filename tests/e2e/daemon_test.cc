@@ -170,6 +170,7 @@ TEST_F(DaemonE2eTest, ABadPolicyKeepsTheOldOneAndSaysSo) {
   EXPECT_TRUE(Eventually([&] { return Ctl("policy get").out.find("max: 5") != std::string::npos; })) << log();
   EXPECT_TRUE(Eventually([&] { return Ctl("status").out.find("policy fault") == std::string::npos; }));
   const std::string text = log();
+  ASSERT_NE(text.find("policy_reloaded"), std::string::npos) << text;
   const std::string reloaded = text.substr(text.find("policy_reloaded"));
   EXPECT_THAT(reloaded.substr(0, reloaded.find('\n')), HasSubstr("changes=2 change="));
   EXPECT_EQ(reloaded.find(" change="), reloaded.rfind(" change=")) << "a key of JSON stands once";

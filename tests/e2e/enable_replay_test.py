@@ -11,7 +11,7 @@ import time
 
 import cluster_case as case
 
-SECONDS = {"base": 2, "surge": 100, "after": 1}
+SECONDS = {"base": 2, "surge": 200, "after": 1}
 MODEL_SECONDS = 62  # of traffic, before a model can be fitted
 MANY_CLIENTS = {"rate: 1350": "rate: 600"}  # the slots are what runs out, not the machine
 CONFIGURED = 200
@@ -26,7 +26,7 @@ def fnv(data):
 
 
 class EnableReplayTest(case.ClusterCase):
-    BOUND_SECONDS = 170
+    BOUND_SECONDS = 270
 
     def test_a_fresh_install_watches_acts_and_stops_and_its_journal_tells_it_all_again(self):
         running = self.start("dry", "dry_run", balancer="none")
@@ -138,7 +138,7 @@ class EnableReplayTest(case.ClusterCase):
                 done = self.changed(state, "damaged.db", lambda database: database.execute(
                     f"UPDATE {table} SET {change} WHERE {key} = {row}").rowcount)
                 self.assertEqual(done.returncode, 1, "what is damaged was not compared")
-                self.assertIn("the journal is damaged in 1 places", done.stderr)
+                self.assertRegex(done.stderr, r"the journal is damaged: [1-9]\d* decisions cannot be read")
         done = self.changed(state, "twice.db", lambda database: database.execute(
             "UPDATE events SET (complete, body, checksum) = (SELECT complete, body, checksum FROM events AS e WHERE e.id = events.id - 1) "
             "WHERE id = (SELECT (MIN(id) + MAX(id)) / 2 FROM events)").rowcount)

@@ -162,13 +162,15 @@ double ScoreSurge(const Evidence& e) {
 
 double ScoreRetryStorm(const Evidence& e) {
   const double hurt = Any({LatencyUp(e), SlotsPressed(e), ErrorsUp(e), RetriesSeen(e)});
-  const double not_by_cost = 1 - All({CostUp(e), CpuShort(e)});
   // Errors at full speed with slots free are the software's; that clients then try again is no cause.
   const double by_overload = 1 - All({ErrorsUp(e), 1 - MedianLatencyUp(e), 1 - SlotsPressed(e)});
   if (e.Now(Metric::kAttempts).has_value()) {
     const std::optional<double> first = e.Ratio(Metric::kFirstAttempts);
     const double first_flat = first.has_value() ? 1 - Rise(*first, 1.2, 1.5) : 0.5;
     const double usual = e.Usual(Metric::kAttempts).value_or(1);
+    // Where they are counted, and more is answered than before, it is they that burn the CPU.
+    const double not_by_them = 1 - Rise(e.Ratio(Metric::kAnswers), 1.1, 1.5);
+    const double not_by_cost = 1 - All({CostUp(e), CpuShort(e), not_by_them});
     return All({Rise(e.Now(Metric::kAttempts), 1.25, 1.7), Rise(*e.Now(Metric::kAttempts) / usual, 1.15, 1.5),
                 first_flat, hurt, by_overload, not_by_cost});
   }

@@ -120,8 +120,10 @@ TEST(Confusion, TheCauseIsNamedWithinHalfAMinuteAndHardlyEverAnotherOne) {
   for (size_t maker = 0; maker < std::size(kMakers); ++maker) Print(kMakers[maker], of_maker[maker]);
   std::printf("other causes ruled out with numbers: %.1f of 10\n",
               static_cast<double>(ruled_out) / static_cast<double>(cases.size()));
-  EXPECT_GE(all.right, all.all * 8 / 10);
-  EXPECT_LE(all.wrong, std::max(1, all.all / 50));
+  // Few seeds are few: only many of them can hold the goal.
+  const bool many = all.all >= 330;
+  EXPECT_GE(all.right, many ? all.all * 95 / 100 : all.all * 8 / 10);
+  EXPECT_LE(all.wrong, many ? all.all / 100 : std::max(1, all.all / 50));
 }
 
 }  // namespace

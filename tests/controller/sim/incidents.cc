@@ -371,12 +371,14 @@ Outcome Diagnose(const Incident& incident) {
   const Diagnosis said = run.Latest()->diagnosis;
   outcome.named = said.cause;
   // What a live controller has named and mended is over by now.
-  const bool mended = incident.scenario.policy.mode == Mode::kLive && said.cause < Cause::kSurge;
+  const bool mended = incident.scenario.policy.mode == Mode::kLive && said.cause == Cause::kNone;
   if (mended && named_at <= felt + kJudged && !outcome.slipped) outcome.named = incident.cause;
   outcome.sentence = RenderReason(said.reason);
-  for (const Reason& reason : said.ruled_out)
-    ++(reason.code >= ReasonCode::kNotSurge && reason.code <= ReasonCode::kNotReportLoss ? outcome.ruled_out
-                                                                                         : outcome.left_open);
+  for (const Reason& reason : said.ruled_out) {
+    const bool out = (reason.code >= ReasonCode::kNotSurge && reason.code <= ReasonCode::kNotReportLoss) ||
+                     reason.code == ReasonCode::kNotImbalance;
+    ++(out ? outcome.ruled_out : outcome.left_open);
+  }
   return outcome;
 }
 

@@ -271,6 +271,7 @@ std::vector<Case> HotNodes() {
   };
 }
 
+// In the first minute of a cluster that is known its clients' pools fill, which looks the same.
 std::vector<Case> ClientLeaks() {
   return {
       {"one client leaks",
@@ -282,7 +283,7 @@ std::vector<Case> ClientLeaks() {
          w.arrivals += 12;
        },
        {},
-       30,
+       90,
        15},
       {"connections leak behind a balancer",
        Cause::kClientLeak,
@@ -291,7 +292,7 @@ std::vector<Case> ClientLeaks() {
          w.arrivals += 3;
        },
        {.tells_clients = false, .tells_kernel = false, .has_balancer = true, .idle_timeout = absl::Seconds(30)},
-       30,
+       90,
        20},
       {"a slow leak of old connections",
        Cause::kClientLeak,
