@@ -15,10 +15,10 @@ DataLack DataLack::Of(std::vector<OfNode>& nodes) {
   if (usual <= 0) return lack;
   for (const OfNode& node : nodes) {
     const double share = node.fill_ratio / usual;
-    if (share >= kFilledRatio) continue;
+    if (share >= kFilledRatio || node.part == Part::kSettled) continue;
     ++lack.nodes;
     lack.missing += 1 - share;
-    if (node.receives) continue;
+    if (node.part != Part::kStarved) continue;
     ++lack.starved;
     lack.starving += 1 - share;
   }

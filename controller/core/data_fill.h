@@ -26,14 +26,19 @@ struct DataFill {
   }
 };
 
-// What nodes lack of the data that the others have, in nodes. One that is filled half as far as the median node serves
-// half as much: the rest is asked of the others. From kFilledRatio of the median on a node counts in full, since no
-// cluster is quite even.
+// What nodes that came lately lack of the data that the others have, in nodes. One that is filled half as far as the
+// median node serves half as much: the rest is asked of the others. From kFilledRatio of the median on a node counts in
+// full, since no cluster is quite even; and one that has long been there holds what it is meant to.
 struct DataLack {
   static constexpr double kFilledRatio = 0.7;
+  enum class Part : uint8_t {
+    kSettled,  // tells what is usual, and lacks nothing
+    kFilling,  // it receives, or has only just come
+    kStarved   // was launched lately and receives nothing
+  };
   struct OfNode {
     double fill_ratio = 0;  // stored of what it can store
-    bool receives = false;
+    Part part = Part::kSettled;
   };
 
   int nodes = 0;        // that lack data

@@ -64,6 +64,17 @@ void AddStored(const Node& node, FleetSummary& summary) {
   summary.capacity_bytes += static_cast<double>(node.report.capacity_bytes);
 }
 
+// Only one that Headroom launched a while ago asks for others in its stead: what they receive cannot be taken back, and
+// an old node that restarts or is filled less than others is no reason to launch any.
+DataLack::Part PartOf(const Node& node, absl::Time now, absl::Duration launch_timeout) {
+  constexpr int kNewFor = 4;  // launch timeouts
+  const bool ours = node.launched_at != absl::InfinitePast();
+  const bool is_new = now - node.AwaitedSince() < kNewFor * launch_timeout;
+  const bool receives = now - std::max(node.fill.gained_at, node.state_since) < launch_timeout;
+  if (ours && is_new && !receives) return DataLack::Part::kStarved;
+  return is_new || (ours && receives) ? DataLack::Part::kFilling : DataLack::Part::kSettled;
+}
+
 void AddLoad(const Node& node, FleetSummary& summary) {
   const NodeRates& rates = node.rates;
   summary.open += node.OpenCount();
@@ -121,9 +132,8 @@ void Summarizer::Add(const Node& node) {
   AddLoad(node, summary_);
   AddStored(node, summary_);
   if (policy_.nodes.data == DataPlacement::kBearing && node.report.capacity_bytes > 0) {
-    const bool receives = now_ - std::max(node.fill.gained_at, node.state_since) < policy_.nodes.launch_timeout;
-    filled_.push_back(
-        {static_cast<double>(node.report.stored_bytes) / static_cast<double>(node.report.capacity_bytes), receives});
+    filled_.push_back({static_cast<double>(node.report.stored_bytes) / static_cast<double>(node.report.capacity_bytes),
+                       PartOf(node, now_, policy_.nodes.launch_timeout)});
   }
   summary_.ceiling += CeilingOf(node, policy_.limits);
   const int64_t fixed = policy_.connections.per_node_count, per_node = fixed > 0 ? fixed : node.ConfiguredCount();

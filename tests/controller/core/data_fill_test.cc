@@ -79,6 +79,25 @@ TEST(DataFill, ANodeThatReceivesNothingIsMadeUpForAndAFewAtMost) {
       << "more would receive nothing either";
 }
 
+// Three nodes that were there from the beginning, one of which holds a tenth of what the others hold.
+void RunUneven(World& world, absl::Duration time) {
+  const auto spread = Spread(world, 380);
+  world.Run(time, [&] {
+    spread();
+    for (auto& [id, node] : world.nodes) Store(world, id, id == "node-1" ? kUsual / 10 : kUsual);
+  });
+}
+
+TEST(DataFill, AnOldNodeThatHoldsLessThanOthersMakesNoneGrow) {
+  World world = ThreeNodes(BearingPolicy());
+  RunUneven(world, absl::Minutes(30));
+  EXPECT_TRUE(world.ActionsOf("launch").empty());
+  world.nodes["node-1"].boot = "boot-2";
+  world.Join("node-1");
+  RunUneven(world, absl::Minutes(30));
+  EXPECT_TRUE(world.ActionsOf("launch").empty()) << "nor when it has restarted";
+}
+
 TEST(DataFill, OfGatewaysNothingIsAsked) {
   Policy policy = BearingPolicy();
   policy.nodes.data = DataPlacement::kGateway;
@@ -98,13 +117,18 @@ TEST(DataFill, WhatIsStoredFitsOnThoseThatAreRecommended) {
 }
 
 TEST(DataFill, CountsByTheMedianAndNotBelowATrifle) {
-  std::vector<DataLack::OfNode> nodes = {{0.6, true}, {0.5, true}, {0.7, true}, {0.06, false}, {0.3, true}};
+  using Part = DataLack::Part;
+  std::vector<DataLack::OfNode> nodes = {{0.6, Part::kFilling},
+                                         {0.5, Part::kFilling},
+                                         {0.7, Part::kFilling},
+                                         {0.06, Part::kStarved},
+                                         {0.3, Part::kFilling}};
   const DataLack lack = DataLack::Of(nodes);
   EXPECT_EQ(lack.nodes, 2);
   EXPECT_EQ(lack.starved, 1);
   EXPECT_NEAR(lack.starving, 1 - 0.06 / 0.5, 1e-9);
   EXPECT_NEAR(lack.missing, 2 - 0.36 / 0.5, 1e-9);
-  std::vector<DataLack::OfNode> empty = {{0, false}, {0, false}};
+  std::vector<DataLack::OfNode> empty = {{0, Part::kStarved}, {0, Part::kStarved}};
   EXPECT_EQ(DataLack::Of(empty).nodes, 0) << "a cluster that begins";
 }
 
