@@ -52,11 +52,14 @@ Bound UnknownSignal(const GuardInput& in, int) {
 }
 
 // Errors lower the load that is measured; so does whatever the diagnosis has named. Shrinking into either makes it
-// worse. A node that is gone and that nobody feels is told too, but does neither.
+// worse. A node that is gone and that nobody feels is told too, and so is one that is new and gets nothing to do: they
+// do neither.
 Bound Trouble(const GuardInput& in, int) {
   constexpr double kErrorRatioMax = 0.01;
   const bool errors = in.summary.errors > kErrorRatioMax * std::max(in.summary.completed, 1.0);
-  const bool felt = in.state.diagnosis.trouble.onset != absl::InfiniteFuture();
+  const DiagnosisMemory& memory = in.state.diagnosis;
+  const bool idle = in.diagnosis.cause == Cause::kImbalance && memory.hurt_at < memory.trouble.onset;
+  const bool felt = memory.trouble.onset != absl::InfiniteFuture() && !idle;
   const bool ill = felt && in.diagnosis.cause != Cause::kNone;
   if (!errors && !ill) return {};
   return AtLeast(in.summary.effective, MakeReason(ReasonCode::kGuardErrors, in.summary.errors, in.summary.completed));

@@ -101,16 +101,14 @@ SpreadEvidence SpreadView::Evidence() && {
   return spread;
 }
 
-// After a surge its clients keep to the nodes that they know: one that was launched for it is passed over only where
-// others are newly connected to.
+// Clients keep to the nodes that they know: one that is new is passed over only where others are newly connected to.
 void SpreadView::TellIdle(SpreadEvidence& spread) const {
   constexpr double kPassedOver = 8;  // connections that each of the others was given meanwhile
   const double others = static_cast<double>(told_ - idle_.size());
   if (idle_.empty() || others <= 0) return;
   for (const Node* node : idle_) {
     const double seconds = absl::ToDoubleSeconds(now_ - node->state_since);
-    const bool is_ours = node->launched_at != absl::InfinitePast();
-    if (is_ours && accepted_ / others * seconds < kPassedOver) continue;
+    if (accepted_ / others * seconds < kPassedOver) continue;
     if (spread.idle_nodes++ > 0) continue;
     spread.idle_node = node->id;
     spread.idle_seconds = seconds;

@@ -118,6 +118,27 @@ TEST(Diagnosis, EmptyNewNodesAreNoTrouble) {
   EXPECT_THAT(said, testing::ElementsAre(testing::Pair(Cause::kNone, 120)));
 }
 
+// Two nodes come that get nothing to do, while each of the others is newly connected to so many times a second.
+std::map<Cause, int> SaidOfIdleSpares(double arrivals) {
+  GeneratedCluster cluster({.nodes = 3}, 2);
+  const auto play = [&](int seconds) {
+    return PlayFor(cluster, seconds, [&](int, int i, NodeWeather& w) {
+      w.arrivals = arrivals;
+      if (i < 3) return;
+      w.requests = w.retries = w.connections = w.arrivals = 0;
+    });
+  };
+  play(40);
+  cluster.AddNode();
+  cluster.AddNode();
+  return play(60);
+}
+
+TEST(Diagnosis, SparesThatNobodyHasReasonToConnectToAreNoTrouble) {
+  EXPECT_THAT(SaidOfIdleSpares(0), testing::ElementsAre(testing::Pair(Cause::kNone, 120)));
+  EXPECT_THAT(SaidOfIdleSpares(4), testing::Contains(testing::Key(Cause::kImbalance)));
+}
+
 TEST(Diagnosis, ASurgeAfterAGoodDeployIsASurge) {
   GeneratedCluster cluster({.version_age = absl::Minutes(1)}, 4);
   PlayFor(cluster, 30, Everyday);
