@@ -71,6 +71,20 @@ void RememberWanted(ScaleMemory& scale, const Decision& decision, const Policy& 
   scale.wanted.Add(now, policy.nodes.stabilization, wanted);
 }
 
+absl::Duration LeadTime(const State& state, const NodePolicy& policy) {
+  return state.fleet.learned_lead_time().value_or(policy.lead_time);
+}
+
+// The capacity without what `growth` and the launches whose outcome is not known bring.
+int CountBefore(const Fleet& fleet, const Action& growth) {
+  int count = 0;
+  for (const auto& [id, node] : fleet.nodes()) {
+    const bool is_asked = id == growth.node || fleet.in_flight().contains(node.launch_id);
+    if (node.CountsAsCapacity() && !is_asked) ++count;
+  }
+  return count;
+}
+
 // What the number of nodes remembers of this tick's answer.
 void RememberScale(State& state, const FleetSummary& summary, const Decision& decision, const Policy& policy) {
   ScaleMemory& scale = state.scale;
@@ -83,7 +97,7 @@ void RememberScale(State& state, const FleetSummary& summary, const Decision& de
   if (grows) {
     const double ratio =
         static_cast<double>(decision.desired_count - summary.effective) / std::max(1, summary.effective);
-    if (now - scale.step_began_at >= state.fleet.learned_lead_time().value_or(policy.nodes.lead_time)) {
+    if (now - scale.step_began_at >= LeadTime(state, policy.nodes)) {
       scale.step_began_at = now;
       scale.step_base = summary.effective;
     }
@@ -97,8 +111,8 @@ void RememberScale(State& state, const FleetSummary& summary, const Decision& de
 }
 
 // What a tick began that this core has not taken: its controller was killed, and only what it asked for is known. How
-// much of the fleet it was is not: it cools as long as any.
-void RememberLostTick(State& state, absl::Time at, const Action& action) {
+// much of the fleet it was is not: it cools as long as any, and its step began from what was there without it.
+void RememberLostTick(State& state, absl::Time at, const Action& action, const NodePolicy& policy) {
   ScaleMemory& scale = state.scale;
   if (std::holds_alternative<DrainNode>(action.body)) scale.shrunk_at = std::max(scale.shrunk_at, at);
   const bool grows =
@@ -106,6 +120,9 @@ void RememberLostTick(State& state, absl::Time at, const Action& action) {
   if (!grows) return;
   scale.grown_ratio = 1;
   scale.grown_at = at;
+  if (at - scale.step_began_at < LeadTime(state, policy)) return;
+  scale.step_began_at = at;
+  scale.step_base = CountBefore(state.fleet, action);
 }
 
 void NameActions(Decision& decision, const std::string& cluster) {
@@ -172,7 +189,7 @@ void Autoscaler::Observe(absl::Time at, const Event& event) {
   if (const auto* started = std::get_if<ActionStarted>(&event)) {
     const auto* grant = std::get_if<GrantLimits>(&started->action.body);
     if (grant != nullptr) state_.grant_sequence = std::max(state_.grant_sequence, grant->grant_id);
-    if (at > state_.last_tick_at) RememberLostTick(state_, at, started->action);
+    if (at > state_.last_tick_at) RememberLostTick(state_, at, started->action, policy_.nodes);
   }
   const bool command = std::holds_alternative<PolicyChanged>(event) || std::holds_alternative<ModeChosen>(event) ||
                        std::holds_alternative<OverrideSet>(event) || std::holds_alternative<HoldChanged>(event);

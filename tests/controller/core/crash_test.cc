@@ -136,6 +136,17 @@ TEST(Crash, GrowthCoolsThoughItsTickWasNotTaken) {
             world.now + absl::Seconds(1) + policy.nodes.cooldown);
 }
 
+TEST(Crash, AStepOfGrowthIsNotTakenTwiceThoughItsTickWasNotTaken) {
+  World world = Settled(LivePolicy());
+  const absl::Time at = world.now + absl::Seconds(1);
+  for (const char* id : {"lost-1", "lost-2", "lost-3"})
+    world.core.Observe(at, ActionStarted{{.id = id, .body = LaunchNode{}}});
+  EXPECT_EQ(world.core.Save().scale.step_began_at, at);
+  EXPECT_EQ(world.core.Save().scale.step_base, 3) << "what was there before them";
+  world.core.Observe(at + absl::Seconds(2), ActionStarted{{.id = "lost-4", .body = LaunchNode{}}});
+  EXPECT_EQ(world.core.Save().scale.step_began_at, at) << "the same step";
+}
+
 TEST(Crash, ANodeThatServesThoughItWasToldToLeaveIsNotToldAgain) {
   Policy policy = LivePolicy();
   World world = Settled(policy);
