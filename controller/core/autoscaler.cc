@@ -132,6 +132,11 @@ void NameActions(Decision& decision, const std::string& cluster) {
   }
 }
 
+// A later release may have saved causes that this one does not know.
+void Bound(Cause& cause) {
+  if (static_cast<int>(cause) >= kCauseCount) cause = Cause::kCannotTell;
+}
+
 void Append(std::vector<Action>& to, std::vector<Action> from) {
   if (to.empty()) {
     to = std::move(from);
@@ -149,6 +154,8 @@ absl::Time GrowthCoolsUntil(const ScaleMemory& scale, const NodePolicy& policy) 
 Autoscaler Autoscaler::Load(Policy policy, State state) {
   Autoscaler loaded(std::move(policy));
   loaded.state_ = std::move(state);
+  Bound(loaded.state_.diagnosis.last.cause);
+  Bound(loaded.state_.diagnosis.leader);
   return loaded;
 }
 

@@ -12,7 +12,9 @@ absl::string_view CauseName(Cause cause) {
       "network",     "slow_disk",   "cpu_bound",
       "hot_node",    "client_leak", "report_loss",
       "imbalance"};
-  return kNames[static_cast<size_t>(cause)];
+  // A journal that a later release wrote may name others.
+  const auto index = static_cast<size_t>(cause);
+  return kNames[index < kNames.size() ? index : static_cast<size_t>(Cause::kCannotTell)];
 }
 
 bool Acts(const Decision& decision) {

@@ -184,5 +184,17 @@ TEST(Autoscaler, NewNodesGetTheirShareByShedding) {
   for (const Action& shed : sheds) EXPECT_EQ(shed.node.substr(0, 5), "node-");
 }
 
+TEST(Autoscaler, ACauseThatALaterReleaseSavedIsTakenForOneThatCannotBeTold) {
+  World world = ThreeNodes();
+  world.Run(absl::Seconds(5));
+  State saved = world.core.Save();
+  const auto unknown = static_cast<Cause>(kCauseCount);
+  EXPECT_EQ(CauseName(unknown), "cannot_tell");
+  saved.diagnosis.last.cause = saved.diagnosis.leader = unknown;
+  world.core = Autoscaler::Load(world.core.policy(), saved);
+  EXPECT_EQ(world.core.Save().diagnosis.last.cause, Cause::kCannotTell);
+  EXPECT_EQ(world.core.Save().diagnosis.leader, Cause::kCannotTell);
+}
+
 }  // namespace
 }  // namespace headroom
