@@ -187,7 +187,9 @@ bool Fleet::On(absl::Time at, const NodeReported& event, const Policy& policy) {
   // One that knows no numbers of grants confirms by what it has.
   const LimitsInForce& in_force = report.limits;
   const bool same = in_force.grant_id == 0 && in_force.connection_count_max == node.granted_count;
-  if (same || in_force.grant_id == node.grant_id) node.passed_count = 0;
+  // Nobody is told what a dry run grants: no node can hold any of it.
+  const bool untold = policy.mode == Mode::kDryRun;
+  if (same || untold || in_force.grant_id == node.grant_id) node.passed_count = 0;
   if (node.unheard) AdoptLimit(node);
   if (report.ceiling_fd_count.has_value()) node.hello.fd_count_max = report.ceiling_fd_count;
   if (report.ceiling_memory_count.has_value()) node.hello.memory_count_max = report.ceiling_memory_count;

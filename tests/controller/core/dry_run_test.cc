@@ -176,5 +176,15 @@ TEST(Learning, AFreshControllerSaysWhatItLearnsAndForHowLong) {
 
 INSTANTIATE_TEST_SUITE_P(Changes, DryRun, testing::Values(Change::kPolicy, Change::kRestart, Change::kOperator));
 
+TEST(DryRunGrants, AreHeldByNobodyOnceANodeHasReported) {
+  World world = DryWorld(1100);
+  ASSERT_GE(world.ActionsOf("grant_limits").size(), 6U) << "each node twice at least";
+  for (const char* id : {"node-1", "node-2", "node-3"}) {
+    world.Report(id);
+    EXPECT_GT(world.core.fleet().Find(id)->granted_count, 200) << id;
+    EXPECT_EQ(world.core.fleet().Find(id)->passed_count, 0) << id;
+  }
+}
+
 }  // namespace
 }  // namespace headroom
