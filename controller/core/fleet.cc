@@ -235,7 +235,7 @@ void Fleet::FollowServer(Node& node, absl::Time at, const Policy& policy) {
   const ServerState says = node.report.state;
   // The last controller may have taken it back, and what it did last may be written nowhere.
   if (node.IsLeaving() && std::exchange(node.leave_unheard, false) && says == ServerState::kServing &&
-      policy.mode == Mode::kLive)
+      policy.mode == Mode::kLive && !node.drained_by_operator)
     node.Become(NodeState::kServing, at);
   if (says == ServerState::kServing) {
     node.returning = node.stays_drained = false;

@@ -161,6 +161,19 @@ TEST(Crash, ANodeThatServesThoughItWasToldToLeaveIsNotToldAgain) {
   EXPECT_EQ(world.ActionsOf("drain").size(), before);
 }
 
+TEST(Crash, ANodeThatAnOperatorDrainsDoesNotCountForATickBecauseItStillServes) {
+  World world = Settled(LivePolicy());
+  world.core.Observe(world.now, DrainRequested{.node = "node-1", .drain = true, .reason = "disk", .actor = "op"});
+  world.core.Observe(world.now, ActionStarted{{.id = "drain", .node = "node-1", .body = DrainNode{}}});
+  const State written = world.core.Save();
+  Crash(world, written);
+  for (const char* id : {"node-1", "node-2", "node-3"}) {
+    ComeBack(world, id);
+    world.Report(id);
+  }
+  EXPECT_EQ(world.core.fleet().Find("node-1")->state, NodeState::kDraining);
+}
+
 TEST(Crash, ANodeThatIsTakenBackIsNotDrainedInTheSameBreath) {
   World world = Settled(LivePolicy());
   world.core.Observe(world.now, ActionStarted{{.id = "drain", .node = "node-1", .body = DrainNode{}}});
