@@ -401,7 +401,8 @@ void Fleet::AdoptLimit(Node& node) {
 void Fleet::ForgiveSilence(absl::Time now, absl::Duration absence) {
   last_listed_at_ = absl::InfinitePast();
   adopted_count_ = 0;
-  for (auto& [id, balancer] : balancers_) balancer.unheard = true;
+  // One that had left takes no orders, and of one that has not spoken since the last start nobody knows more by now.
+  for (auto& [id, balancer] : balancers_) balancer.unheard |= balancer.connected;
   for (const auto& [id, node] : nodes_) {
     node.unheard = !node.hello.boot_id.empty() && !node.hypothetical;
     node.leave_unheard = node.IsLeaving() || node.state == NodeState::kTerminating;
@@ -423,6 +424,7 @@ void Fleet::ForgiveSilence(absl::Time now, absl::Duration absence) {
 void Fleet::AssumeServing(absl::Time now) {
   for (const auto& [id, node] : nodes_) {
     if (node.state == NodeState::kJoining && !node.hello.boot_id.empty()) node.Become(NodeState::kServing, now);
+    if (node.connected) node.last_report_at = now;  // what is not in the record was not silence
   }
 }
 

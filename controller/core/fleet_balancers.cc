@@ -110,6 +110,7 @@ void Fleet::AgeBalancers(absl::Time now, const Policy& policy) {
     balancer.silent = silent > policy.control.silent_after;
     if (falls_silent) GrowStale(balancer, now);
     changed |= falls_silent;
+    if (silent >= kStaleMax) balancer.unheard = false;
     it = !balancer.connected && silent > kGoneAfter ? balancers_.erase(it) : std::next(it);
   }
   if (changed) GatherBalancerViews(now);

@@ -160,6 +160,11 @@ void LearnClamp(Node& node) {
   node.limit.limit_count = node.limit.wanted_count = in_force.connection_count_max;
 }
 
+bool HoldsSlots(const Balancer& balancer) {
+  return std::any_of(balancer.words.begin(), balancer.words.end(),
+                     [](const auto& entry) { return entry.second.holds_slots; });
+}
+
 bool Steerable(const Node& node) {
   return node.Carries() && node.connected && node.ready && node.takes_limits && node.LimitCount() > 0;
 }
@@ -194,7 +199,10 @@ LimitPlanner::~LimitPlanner() = default;
 void LimitPlanner::Add(Node& node) {
   if (!policy_.limits.enabled) return;
   reserved_count_ += node.behind.silent_count;  // the agent is gone; its proxy may let as many through as before
-  if (node.unheard) unheard_count_ += Committed(node);
+  if (node.unheard) {
+    unheard_count_ += Committed(node);
+    awaits_unheard_ |= now_ - node.last_report_at <= policy_.control.lost_after + policy_.limits.lease;
+  }
   if (node.behind.holds_slots) {
     slots_usual_count_ = std::max(slots_usual_count_, node.ConfiguredCount());
   } else if (node.ready && !node.hypothetical) {
@@ -291,10 +299,9 @@ void LimitPlanner::AdoptSplit(Node& node) const {
 // theirs.
 int64_t LimitPlanner::UnheardCount() const {
   const auto& balancers = state_.fleet.balancers();
-  const bool unheard = std::any_of(balancers.begin(), balancers.end(), [](const auto& entry) {
-    return entry.second.unheard && !entry.second.words.empty();
-  });
-  if (unheard_count_ == 0 && !unheard) return 0;
+  const bool unheard = std::any_of(balancers.begin(), balancers.end(),
+                                   [](const auto& entry) { return entry.second.unheard && HoldsSlots(entry.second); });
+  if (!awaits_unheard_ && !unheard) return 0;
   return std::max<int64_t>(0, policy_.limits.budget_count - state_.fleet.adopted_count() - unheard_count_);
 }
 

@@ -51,6 +51,7 @@ class LimitPlanner {
   size_t renewals_left_;                       // in this tick
   int64_t reserved_count_ = 0;                 // of the budget: what nodes may hold that cannot be asked
   int64_t unheard_count_ = 0;                  // of that, of nodes not heard since the controller restarted
+  bool awaits_unheard_ = false;                // one of those may still be there, with a grant that is written nowhere
   int64_t slots_usual_count_ = 0;              // with which a node begins at balancers that hold the slots; 0: none do
   int64_t unlisted_nodes_ = 0, unlisted_count_ = 0;  // that balancers do not list yet, and what they hold themselves
   std::vector<Proposal> proposals_;                  // that wait for their share

@@ -189,6 +189,48 @@ TEST(Crash, ANodeThatIsTakenBackIsNotDrainedInTheSameBreath) {
   EXPECT_THAT(world.ActionsOf("cancel_drain"), ::testing::Not(::testing::IsEmpty()));
 }
 
+// All nodes but `silent` are back, and all that there is to be had is asked for.
+void FillWithout(World& world, const NodeId& silent) {
+  for (const auto& [id, node] : world.nodes) {
+    if (id != silent) ComeBack(world, id);
+  }
+  for (int second = 0; second < 10; ++second) {
+    FillAll(world);
+    world.Run(absl::Seconds(1));
+  }
+}
+
+TEST(Crash, ABalancerThatLeftLongBeforeHoldsNothingBack) {
+  World world = Settled(FixedNodes(900));
+  BalancerReported reported{.balancer = "front"};
+  reported.report.boot_id = "boot";
+  reported.report.sequence = 1;
+  reported.report.slot_place = SlotPlace::kBalancer;
+  BalancedServer server;
+  server.node = "node-1";
+  server.session_count_max = 60;
+  reported.report.servers.push_back(server);
+  world.core.Observe(world.now, reported);
+  ASSERT_TRUE(world.core.fleet().Find("node-1")->behind.holds_slots);
+  world.core.Observe(world.now, BalancerLeft{"front"});
+  world.Run(absl::Minutes(62));
+  ASSERT_TRUE(world.core.fleet().balancers().contains("front"));
+  Crash(world, world.core.Save());
+  FillWithout(world, "");
+  EXPECT_EQ(SumOfLimits(world), 900);
+}
+
+TEST(Crash, ANodeThatDiedLongBeforeHoldsBackWhatItWasKnownToHaveAndNoMore) {
+  World world = Settled(FixedNodes(900));
+  world.nodes["node-1"].silent = true;
+  world.core.Observe(world.now, NodeLeft{"node-1", "boot-1", NodeLeft::How::kLost});
+  world.Run(absl::Minutes(3));
+  ASSERT_EQ(world.core.fleet().Find("node-1")->state, NodeState::kLost);
+  Crash(world, world.core.Save());
+  FillWithout(world, "node-1");
+  EXPECT_EQ(world.nodes["node-2"].limit + world.nodes["node-3"].limit, 700);
+}
+
 // Launches whose outcome nobody knows.
 
 Action LaunchAction(const ActionId& id) {
