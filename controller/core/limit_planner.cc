@@ -165,6 +165,15 @@ bool HoldsSlots(const Balancer& balancer) {
                      [](const auto& entry) { return entry.second.holds_slots; });
 }
 
+// Balancers may be about to list it: a server with an address is listed within seconds once it serves. One that is not
+// by then, or is granted less than it came with, holds its own slots.
+bool AwaitedAtBalancers(const Node& node, absl::Time now) {
+  constexpr absl::Duration kListedWithin = absl::Minutes(1);
+  if (node.state != NodeState::kServing || !node.connected || node.hypothetical || node.hello.address.empty())
+    return false;
+  return now - node.state_since < kListedWithin && node.LimitCount() >= node.hello.configured_count_max;
+}
+
 bool Steerable(const Node& node) {
   return node.Carries() && node.connected && node.ready && node.takes_limits && node.LimitCount() > 0;
 }
@@ -205,7 +214,7 @@ void LimitPlanner::Add(Node& node) {
   }
   if (node.behind.holds_slots) {
     slots_usual_count_ = std::max(slots_usual_count_, node.ConfiguredCount());
-  } else if (node.ready && !node.hypothetical) {
+  } else if (AwaitedAtBalancers(node, now_)) {
     ++unlisted_nodes_;
     unlisted_count_ += Committed(node);
   }

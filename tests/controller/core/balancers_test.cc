@@ -21,6 +21,7 @@ class HttpBalancer {
   int64_t limit = 60;
   bool obeys = true;
   bool lists = true;  // HAProxy is there
+  NodeId skipped;     // this one is none of its servers
   std::function<void()> Says(int64_t sessions, int64_t queue) {
     return [this, sessions, queue] {
       TakeOrders();
@@ -30,6 +31,7 @@ class HttpBalancer {
       reported.report.slot_place = SlotPlace::kBalancer;
       for (auto& [id, node] : world_.nodes) {
         if (!lists) break;
+        if (id == skipped) continue;
         node.open = 20;
         BalancedServer server;
         server.node = id;
@@ -206,6 +208,46 @@ TEST(Balancers, ThoseThatAreConnectedDoNotGiveWayToOneMore) {
   world.Run(absl::Seconds(1), one_more.Says(20, 0));
   EXPECT_EQ(world.core.fleet().balancers().size(), Fleet::kBalancersMax);
   EXPECT_FALSE(world.core.fleet().balancers().contains("one-more"));
+}
+
+// Two nodes of three are behind a balancer, that came with 300 for each, and all are asked for more than there is.
+class MixedFleet {
+ public:
+  static constexpr int64_t kBudget = 1000;
+  MixedFleet() : world(Budgeted()), balancer_(world) {
+    balancer_.limit = 300;
+    balancer_.skipped = "node-3";
+    world.Run(absl::Seconds(2));
+  }
+  void Run() {
+    const auto says = balancer_.Says(300, 100);
+    world.Run(absl::Minutes(3), [&] {
+      says();
+      world.nodes["node-3"].open = world.nodes["node-3"].limit;
+      world.nodes["node-3"].queue = 100;
+    });
+  }
+
+  World world;
+
+ private:
+  static World Budgeted() {
+    Policy policy = LivePolicy();
+    policy.nodes.max = 3;
+    policy.limits.budget_count = kBudget;
+    return ThreeNodes(policy);
+  }
+
+  HttpBalancer balancer_;
+};
+
+TEST(Balancers, NoBudgetIsHeldBackForANodeThatNoneWillList) {
+  MixedFleet mixed;
+  mixed.world.nodes["node-3"].silent = true;  // it is dead, with 200
+  mixed.Run();
+  const Fleet& fleet = mixed.world.core.fleet();
+  ASSERT_EQ(fleet.Find("node-3")->state, NodeState::kLost);
+  EXPECT_EQ(fleet.Find("node-1")->granted_count + fleet.Find("node-2")->granted_count, MixedFleet::kBudget - 200);
 }
 
 // Sessions that are near no limit, but keep a cut from being needless.
