@@ -193,6 +193,8 @@ void Autoscaler::Observe(absl::Time at, const Event& event) {
   if (const auto* term = std::get_if<TermChanged>(&event)) state_.term = std::max(state_.term, term->term);
   if (const auto* journal = std::get_if<JournalChanged>(&event)) state_.journal_error = journal->error;
   if (std::holds_alternative<BalancerJoined>(event)) state_.servers_due = true;
+  const auto* reported = std::get_if<BalancerReported>(&event);
+  if (reported != nullptr && IsAstray(reported->report, state_.servers)) state_.servers_due = true;
   if (const auto* started = std::get_if<ActionStarted>(&event)) {
     const auto* grant = std::get_if<GrantLimits>(&started->action.body);
     if (grant != nullptr) state_.grant_sequence = std::max(state_.grant_sequence, grant->grant_id);

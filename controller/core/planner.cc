@@ -193,21 +193,6 @@ bool BelongsBehindBalancers(const Node& node) {
   return node.ready && (node.state == NodeState::kServing || node.IsLeaving() || node.shadow_gone);
 }
 
-// Whether a balancer shows something else than it was told: an order may be lost on its way. Asked of each 32nd report:
-// what was told a moment ago shows in the next one, and one that cannot follow is not told without end.
-bool IsAstray(const Balancer& balancer, const std::vector<ServerTarget>& told) {
-  constexpr uint64_t kReports = 32;
-  if (!balancer.connected || balancer.report.sequence % kReports != 0) return false;
-  std::map<NodeId, const BalancedServer*> shown;
-  for (const BalancedServer& server : balancer.report.servers) shown[server.node] = &server;
-  return std::any_of(told.begin(), told.end(), [&shown](const ServerTarget& target) {
-    const auto found = shown.find(target.node);
-    if (found == shown.end() || found->second->draining != target.draining) return true;
-    const int64_t sessions = found->second->session_count_max;
-    return sessions > 0 && target.session_count_max > 0 && sessions != target.session_count_max;
-  });
-}
-
 }  // namespace
 
 std::vector<Action> PlanNodes(const State& state, const FleetSummary& summary, const Policy& policy,
@@ -222,6 +207,21 @@ std::vector<Action> PlanNodes(const State& state, const FleetSummary& summary, c
   if (difference < 0 && asked == 0 && CanRemove(state, policy)) Shrink(state, plan, -difference, actions);
   if (leaving + coming > 0 && CanRemove(state, policy)) Finish(state, policy, plan, actions);
   return actions;
+}
+
+// Asked of each 32nd report: what was told a moment ago shows in the next one, and one that cannot follow is not told
+// without end.
+bool IsAstray(const BalancerReport& report, const std::vector<ServerTarget>& told) {
+  constexpr uint64_t kReports = 32;
+  if (report.sequence == 0 || report.sequence % kReports != 0) return false;
+  std::map<NodeId, const BalancedServer*> shown;
+  for (const BalancedServer& server : report.servers) shown[server.node] = &server;
+  return std::any_of(told.begin(), told.end(), [&shown](const ServerTarget& target) {
+    const auto found = shown.find(target.node);
+    if (found == shown.end() || found->second->draining != target.draining) return true;
+    const int64_t sessions = found->second->session_count_max;
+    return sessions > 0 && target.session_count_max > 0 && sessions != target.session_count_max;
+  });
 }
 
 std::vector<Action> PlanServers(State& state, const Policy& policy) {
@@ -239,9 +239,7 @@ std::vector<Action> PlanServers(State& state, const Policy& policy) {
       target.session_count_max = std::max<int64_t>(1, node.granted_count / balancers);
     servers.push_back(std::move(target));
   }
-  const bool astray = std::any_of(known.begin(), known.end(),
-                                  [&state](const auto& entry) { return IsAstray(entry.second, state.servers); });
-  if (servers == state.servers && !state.servers_due && !astray) return {};
+  if (servers == state.servers && !state.servers_due) return {};
   state.servers = servers;
   state.servers_due = false;
   const auto draining =

@@ -23,7 +23,10 @@ struct NodePlan {
 std::vector<Action> PlanNodes(const State& state, const FleetSummary& summary, const Policy& policy,
                               const NodePlan& plan);
 
-// The list of servers that every balancer should have, when it changed since they were last told.
+// Whether a balancer's new report shows something else than it was told: an order may be lost on its way.
+bool IsAstray(const BalancerReport& report, const std::vector<ServerTarget>& told);
+
+// The list of servers that every balancer should have, when it changed since they were last told or is due again.
 std::vector<Action> PlanServers(State& state, const Policy& policy);
 
 // A look at the provider's machines when one is due.

@@ -250,6 +250,29 @@ TEST(Balancers, NoBudgetIsHeldBackForANodeThatNoneWillList) {
   EXPECT_EQ(fleet.Find("node-1")->granted_count + fleet.Find("node-2")->granted_count, MixedFleet::kBudget - 200);
 }
 
+TEST(Balancers, OneThatNeverReportsIsNotToldItsServersEachTick) {
+  World world = ThreeNodes();
+  world.Run(absl::Seconds(3));
+  const HttpBalancer balancer(world);
+  world.Run(absl::Seconds(20));
+  EXPECT_EQ(world.ActionsOf("set_servers").size(), 1);
+}
+
+TEST(Balancers, OneWhoseLastReportIsAstrayIsToldOnceForIt) {
+  World world = ThreeNodes();
+  world.Run(absl::Seconds(3));
+  HttpBalancer balancer(world);
+  balancer.obeys = false;
+  world.Run(absl::Seconds(31), balancer.Says(60, 40));
+  const size_t before = world.ActionsOf("set_servers").size();
+  balancer.Says(60, 40)();  // the 32nd
+  world.Run(absl::Seconds(1));
+  const size_t told = world.ActionsOf("set_servers").size();
+  ASSERT_GT(told, before);
+  world.Run(absl::Seconds(20));
+  EXPECT_LE(world.ActionsOf("set_servers").size(), told);
+}
+
 // Sessions that are near no limit, but keep a cut from being needless.
 constexpr int64_t kBusySessions = 45;
 
