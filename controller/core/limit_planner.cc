@@ -400,7 +400,7 @@ void LimitPlanner::Grant(Proposal proposal) {
   node.Granted(++state_.grant_sequence, answer.limit_count, now_);
   GrantLimits grant;
   grant.grant_id = node.grant_id;
-  const bool at_balancers = node.behind.holds_slots || slots_usual_count_ > 0;
+  const bool at_balancers = node.behind.holds_slots || (slots_usual_count_ > 0 && AwaitedAtBalancers(node, now_));
   grant.connection_count_max =
       CountAtNode(node, answer.limit_count, at_balancers ? SlotPlace::kBalancer : SlotPlace::kNode, policy_);
   grant.idle_timeout = node.granted_idle_timeout;

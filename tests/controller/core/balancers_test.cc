@@ -250,6 +250,14 @@ TEST(Balancers, NoBudgetIsHeldBackForANodeThatNoneWillList) {
   EXPECT_EQ(fleet.Find("node-1")->granted_count + fleet.Find("node-2")->granted_count, MixedFleet::kBudget - 200);
 }
 
+TEST(Balancers, ANodeThatIsBehindNoneIsGrantedItsShareAndNoMore) {
+  MixedFleet mixed;
+  mixed.Run();
+  const Node& direct = *mixed.world.core.fleet().Find("node-3");
+  ASSERT_FALSE(direct.behind.holds_slots);
+  EXPECT_EQ(mixed.world.nodes["node-3"].limit, direct.granted_count);
+}
+
 TEST(Balancers, OneThatNeverReportsIsNotToldItsServersEachTick) {
   World world = ThreeNodes();
   world.Run(absl::Seconds(3));
