@@ -404,7 +404,9 @@ void Fleet::ForgiveSilence(absl::Time now, absl::Duration absence) {
   // One that had left takes no orders, and of one that has not spoken since the last start nobody knows more by now.
   for (auto& [id, balancer] : balancers_) balancer.unheard |= balancer.connected;
   for (const auto& [id, node] : nodes_) {
-    node.unheard = !node.hello.boot_id.empty() && !node.hypothetical;
+    // One that was lost already was granted nothing more.
+    const bool there = node.connected || node.state != NodeState::kLost;
+    node.unheard |= there && !node.hello.boot_id.empty() && !node.hypothetical;
     node.leave_unheard = node.IsLeaving() || node.state == NodeState::kTerminating;
     node.reported_at = absl::InfinitePast();
     // That one has served since may be written nowhere: it must not be taken for one that never came.
@@ -424,7 +426,7 @@ void Fleet::ForgiveSilence(absl::Time now, absl::Duration absence) {
 void Fleet::AssumeServing(absl::Time now) {
   for (const auto& [id, node] : nodes_) {
     if (node.state == NodeState::kJoining && !node.hello.boot_id.empty()) node.Become(NodeState::kServing, now);
-    if (node.connected) node.last_report_at = now;  // what is not in the record was not silence
+    node.unheard = !node.hello.boot_id.empty() && !node.hypothetical;
   }
 }
 

@@ -193,6 +193,10 @@ struct LimitPlanner::Proposal {
 constexpr size_t kRenewalTicks = 8;
 constexpr size_t kFew = 16;
 
+// A node that is cut off keeps its grant beyond the lease. One that is not back after so long is dead, and what it was
+// known to have is reserved as before.
+constexpr absl::Duration kUnheardMax = absl::Hours(1);
+
 LimitPlanner::LimitPlanner(State& state, const Policy& policy, absl::Time now)
     : state_(state),
       policy_(policy),
@@ -210,7 +214,7 @@ void LimitPlanner::Add(Node& node) {
   reserved_count_ += node.behind.silent_count;  // the agent is gone; its proxy may let as many through as before
   if (node.unheard) {
     unheard_count_ += Committed(node);
-    awaits_unheard_ |= now_ - node.last_report_at <= policy_.control.lost_after + policy_.limits.lease;
+    awaits_unheard_ |= now_ - node.last_report_at < kUnheardMax;
   }
   if (node.behind.holds_slots) {
     slots_usual_count_ = std::max(slots_usual_count_, node.ConfiguredCount());

@@ -231,6 +231,20 @@ TEST(Crash, ANodeThatDiedLongBeforeHoldsBackWhatItWasKnownToHaveAndNoMore) {
   EXPECT_EQ(world.nodes["node-2"].limit + world.nodes["node-3"].limit, 700);
 }
 
+TEST(Crash, ANodeThatDiesWithTheControllerFreezesTheOthersForAnHourAtMost) {
+  World world = Settled(FixedNodes(900));
+  world.nodes["node-1"].silent = true;
+  Crash(world, world.core.Save());
+  FillWithout(world, "node-1");
+  ASSERT_EQ(world.nodes["node-2"].limit + world.nodes["node-3"].limit, 400) << "node-1 may have been granted the rest";
+  world.Run(absl::Minutes(62));
+  for (int second = 0; second < 10; ++second) {
+    FillAll(world);
+    world.Run(absl::Seconds(1));
+  }
+  EXPECT_EQ(world.nodes["node-2"].limit + world.nodes["node-3"].limit, 700);
+}
+
 // Launches whose outcome nobody knows.
 
 Action LaunchAction(const ActionId& id) {
