@@ -290,7 +290,8 @@ void LimitPlanner::Resplit() {
   const int64_t before = std::exchange(state_.split_count, count);
   if (count >= before) return;
   for (const auto& [id, node] : state_.fleet.mutable_nodes()) {
-    if (node.behind.holds_slots) node.granted_count = node.granted_count * count / before;
+    if (!node.behind.holds_slots || node.granted_count == 0) continue;
+    node.granted_count = std::max<int64_t>(1, node.granted_count * count / before);  // 0 is no limit
   }
 }
 
