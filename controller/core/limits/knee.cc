@@ -127,7 +127,8 @@ std::optional<Knee> KneeEstimator::Fit() const {
   for (const Point& point : points_) {
     if (point.weight < kPointWeightMin) continue;
     ++used;
-    const double n = point.load / proven, w = 1 / ((noise / point.weight + kSystematic * kSystematic) * point.seconds * point.seconds);
+    const double n = point.load / proven,
+                 w = 1 / ((noise / point.weight + kSystematic * kSystematic) * point.seconds * point.seconds);
     normal.aa += w;
     normal.ab += w * n;
     normal.ac += w * n * n;
