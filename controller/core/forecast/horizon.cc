@@ -48,8 +48,13 @@ constexpr double kUpper = 0.95;  // the quantile that bands are learned at
 constexpr double kMedian = 0.5;
 // A longer step follows chance, as errors that overlap come in runs; a shorter one is late after a level has changed.
 constexpr double kShiftStep = 0.004, kShiftMax = 0.045, kLevelMax = 0.999;
-constexpr double kSpreadMin = 0.02;   // of the level
-constexpr double kAboveAllMax = 1.5;  // a prediction beyond this times all it looks at is none
+constexpr double kLargestKept = 0.9995;  // a slot
+constexpr double kSpreadMin = 0.02;      // of the level
+constexpr double kAboveAllMax = 1.5;     // a prediction beyond this times all it looks at is none
+// An error beyond so many usual ones: something has happened that the past did not hold. Then the newest value is the
+// best guess for some slots, as predictors that look back still see what was before.
+constexpr double kSurprisingErrors = 8, kSurpriseKept = 0.9;
+constexpr double kSurpriseRegretKept = 0.999, kSurpriseRegretMax = 0.5;
 constexpr double kRobustWeightMin = 0.02, kRobustWeightMax = 5;
 
 std::vector<double> First(size_t count, size_t trusted) {
@@ -106,7 +111,10 @@ void Horizon::Observe(const Now& now) {
   const Outlook look = LookAhead(now.history, slots_, ahead_, now.season, now.level);
   now_ = {.slot = slot, .features = look.features, .level = now.level};
   now_.predictions = Predictions(look, now.level);
-  now_.expected = mixture_.Mix(now_.predictions);
+  now_.mix = mixture_.Mix(now_.predictions);
+  now_.surprise = surprise_;
+  const double trust = surprise_regret_ < kSurpriseRegretMax ? surprise_ : 0;
+  now_.expected = trust * look.last + (1 - trust) * now_.mix;
   now_.spreads = Spreads(now_, slot + ahead_);
   now_.uppers = Uppers(now_, kUpper);
   now_.upper = Quantile(kUpper);
@@ -152,7 +160,9 @@ std::vector<double> Horizon::Uppers(const Pending& pending, double p) const {
   const double level = std::min(kLevelMax, p + shift_ * share);
   for (size_t i = 0; i < residuals_.size(); ++i) {
     if (!residuals_[i].CanTell(p)) return {};
-    uppers.push_back(pending.expected + pending.spreads[i % kSpreads] * residuals_[i].Quantile(level));
+    // Errors as large as none before come of a scale that has just changed, not of what demand does.
+    const double above = pending.spreads[i % kSpreads] * residuals_[i].Quantile(level);
+    uppers.push_back(pending.expected + (largest_error_ > 0 ? std::min(above, largest_error_) : above));
   }
   return uppers;
 }
@@ -190,8 +200,11 @@ void Horizon::LearnPredictors(const Pending& pending, double value) {
     learner.error = std::max(1e-4, learner.error + 0.01 * (std::min(error, 5 * learner.error) - learner.error));
     learner.predictor.Learn(features, target, kRecipes[i].robust ? weight : 1);
   }
-  const double slope = pending.expected > value ? 1 : pending.expected < value ? -1 : 0;
-  mixture_.Learn(pending.predictions, pending.expected, slope, pending.level);
+  const double slope = pending.mix > value ? 1 : pending.mix < value ? -1 : 0;
+  mixture_.Learn(pending.predictions, pending.mix, slope, pending.level);
+  const double last = pending.features[kLastValue];
+  const double lost = std::abs(value - last) - std::abs(value - pending.mix);
+  surprise_regret_ = kSurpriseRegretKept * surprise_regret_ + pending.surprise * lost / pending.level;
 }
 
 void Horizon::LearnErrors(const Pending& pending, double value, const std::vector<double>& samples) {
@@ -202,6 +215,9 @@ void Horizon::LearnErrors(const Pending& pending, double value, const std::vecto
     if (samples.empty()) residuals_[i].Add(scaled(value));
     for (const double sample : samples) residuals_[i].Add(scaled(sample), 1.0 / static_cast<double>(samples.size()));
   }
+  largest_error_ = std::max(kLargestKept * largest_error_, value - pending.expected);
+  for (const double sample : samples) largest_error_ = std::max(largest_error_, sample - pending.expected);
+  surprise_ = size > kSurprisingErrors * usual_error_ ? 1 : kSurpriseKept * surprise_;
   recent_error_ += 0.08 * (size - recent_error_);
   usual_error_ += 0.005 * (size - usual_error_);
   double& of_phase = ErrorAt(pending.slot + ahead_);

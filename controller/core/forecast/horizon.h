@@ -61,6 +61,9 @@ class Horizon {
     visit("usual_error", self.usual_error_);
     visit("errors_by_phase", self.errors_by_phase_);
     visit("shift", self.shift_);
+    visit("surprise", self.surprise_);
+    visit("surprise_regret", self.surprise_regret_);
+    visit("largest_error", self.largest_error_);
   }
 
  private:
@@ -69,6 +72,7 @@ class Horizon {
     int64_t slot = -1;
     Features features{};
     double level = 1, expected = 0;
+    double mix = 0, surprise = 0;  // what the mixture said, and how surprising the values before were
     std::vector<double> predictions, spreads, uppers;
     std::optional<double> upper;
 
@@ -78,6 +82,8 @@ class Horizon {
       visit("features", self.features);
       visit("level", self.level);
       visit("expected", self.expected);
+      visit("mix", self.mix);
+      visit("surprise", self.surprise);
       visit("predictions", self.predictions);
       visit("spreads", self.spreads);
       visit("uppers", self.uppers);
@@ -117,6 +123,9 @@ class Horizon {
   double recent_error_ = 0, usual_error_ = 0;
   std::vector<double> errors_by_phase_;  // by time of day; NaN: none yet
   double shift_ = 0;                     // of the upper quantile's level
+  double surprise_ = 0;                  // 1: the last value was beyond all errors of before; fades
+  double surprise_regret_ = 0;           // what the last value lost to the mixture after surprises; in levels
+  double largest_error_ = 0;             // of values above what was expected; fades
 };
 
 }  // namespace headroom::forecast

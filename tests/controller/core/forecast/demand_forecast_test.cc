@@ -1,5 +1,6 @@
 #include "controller/core/forecast/demand_forecast.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include <gtest/gtest.h>
@@ -42,6 +43,35 @@ TEST(DemandForecastTest, SeesTheDailyPeakComing) {
   EXPECT_GT(forecast.Ahead(absl::Minutes(3))->upper, 1500) << "in two minutes it begins";
   forecast.Observe(now, series(now), {.lead = kLead, .quantile = 0.5});
   EXPECT_LT(forecast.Ahead(absl::Minutes(1))->upper, 1000) << "another quantile is told at once";
+}
+
+// Six hours of `before`, then ten of 1000: what is asked for at most, and at the end.
+struct AfterJump {
+  double most = 0, at_last = 0;
+};
+AfterJump Jump(double before) {
+  DemandForecast forecast;
+  Chance chance;
+  AfterJump after;
+  const auto around = [&](double level) {
+    return [&chance, level](absl::Time) { return level * chance.Between(0.9, 1.1); };
+  };
+  absl::Time now = Feed(forecast, kStart, absl::Hours(6), around(before), 0.975);
+  for (int minute = 0; minute < 10 * 60; ++minute) {
+    now = Feed(forecast, now, absl::Minutes(1), around(1000), 0.975);
+    after.at_last = forecast.Ahead(kLead)->upper;
+    after.most = std::max(after.most, after.at_last);
+  }
+  return after;
+}
+
+TEST(DemandForecastTest, AJumpDoesNotOrderManyTimesWhatIsThere) {
+  for (const double before : {500.0, 100.0, 20.0, 0.0}) {
+    const AfterJump after = Jump(before);
+    EXPECT_LT(after.most, 2.2 * 1000) << "it was " << before << "; it jumped by less than 1000";
+    EXPECT_GT(after.most, 1000);
+    EXPECT_NEAR(after.at_last, 1100, 150) << "it was " << before;
+  }
 }
 
 TEST(DemandForecastTest, ADemandBeyondWhatWasHeldPossibleGrowsOnByHalf) {
