@@ -18,7 +18,9 @@ namespace headroom::forecast {
 // earned. Around the mix lie quantiles of past errors, each error divided by how large errors were expected to be (by
 // the level, its root, the recent ones, the ones at this time of day), over a long and a short memory, mixed by their
 // pinball loss, and moved by the share of values that were above (adaptive conformal inference: Gibbs, Candes, NeurIPS
-// 2021). O(1) a sample: some 10,000 multiplications. Copyable; thread-compatible.
+// 2021); none lies further above the mix than the largest error of late. After a value that no error of before explains
+// the newest value is expected for some slots, as long as that pays. O(1) a sample: some 10,000 multiplications.
+// Copyable; thread-compatible.
 class Horizon {
  public:
   Horizon() = default;  // to be read into
