@@ -90,6 +90,16 @@ class BoxedMap {
   }
   iterator find(const Key& key) { return Found<iterator>(entries_, key); }
   const_iterator find(const Key& key) const { return Found<const_iterator>(entries_, key); }
+  // The same where keys are mostly asked for in their order: looks at place `next` first, and moves it on.
+  iterator find_next(const Key& key, size_t& next) {
+    if (next < entries_.size() && entries_[next].first == key)
+      return iterator(entries_.begin() + Offset(next++), entries_.end());
+    const auto place = Place(entries_, key);
+    next = static_cast<size_t>(place - entries_.begin());
+    if (place == entries_.end() || place->first != key) return end();
+    ++next;
+    return iterator(place, entries_.end());
+  }
   bool contains(const Key& key) const { return find(key) != end(); }
   const Value& at(const Key& key) const {
     const const_iterator found = find(key);
@@ -110,6 +120,7 @@ class BoxedMap {
   }
 
  private:
+  static std::ptrdiff_t Offset(size_t place) { return static_cast<std::ptrdiff_t>(place); }
   template <typename Entries>
   static auto Place(Entries& entries, const Key& key) {
     return std::lower_bound(entries.begin(), entries.end(), key,

@@ -171,7 +171,7 @@ bool Fleet::On(absl::Time at, const NodeJoined& event, const Policy&) {
 }
 
 bool Fleet::On(absl::Time at, const NodeReported& event, const Policy& policy) {
-  const auto found = nodes_.find(event.node);
+  const auto found = nodes_.find_next(event.node, reports_next_);
   if (found == nodes_.end()) {
     ++reports_dropped_old_;
     return false;

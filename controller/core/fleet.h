@@ -469,6 +469,7 @@ class Fleet {
   void NoteProvider(absl::Time at, absl::string_view operation, absl::string_view error);
 
   Nodes nodes_;
+  size_t reports_next_ = 0;  // of nodes_: whose report is likely to be the next
   std::map<BalancerId, Balancer> balancers_;
   absl::Time views_due_ = absl::InfiniteFuture();  // when the first stale word of those in use is dropped
   std::map<ActionId, ActionInFlight> in_flight_;

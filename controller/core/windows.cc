@@ -43,54 +43,58 @@ NodeRates Between(const NodeCounters& before, const NodeCounters& now) {
 
 void CounterWindow::Add(const NodeCounters& counters) {
   constexpr absl::Duration kApart = absl::Milliseconds(950);  // reports at a pace of 1 s jitter
-  if (snapshots_.empty() || counters.uptime < latest_.uptime) {
-    snapshots_.assign(1, counters);
-    oldest_ = 0;
-  } else if (latest_.uptime - Snapshot(0).uptime >= kApart) {
-    if (snapshots_.size() < kSnapshots) {
-      snapshots_.push_back(latest_);
-    } else {
-      snapshots_[oldest_] = latest_;
-      oldest_ = (oldest_ + 1) % snapshots_.size();
-    }
+  if (snapshot_count() == 0 || counters.uptime < ring_[latest_].uptime) {
+    ring_.assign(2, counters);
+    latest_ = 1;
+    return;
   }
-  latest_ = counters;
+  const bool keeps = ring_[latest_].uptime - Snapshot(0).uptime >= kApart;
+  if (keeps && snapshot_count() < kSnapshots) {
+    ring_.push_back(counters);
+    latest_ = ring_.size() - 1;
+    return;
+  }
+  if (keeps) latest_ = (latest_ + 1) % ring_.size();
+  ring_[latest_] = counters;
 }
 
 std::vector<NodeCounters> CounterWindow::OldestFirst() const {
   std::vector<NodeCounters> ordered;
-  ordered.reserve(snapshots_.size());
-  for (size_t age = snapshots_.size(); age > 0; --age) ordered.push_back(Snapshot(age - 1));
+  ordered.reserve(snapshot_count());
+  for (size_t age = snapshot_count(); age > 0; --age) ordered.push_back(Snapshot(age - 1));
   return ordered;
 }
 
 const NodeCounters* CounterWindow::SnapshotBefore(absl::Duration over) const {
-  if (snapshots_.empty()) return nullptr;
-  size_t at = oldest_;
+  if (snapshot_count() == 0) return nullptr;
+  const absl::Duration until = ring_[latest_].uptime - over;
+  const size_t oldest = (latest_ + 1) % ring_.size();
+  size_t at = latest_;
   do {
-    at = (at == 0 ? snapshots_.size() : at) - 1;
-    if (latest_.uptime - snapshots_[at].uptime >= over) return &snapshots_[at];
-  } while (at != oldest_);
-  return &snapshots_[oldest_];
+    at = (at == 0 ? ring_.size() : at) - 1;
+    if (ring_[at].uptime <= until) break;
+  } while (at != oldest);
+  return &ring_[at];
 }
 
 NodeRates CounterWindow::Rates(absl::Duration over) const {
   const NodeCounters* before = SnapshotBefore(over);
-  return before == nullptr ? NodeRates() : Between(*before, latest_);
+  return before == nullptr ? NodeRates() : Between(*before, ring_[latest_]);
 }
 
 LatencyHistogram CounterWindow::LatencyOver(absl::Duration over) const {
   const NodeCounters* before = SnapshotBefore(over);
-  if (before == nullptr || before->uptime >= latest_.uptime) return {};
-  return latest_.latency.Since(before->latency);
+  if (before == nullptr || before->uptime >= ring_[latest_].uptime) return {};
+  return ring_[latest_].latency.Since(before->latency);
 }
 
 Goodput CounterWindow::GoodputOver(absl::Duration over) const {
   const NodeCounters* before = SnapshotBefore(over);
   if (before == nullptr) return {};
-  const double seconds = absl::ToDoubleSeconds(latest_.uptime - before->uptime);
+  const NodeCounters& now = ring_[latest_];
+  const double seconds = absl::ToDoubleSeconds(now.uptime - before->uptime);
   if (seconds <= 0) return {};
-  return {PerSecond(latest_.completed - latest_.errors, before->completed - before->errors, seconds), seconds};
+  return {PerSecond(now.completed - now.errors, before->completed - before->errors, seconds), seconds};
 }
 
 void WindowedMax::Add(absl::Time at, absl::Duration window, double value) {
@@ -106,7 +110,7 @@ void WindowedMax::Add(absl::Time at, absl::Duration window, double value) {
 }
 
 int64_t WindowedMax::Bucket(absl::Time now, absl::Duration window) {
-  const int64_t length = std::max<int64_t>(1, absl::ToInt64Microseconds(window / kBuckets));
+  const int64_t length = std::max<int64_t>(1, absl::ToInt64Microseconds(window) / kBuckets);
   return absl::ToUnixMicros(now) / length + 1;
 }
 
@@ -119,7 +123,8 @@ double WindowedMax::MaxUntil(int64_t number) const {
 }
 
 void Slope::Add(absl::Time at, double value) {
-  const auto is_new = [&](absl::Time time) { return at - time <= kAge; };
+  const absl::Time since = at - kAge;
+  const auto is_new = [since](absl::Time time) { return time >= since; };
   size_t old = static_cast<size_t>(std::find_if(times_.begin(), times_.end(), is_new) - times_.begin());
   if (times_.size() - old == kPoints) ++old;
   times_.erase(times_.begin(), times_.begin() + static_cast<std::ptrdiff_t>(old));

@@ -72,27 +72,31 @@ class CounterWindow {
   static void Fields(Self& self, Visitor&& visit) {
     if constexpr (std::is_const_v<Self>) {
       visit("snapshots", self.OldestFirst());
+      visit("latest", self.Latest());
     } else {
-      self.snapshots_ = self.OldestFirst();
-      self.oldest_ = 0;
-      visit("snapshots", self.snapshots_);
+      NodeCounters latest = self.Latest();
+      std::vector<NodeCounters> all = self.OldestFirst();
+      visit("snapshots", all);
+      visit("latest", latest);
+      all.push_back(latest);
+      self.latest_ = all.size() - 1;
+      self.ring_ = std::move(all);
     }
-    visit("latest", self.latest_);
   }
 
  private:
+  size_t snapshot_count() const { return ring_.empty() ? 0 : ring_.size() - 1; }
   // The one that is `age` snapshots old; 0 is the newest.
-  const NodeCounters& Snapshot(size_t age) const {
-    return snapshots_[(oldest_ + snapshots_.size() - 1 - age) % snapshots_.size()];
-  }
+  const NodeCounters& Snapshot(size_t age) const { return ring_[(latest_ + ring_.size() - 1 - age) % ring_.size()]; }
+  NodeCounters Latest() const { return ring_.empty() ? NodeCounters() : ring_[latest_]; }
   std::vector<NodeCounters> OldestFirst() const;
   // Null: there is none.
   const NodeCounters* SnapshotBefore(absl::Duration over) const;
 
-  // A ring once it is full: moving kilobytes for each report showed. In place, since a deque would allocate for each.
-  std::vector<NodeCounters> snapshots_;
-  size_t oldest_ = 0;
-  NodeCounters latest_;
+  // The latest and the snapshots before it, a ring once it is full: moving kilobytes for each report showed. In place,
+  // since a deque would allocate for each.
+  std::vector<NodeCounters> ring_;
+  size_t latest_ = 0;
 };
 
 // WindowedMax: the largest value of the last `window`, in 12 buckets, so an old peak leaves within 1/12 of the window.

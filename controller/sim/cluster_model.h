@@ -58,7 +58,7 @@ class ClusterModel final : public World {
   bool IsServing(absl::string_view node) const override;
   const LimitsInForce& Limits(absl::string_view node) const override;
   NodeHello Hello(absl::string_view node) const override;
-  NodeReport Report(absl::string_view node) override;
+  void FillReport(absl::string_view node, NodeReport& fresh) override;
   int64_t OpenCount(absl::string_view node) const override;
 
   ClientStatistics Statistics(absl::Time from, absl::Time to) const override;

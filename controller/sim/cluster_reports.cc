@@ -48,24 +48,23 @@ int64_t ClusterModel::OpenCount(absl::string_view id) const {
   return nodes_[static_cast<size_t>(Find(id))]->open_count;
 }
 
-NodeReport ClusterModel::Report(absl::string_view id) {
+void ClusterModel::FillReport(absl::string_view id, NodeReport& report) {
   HR_CHECK(IsServing(id));
   Node& node = At(Find(id));
-  NodeReport report{{.boot_id = BootId(node),
-                     .sequence = ++node.sequence,
-                     .open_count = node.open_count,
-                     .active_count = node.active_count,
-                     .in_flight_count = node.active_count,
-                     .limits = node.limits,
-                     .accept_queue_count = static_cast<int64_t>(node.queue.size()),
-                     .accept_queue_count_max = settings_.node.backlog,
-                     .fd_count = node.open_count + 32,
-                     .fd_count_max = settings_.node.fd_count_max,
-                     .memory_bytes = MemoryBytes(node),
-                     .memory_bytes_max = settings_.node.memory.bytes_max,
-                     .cpu_count = settings_.node.cores,
-                     .ceiling_memory_count = MemoryCeiling(node)},
-                    {}};
+  static_cast<NodeGauges&>(report) = {.boot_id = BootId(node),
+                                      .sequence = ++node.sequence,
+                                      .open_count = node.open_count,
+                                      .active_count = node.active_count,
+                                      .in_flight_count = node.active_count,
+                                      .limits = node.limits,
+                                      .accept_queue_count = static_cast<int64_t>(node.queue.size()),
+                                      .accept_queue_count_max = settings_.node.backlog,
+                                      .fd_count = node.open_count + 32,
+                                      .fd_count_max = settings_.node.fd_count_max,
+                                      .memory_bytes = MemoryBytes(node),
+                                      .memory_bytes_max = settings_.node.memory.bytes_max,
+                                      .cpu_count = settings_.node.cores,
+                                      .ceiling_memory_count = MemoryCeiling(node)};
   if (settings_.node.data.bytes_per_node > 0) {
     report.stored_bytes = StoredBytes(node);
     report.capacity_bytes = settings_.node.data.capacity_bytes;
@@ -77,7 +76,6 @@ NodeReport ClusterModel::Report(absl::string_view id) {
   node.rejected_reported = node.counters.rejected;
   FillIdleAges(node, report);
   FillClients(node, report);
-  return report;
 }
 
 int64_t ClusterModel::StoredBytes(const Node& node) const {

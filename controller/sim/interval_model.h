@@ -61,7 +61,7 @@ class IntervalModel final : public World {
   bool IsServing(absl::string_view node) const override;
   const LimitsInForce& Limits(absl::string_view node) const override;
   NodeHello Hello(absl::string_view node) const override;
-  NodeReport Report(absl::string_view node) override;
+  void FillReport(absl::string_view node, NodeReport& fresh) override;
   int64_t OpenCount(absl::string_view node) const override;
 
   ClientStatistics Statistics(absl::Time from, absl::Time to) const override;
@@ -88,6 +88,7 @@ class IntervalModel final : public World {
   // Nodes.
   absl::StatusOr<Node*> Find(absl::string_view id) const;
   const Node& Heard(absl::string_view id) const;
+  Node& Speaker(absl::string_view id);
   void RefreshServing();
   void Boot(Node& node);
   void Reset(Node& node);
@@ -135,6 +136,7 @@ class IntervalModel final : public World {
   int64_t steps_ = 0, launched_ = 0;
   std::map<NodeId, std::unique_ptr<Node>, std::less<>> nodes_;
   std::vector<Node*> heard_, booting_;        // serving or draining, and the others; by id
+  size_t speaks_next_ = 0;                    // of heard_, after the one that reported last
   std::vector<std::unique_ptr<Pool>> pools_;  // one, or one a serving node
   ByAttempt pausing_{};                       // where requests choose a node anew each time
   std::vector<NodeChange> changes_;

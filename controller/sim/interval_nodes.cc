@@ -12,7 +12,7 @@
 namespace headroom::sim {
 namespace {
 
-constexpr absl::Duration kCpuPerRequest = absl::Microseconds(150);
+constexpr int64_t kCpuMicrosPerRequest = 150;
 constexpr double kIdleAgeBounds[NodeReport::kIdleAges - 1] = {1, 5, 15, 30, 60, 300};
 }  // namespace
 
@@ -245,7 +245,7 @@ void Round(const Ages& ages, int64_t total, std::array<int64_t, NodeReport::kIdl
   int64_t given = 0;
   for (size_t i = 0; i < ages.size(); ++i) {
     running += ages[i];
-    const auto until = std::llround(running / sum * static_cast<double>(total));
+    const int64_t until = Whole(running / sum * static_cast<double>(total));
     counts[i] = until - given;
     given = until;
   }
@@ -257,32 +257,40 @@ void Round(const Ages& ages, int64_t total, std::array<int64_t, NodeReport::kIdl
 void IntervalModel::FillClients(const Node& node, NodeReport& report) {
   static const std::array<std::string, NodeReport::kTopClientsMax> names = {
       "client-0", "client-1", "client-2", "client-3", "client-4", "client-5", "client-6", "client-7"};
-  report.client_count = std::llround(node.kept[0].count() + node.dormant.count());
+  report.client_count = Whole(node.kept[0].count() + node.dormant.count());
   std::array<int64_t, kRanks> with{};
-  for (size_t rank = 0; rank < kRanks; ++rank) with[rank] = std::llround(node.kept[rank].count());
-  report.top_clients.reserve(std::min(names.size(), static_cast<size_t>(with[0])));
-  for (size_t client = 0; client < names.size() && static_cast<int64_t>(client) < with[0]; ++client) {
-    const auto open = std::count_if(with.begin(), with.end(),
-                                    [client](int64_t clients) { return clients > static_cast<int64_t>(client); });
-    report.top_clients.push_back({.address = names[client], .open_count = open});
+  for (size_t rank = 0; rank < kRanks; ++rank) with[rank] = Whole(node.kept[rank].count());
+  report.top_clients.resize(std::min(names.size(), static_cast<size_t>(with[0])));
+  for (size_t client = 0; client < report.top_clients.size(); ++client) {
+    report.top_clients[client].address = names[client];
+    report.top_clients[client].open_count = std::count_if(
+        with.begin(), with.end(), [client](int64_t clients) { return clients > static_cast<int64_t>(client); });
   }
 }
 
 int64_t IntervalModel::OpenCount(absl::string_view id) const {
-  return std::llround(Heard(id).open());
+  return Whole(Heard(id).open());
 }
 
-NodeReport IntervalModel::Report(absl::string_view id) {
-  const auto found = nodes_.find(id);
-  HR_CHECK(found != nodes_.end() && found->second->state != NodeState::kBooting);
-  Node& node = *found->second;
-  NodeReport report;
+// They mostly speak in the order of their ids.
+IntervalModel::Node& IntervalModel::Speaker(absl::string_view id) {
+  const auto is_before = [](const Node* node, absl::string_view wanted) { return node->id < wanted; };
+  const bool in_order = speaks_next_ < heard_.size() && heard_[speaks_next_]->id == id;
+  const auto found = in_order ? heard_.begin() + static_cast<std::ptrdiff_t>(speaks_next_)
+                              : std::lower_bound(heard_.begin(), heard_.end(), id, is_before);
+  HR_CHECK(found != heard_.end() && (*found)->id == id);
+  speaks_next_ = static_cast<size_t>(found + 1 - heard_.begin()) % heard_.size();
+  return **found;
+}
+
+void IntervalModel::FillReport(absl::string_view id, NodeReport& report) {
+  Node& node = Speaker(id);
   report.boot_id = node.boot_id;
   report.sequence = ++node.sequence;
-  report.open_count = std::llround(node.open());
-  report.active_count = report.in_flight_count = std::min<int64_t>(std::llround(node.active), report.open_count);
+  report.open_count = Whole(node.open());
+  report.active_count = report.in_flight_count = std::min(Whole(node.active), report.open_count);
   report.limits = node.limits;
-  report.accept_queue_count = std::llround(node.alive + node.stale);
+  report.accept_queue_count = Whole(node.alive + node.stale);
   report.accept_queue_count_max = settings_.node.backlog;
   report.fd_count = report.open_count + 32;
   report.fd_count_max = settings_.node.fd_count_max;
@@ -299,7 +307,7 @@ NodeReport IntervalModel::Report(absl::string_view id) {
   counters.completed = node.completed.counted;
   counters.drops = node.drops.counted;
   counters.overflows = node.drops.counted;
-  counters.cpu_time = static_cast<double>(counters.completed) * kCpuPerRequest;
+  counters.cpu_time = absl::Microseconds(counters.completed * kCpuMicrosPerRequest);
   counters.device_time = absl::Seconds(node.device_seconds);
   counters.sent_bytes = counters.completed * settings_.node.object_bytes;
   counters.latency = node.latency;
@@ -313,7 +321,6 @@ NodeReport IntervalModel::Report(absl::string_view id) {
 
   node.is_calm = node.room() >= 0.5 && counters.rejected == node.rejected_reported;
   node.rejected_reported = counters.rejected;
-  return report;
 }
 
 void IntervalModel::Turn(Node& node, Urgency urgency) {
@@ -338,10 +345,9 @@ double IntervalModel::ServiceSeconds(const Node& node, double active) const {
 // How many requests are in service at the end of a step in which `arrived` came: what comes in, less what this many
 // finish (the root that is nearest to what was, since past the knee there are two).
 double IntervalModel::Settled(const Node& node, double seconds) const {
-  const auto surplus = [&](double active) {
-    return node.active + node.arrived - active - seconds * active / ServiceSeconds(node, active);
-  };
   const double all = node.active + node.arrived;
+  // What is left over times the seconds that a request takes: of the same sign, and without a division.
+  const auto surplus = [&](double active) { return (all - active) * ServiceSeconds(node, active) - seconds * active; };
   const double next = all / (1 + seconds / ServiceSeconds(node, node.active));
   if (std::abs(next - node.active) <= 1e-3 + 1e-3 * node.active) return next;
   double low = node.active, high = node.active;

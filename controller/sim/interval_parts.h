@@ -15,6 +15,11 @@
 
 namespace headroom::sim {
 
+// The nearest whole number of what is not negative: std::llround() is a call, and there are fifteen to a report.
+inline int64_t Whole(double count) {
+  return static_cast<int64_t>(count + 0.5);
+}
+
 // Erlang's loss formula: the share of calls that finds all of `lines` busy.
 inline double AllBusy(size_t lines, double offered) {
   double busy = 1;

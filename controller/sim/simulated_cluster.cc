@@ -37,7 +37,7 @@ absl::Time SimulatedCluster::AdvanceTo(absl::Time until) {
     const absl::Time reached = model_->AdvanceTo(WholeNanosecond(std::min({until, NextDue(), faults_.NextAt()})));
     fault_status_.Update(faults_.Advance(*model_));
     for (const NodeChange& change : model_->TakeChanges()) Take(change);
-    while (NextDue() <= reached) Say(NodeId(due_.begin()->second), Urgency::kNone);
+    while (NextDue() <= reached) Say(**due_.begin(), Urgency::kNone);
   }
   return model_->now();
 }
@@ -48,7 +48,7 @@ std::vector<Event> SimulatedCluster::TakeEvents(std::vector<Event> emptied) {
 }
 
 absl::Time SimulatedCluster::NextDue() const {
-  return due_.empty() ? absl::InfiniteFuture() : due_.begin()->first;
+  return due_.empty() ? absl::InfiniteFuture() : (*due_.begin())->second.due;
 }
 
 void SimulatedCluster::Take(const NodeChange& change) {
@@ -95,24 +95,28 @@ void SimulatedCluster::Leave(const NodeId& node, NodeLeft::How how) {
 void SimulatedCluster::Forget(const NodeId& node) {
   const auto reporter = reporters_.find(node);
   if (reporter == reporters_.end()) return;
-  due_.erase({reporter->second.due, node});
+  due_.erase(&*reporter);
   reporters_.erase(reporter);
 }
 
-void SimulatedCluster::Say(const NodeId& node, Urgency urgency) {
-  Reporter& reporter = reporters_[node];
+void SimulatedCluster::Say(Reporters::value_type& entry, Urgency urgency) {
+  auto& [node, reporter] = entry;
   auto& said = std::get<NodeReported>(events_.emplace_back(std::in_place_type<NodeReported>));
   said.node = node;
-  said.report = model_->Report(node);
   NodeReport& report = said.report;
+  model_->FillReport(node, report);
   if (report.limits.source == LimitSource::kGrant && reporter.lease_until <= model_->now()) {
     report.limits.source = LimitSource::kSelf;
     model_->SetLimits(node, report.limits).IgnoreError();  // it serves, so it is there
   }
   report.urgency = urgency;
-  due_.erase({reporter.due, node});
+  // Mostly the first in line becomes the last.
+  auto place = due_.empty() || *due_.begin() != &entry ? due_.extract(&entry) : due_.extract(due_.begin());
   reporter.due = DueAfterNow();
-  due_.emplace(reporter.due, node);
+  if (place.empty())
+    due_.insert(&entry);
+  else
+    due_.insert(due_.end(), std::move(place));
 }
 
 absl::Time SimulatedCluster::DueAfterNow() const {

@@ -61,12 +61,19 @@ class SimulatedCluster {
     absl::Time lease_until = absl::InfiniteFuture();
     std::string boot_id;
   };
+  using Reporters = std::map<NodeId, Reporter>;
+  struct Sooner {
+    bool operator()(const Reporters::value_type* a, const Reporters::value_type* b) const {
+      return a->second.due != b->second.due ? a->second.due < b->second.due : a->first < b->first;
+    }
+  };
 
   void Take(const NodeChange& change);
   void Join(const NodeId& node);
   void Leave(const NodeId& node, NodeLeft::How how);
   void Forget(const NodeId& node);
-  void Say(const NodeId& node, Urgency urgency);
+  void Say(const NodeId& node, Urgency urgency) { Say(*reporters_.try_emplace(node).first, urgency); }
+  void Say(Reporters::value_type& entry, Urgency urgency);
   absl::Status Grant(const NodeId& node, const GrantLimits& grant);
   absl::Time NextDue() const;
 
@@ -75,10 +82,10 @@ class SimulatedCluster {
   const absl::Duration boot_, report_interval_;
   const Options::Pace pace_;
   const std::unique_ptr<World> model_;
-  std::map<NodeId, Reporter> reporters_;
-  std::set<std::pair<absl::Time, NodeId>> due_;  // when each of them reports next
-  std::map<NodeId, int64_t> terms_;              // highest term that each node has seen
-  std::map<ActionId, NodeId> launches_;          // bounded by the launches of one run
+  Reporters reporters_;
+  std::set<Reporters::value_type*, Sooner> due_;  // all of them, by when they report next
+  std::map<NodeId, int64_t> terms_;               // highest term that each node has seen
+  std::map<ActionId, NodeId> launches_;           // bounded by the launches of one run
   std::vector<Event> events_;
   Faults faults_;
   absl::Status fault_status_;

@@ -206,7 +206,12 @@ class World {
   // Of nodes that report (else a bug). Taking a report ends what was urgent.
   virtual const LimitsInForce& Limits(absl::string_view node) const = 0;
   virtual NodeHello Hello(absl::string_view node) const = 0;
-  virtual NodeReport Report(absl::string_view node) = 0;
+  virtual void FillReport(absl::string_view node, NodeReport& fresh) = 0;
+  NodeReport Report(absl::string_view node) {
+    NodeReport report;
+    FillReport(node, report);
+    return report;
+  }
   virtual int64_t OpenCount(absl::string_view node) const = 0;  // connections
 
   // Clients. Statistics are kept for kSecondsMax seconds, whole seconds from `from` to before `to`.
