@@ -218,6 +218,7 @@ AnomalyVerdict AnomalyDetector::Decide(const Surprises& surprises) {
   const double together = std::cbrt(sum);
   AnomalyVerdict verdict{.surprise = together + surprises_.Surprise(together)};
   surprises_.Add(together);
+  unease_.Add(verdict.surprise, kTune.unease_rate);
   jolt_ = std::max(jolt_ * (1 - kTune.shift_rate / 2), std::max({surprises[kStep], surprises[kRange]}));
 
   const double calm =
@@ -230,7 +231,8 @@ AnomalyVerdict AnomalyDetector::Decide(const Surprises& surprises) {
   const bool grave = verdict.surprise >= kTune.alarm_surprise && samples_ >= kAlarmSamplesMin;
   verdict.alarm = grave && (alarmed_ ? worse : raised);
   alarmed_ = alarmed_ || verdict.alarm;
-  verdict.score = ScoreOf(incident_) * (raised && verdict.surprise >= kTune.notice_surprise ? 1.0 : kLastingPart);
+  const bool stands_out = raised && verdict.surprise >= kTune.notice_surprise;
+  verdict.score = stands_out ? ScoreOf(incident_) : kLastingPart * ScoreOf(incident_ + unease_.value);
   return verdict;
 }
 

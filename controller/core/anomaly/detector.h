@@ -31,7 +31,8 @@ absl::string_view ToString(AnomalyKind kind);
 // What one sample says.
 struct AnomalyVerdict {
   double score = 0;     // in [0, 1]: how sure that something is wrong. Above 0.5 only on the sample that raises an
-                        // incident, in (0, 0.5] while it lasts
+                        // incident, in (0, 0.5] while it lasts: the more, the more surprising the
+                        // last samples were, so it falls when the series is back where it used to be
   double surprise = 0;  // -log10 of how often the series' own past was this strange, views added up
   bool alarm = false;   // one per incident: true on its first sample only
   // The evidence, of the view that is surprised most; kNone: no view is. For kVariance seen and expected are standard
@@ -91,6 +92,7 @@ class AnomalyDetector {
     visit("pattern_shift", self.pattern_shift_);
     visit("histories", self.histories_);
     visit("surprises", self.surprises_);
+    visit("unease", self.unease_);
     visit("incident", self.incident_);
     visit("alarmed", self.alarmed_);
     visit("jolt", self.jolt_);
@@ -164,6 +166,7 @@ class AnomalyDetector {
 
   std::array<TailHistory, kViews> histories_;
   TailHistory surprises_;
+  Mean unease_;           // the surprise of late: falls when the series is back, while incident_ is remembered
   double incident_ = 0;   // the surprise that is remembered
   bool alarmed_ = false;  // and was told
   double jolt_ = 0;       // the surprise of single steps that a held level remembers

@@ -110,6 +110,23 @@ TEST(AnomalyDetectorTest, AnIncidentHasOneAlarmHoweverItGoesOn) {
   EXPECT_TRUE(incident[0].alarm || incident[1].alarm);
 }
 
+TEST(AnomalyDetectorTest, TheScoreStaysUpWhileASeriesIsAwayAndFallsWhenItIsBack) {
+  const auto mean_score = [](const std::vector<AnomalyVerdict>& verdicts, size_t from, size_t to) {
+    double sum = 0;
+    for (size_t i = from; i < to; ++i) sum += verdicts[i].score;
+    return sum / static_cast<double>(to - from);
+  };
+  Watch watch;
+  watch.Show(30 * kDay, DailyCourse);
+  const auto away = watch.Show(200, [](int row) { return DailyCourse(row) - 60; });
+  const auto back = watch.Show(400, DailyCourse);
+  ASSERT_GE(Alarms(away), 1);
+  const double began = mean_score(away, 20, 60), goes_on = mean_score(away, 150, 200),
+               over = mean_score(back, 200, 300);
+  EXPECT_GT(goes_on, 0.99 * began);
+  EXPECT_GT(goes_on, 1.09 * over);
+}
+
 TEST(AnomalyDetectorTest, ASecondIncidentAfterACalmIsAnAlarmAgain) {
   Watch watch;
   watch.Calm(1000);
