@@ -69,17 +69,22 @@ absl::StatusOr<PrometheusRange> RangeOf(const Session& session, const Arguments&
   PrometheusRange range{.url = arguments.prometheus, .query = arguments.query, .to = session.now()};
   // With a campaign --from and --to are its own.
   const bool campaign = arguments.multiply > 0;
-  const std::string& from = arguments.range_from.empty() && !campaign ? arguments.from : arguments.range_from;
-  const std::string& to = arguments.range_to.empty() && !campaign ? arguments.to : arguments.range_to;
+  const bool own_from = !arguments.range_from.empty() || campaign, own_to = !arguments.range_to.empty() || campaign;
+  const std::string& from = own_from ? arguments.range_from : arguments.from;
+  const std::string& to = own_to ? arguments.range_to : arguments.to;
   HR_ASSIGN_OR_RETURN(range.step, Annotate(ParseSpan(arguments.step), "--step"));
   if (!to.empty()) {
-    HR_ASSIGN_OR_RETURN(range.to, Annotate(ParseMoment(to), "--to"));
+    HR_ASSIGN_OR_RETURN(range.to, ParseMoment(to));
   }
   range.from = range.to - absl::Hours(24) * 28;
   if (!from.empty()) {
-    HR_ASSIGN_OR_RETURN(range.from, Annotate(ParseMoment(from), "--from"));
+    HR_ASSIGN_OR_RETURN(range.from, ParseMoment(from));
   }
-  if (range.from >= range.to) return absl::InvalidArgumentError("--from is not before --to");
+  if (range.from >= range.to) {
+    return absl::InvalidArgumentError(absl::StrCat("the range is empty: from ",
+                                                   absl::FormatTime(range.from, absl::UTCTimeZone()), " to ",
+                                                   absl::FormatTime(range.to, absl::UTCTimeZone())));
+  }
   if (range.step < absl::Seconds(1)) return absl::InvalidArgumentError("--step is below a second");
   if (range.step % absl::Seconds(1) != absl::ZeroDuration()) {
     return absl::InvalidArgumentError(
@@ -207,7 +212,6 @@ absl::Status ReadWhatIf(const Arguments& arguments, lab::PlanOptions& options) {
     if (options.boot > absl::Hours(24))
       return absl::InvalidArgumentError("--boot: a node that boots for over a day cannot be planned for");
   }
-  if (arguments.lose_zone) options.what_if.zones = ZonesOf(options);
   return absl::OkStatus();
 }
 
@@ -299,6 +303,7 @@ absl::Status Run(Session& session, const Arguments& arguments) {
   HR_RETURN_IF_ERROR(ReadPolicies(arguments, prepared));
   HR_RETURN_IF_ERROR(ReadAmounts(arguments, prepared.options));
   HR_RETURN_IF_ERROR(ReadWhatIf(arguments, prepared.options));
+  if (arguments.lose_zone) prepared.options.what_if.zones = ZonesOf(prepared.options);
   const int cores = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   prepared.options.days = arguments.days;
   prepared.options.threads = arguments.threads > 0 ? arguments.threads : cores;
@@ -323,17 +328,35 @@ absl::Status Run(Session& session, const Arguments& arguments) {
 }
 
 // Faults of the command line itself.
-void CheckArguments(const Arguments& arguments) {
-  if (arguments.source.empty() == arguments.prometheus.empty()) {
-    throw CLI::ValidationError("give a trace or a journal, or --prometheus URL with --query; one of them");
+absl::Status CheckCombination(const Arguments& arguments) {
+  const bool asks_prometheus = !arguments.prometheus.empty();
+  if (arguments.source.empty() != asks_prometheus) {
+    return absl::InvalidArgumentError("give a trace or a journal, or --prometheus URL with --query; one of them");
   }
-  if (!arguments.prometheus.empty() && arguments.query.empty())
-    throw CLI::ValidationError("--prometheus needs --query");
+  if (asks_prometheus && arguments.query.empty()) return absl::InvalidArgumentError("--prometheus needs --query");
   const bool from = !arguments.from.empty(), to = !arguments.to.empty();
-  if (arguments.multiply > 0 && !(from && to)) throw CLI::ValidationError("--multiply needs --from and --to");
-  if (arguments.multiply <= 0 && arguments.prometheus.empty() && (from || to)) {
-    throw CLI::ValidationError("--from and --to need --multiply, or --prometheus");
+  if (arguments.multiply > 0 && !(from && to)) {
+    return absl::InvalidArgumentError("--multiply needs --from and --to");
   }
+  if (arguments.multiply <= 0 && !asks_prometheus && (from || to)) {
+    return absl::InvalidArgumentError("--from and --to need --multiply, or --prometheus");
+  }
+  for (const std::string& only : {arguments.query, arguments.throughput_query, arguments.stored_query,
+                                  arguments.range_from, arguments.range_to}) {
+    if (!asks_prometheus && !only.empty()) {
+      return absl::InvalidArgumentError(absl::StrCat("\"", only, "\" is for --prometheus, which is not given"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// All that is wrong whatever the input holds is told before any of it is read.
+void CheckArguments(const Session& session, const Arguments& arguments) {
+  absl::Status status = CheckCombination(arguments);
+  lab::PlanOptions unused;
+  if (status.ok()) status = ReadWhatIf(arguments, unused);
+  if (status.ok() && !arguments.prometheus.empty()) status = RangeOf(session, arguments).status();
+  if (!status.ok()) throw CLI::ValidationError(std::string(status.message()));
 }
 
 template <typename Value>
@@ -343,7 +366,8 @@ CLI::Validator Parsed(absl::StatusOr<Value> (*parse)(absl::string_view)) {
 
 void AddInputs(CLI::App& command, Arguments& arguments) {
   command.add_option("SOURCE", arguments.source, "Trace (FILE or FILE:COLUMN), or a journal");
-  command.add_option("--prometheus", arguments.prometheus, "URL of a Prometheus server instead");
+  command.add_option("--prometheus", arguments.prometheus, "URL of a Prometheus server instead")
+      ->check(CLI::Validator([](std::string& url) { return std::string(CheckPrometheusUrl(url).message()); }, ""));
   command.add_option("--query", arguments.query, "Its query for the demand; one series");
   command.add_option("--step", arguments.step, "Step of what is asked of it")
       ->capture_default_str()
@@ -402,7 +426,7 @@ void AddPlan(CLI::App& app, Session& session) {
   command->add_option("--threads", arguments->threads, "How many runs at once; by default one a core")
       ->check(CLI::Range(1, 256));
   command->callback([&session, arguments] {
-    CheckArguments(*arguments);
+    CheckArguments(session, *arguments);
     session.command = [&session, arguments] { return Run(session, *arguments); };
   });
 }

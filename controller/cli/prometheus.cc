@@ -258,6 +258,10 @@ absl::StatusOr<lab::Trace> Read(const PrometheusRange& range) {
 
 }  // namespace
 
+absl::Status CheckPrometheusUrl(const std::string& url) {
+  return ParseUrl(url).status();
+}
+
 absl::StatusOr<lab::Trace> ReadPrometheus(const PrometheusRange& range) {
   return Annotate(Read(range), absl::StrCat("--prometheus ", range.url));
 }

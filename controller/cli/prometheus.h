@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 
@@ -17,6 +18,9 @@ struct PrometheusRange {
   absl::Duration step = absl::Minutes(1);
   absl::Duration timeout = absl::Seconds(30);  // for each request; a long range takes several
 };
+
+// What is wrong with a URL, without asking it: INVALID_ARGUMENT.
+absl::Status CheckPrometheusUrl(const std::string& url);
 
 // NaN, infinite and negative values are unknown, which the trace's notes say, as they do gaps.
 // UNAVAILABLE: it cannot be reached, does not answer in time, or is overloaded; PERMISSION_DENIED: it wants a login;

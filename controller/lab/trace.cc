@@ -40,6 +40,8 @@ class LineReader {
 
   bool is_open() const { return file_ != nullptr; }
   int line_number() const { return line_number_; }
+  // Whether the last line stopped where the file does, before an end of line.
+  bool is_open_ended() const { return open_ended_; }
 
   // The next line without its end; nothing: the file has ended. The view lives until the next call.
   absl::StatusOr<std::optional<absl::string_view>> Next() {
@@ -54,6 +56,7 @@ class LineReader {
     if (const auto end = AtEnd(); !end.ok()) return end;
     // Without an end of line only the file's end stops a line; anything else is a zero byte.
     if (gzeof(file_) == 0) return Fault("a zero byte: this is no text");
+    open_ended_ = true;
     return line;
   }
 
@@ -75,6 +78,7 @@ class LineReader {
   gzFile file_;
   std::string buffer_;
   int line_number_ = 0;
+  bool open_ended_ = false;
 };
 
 struct Source {
@@ -201,6 +205,11 @@ class RowReader {
     say(out_of_order_, "times before their predecessor: the rows were sorted");
     say(negative_, "negative values: taken as unknown");
     say(words_, "values that are a word for nothing: taken as unknown");
+    if (reader_.is_open_ended()) {
+      trace.notes.push_back(absl::StrCat("line ", reader_.line_number(),
+                                         ", the last, has no end: it is taken as it stands, but the file may be cut "
+                                         "short in it"));
+    }
   }
 
   LineReader& reader_;

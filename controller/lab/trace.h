@@ -14,9 +14,10 @@
 // each row is the START of an interval and its values. An absent row is a gap, an empty cell is unknown, 0 is 0.
 //
 // Repaired, and said in `notes`: rows out of order are sorted, of rows with one time the last counts, a negative value
-// and the words nan, null, na and none are unknown. Refused, with the line: a value that is no number or is infinite, a
-// time that is no unix second, a row with fewer cells than the header names, a line of over 64 KiB, a file that ends in
-// the middle, more than kTraceRowsMax rows. A file without two rows or without any known value is refused, too.
+// and the words nan, null, na and none are unknown, a last line without an end is taken as it stands. Refused, with the
+// line: a value that is no number or is infinite, a time that is no unix second, a row with fewer cells than the header
+// names, a line of over 64 KiB, a file that ends in the middle, more than kTraceRowsMax rows. A file without two rows
+// or without any known value is refused, too.
 //
 // Memory: 16 bytes a row, twice that while it grows: at most 256 MiB for a file of any size.
 

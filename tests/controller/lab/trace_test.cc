@@ -162,10 +162,12 @@ TEST_F(TraceTest, AByteOrderMarkAndCarriageReturnsAreNoObstacle) {
   EXPECT_THAT(Values(*trace), ElementsAre(1, 2));
 }
 
-TEST_F(TraceTest, ALastLineWithoutAnEndIsALine) {
+TEST_F(TraceTest, ALastLineWithoutAnEndIsALineAndItIsSaid) {
   const auto trace = ReadRows("0,1\n60,2");
   ASSERT_TRUE(trace.ok()) << trace.status();
   EXPECT_THAT(Values(*trace), ElementsAre(1, 2));
+  EXPECT_THAT(trace->notes, ElementsAre(HasSubstr("line 3, the last, has no end")));
+  EXPECT_THAT(ReadRows("0,1\n60,2\n")->notes, testing::IsEmpty());
 }
 
 TEST_F(TraceTest, AZippedFileThatIsCutShortIsRefused) {
