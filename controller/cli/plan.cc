@@ -108,11 +108,11 @@ absl::Status ReadFromPrometheus(const Session& session, const Arguments& argumen
   HR_ASSIGN_OR_RETURN(prepared.input.demand, ReadPrometheus(range));
   if (!arguments.throughput_query.empty()) {
     range.query = arguments.throughput_query;
-    HR_ASSIGN_OR_RETURN(prepared.input.throughput, Optional(ReadPrometheus(range)));
+    HR_ASSIGN_OR_RETURN(prepared.input.throughput, Annotate(Optional(ReadPrometheus(range)), "--throughput-query"));
   }
   if (!arguments.stored_query.empty()) {
     range.query = arguments.stored_query;
-    HR_ASSIGN_OR_RETURN(prepared.input.stored, Optional(ReadPrometheus(range)));
+    HR_ASSIGN_OR_RETURN(prepared.input.stored, Annotate(Optional(ReadPrometheus(range)), "--stored-query"));
   }
   return absl::OkStatus();
 }

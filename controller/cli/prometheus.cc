@@ -172,12 +172,13 @@ absl::StatusOr<Json> ParseAnswer(const Answer& answer) {
   if (answer.status == 400 || answer.status == 422) {
     return absl::InvalidArgumentError(absl::StrCat("refuses the query: ", error.empty() ? "no reason given" : error));
   }
-  if (answer.status != 200) {
+  const bool is_elsewhere = answer.status / 100 == 3 || answer.status == 404 || answer.status == 405;
+  if (answer.status != 200 && !is_elsewhere) {
     return absl::UnavailableError(absl::StrCat("answers with HTTP ", answer.status, error.empty() ? "" : ": ", error));
   }
-  if (!parsed.ok() || Member(json, "status").string_value() != "success") {
-    return absl::InvalidArgumentError(
-        "does not answer as a Prometheus does: is the URL its own, with the prefix that it is served under?");
+  if (is_elsewhere || !parsed.ok() || Member(json, "status").string_value() != "success") {
+    return absl::InvalidArgumentError(absl::StrCat("does not answer as a Prometheus does (HTTP ", answer.status,
+                                                   "): is the URL its own, with the prefix that it is served under?"));
   }
   return json;
 }
@@ -248,9 +249,11 @@ absl::StatusOr<lab::Trace> Read(const PrometheusRange& range) {
   const auto known = std::count_if(trace.samples.begin(), trace.samples.end(),
                                    [](const lab::TraceSample& sample) { return !std::isnan(sample.value); });
   if (known < 2) {
-    return absl::NotFoundError(absl::StrCat(
-        "the query gives ", known, " values from ", absl::FormatTime(range.from, absl::UTCTimeZone()), " to ",
-        absl::FormatTime(range.to, absl::UTCTimeZone()), ": is the metric's name right, and is it kept for so long?"));
+    constexpr char kMinutes[] = "%Y-%m-%d %H:%M";
+    return absl::NotFoundError(absl::StrCat("the query gives ", known, " values from ",
+                                            absl::FormatTime(kMinutes, range.from, absl::UTCTimeZone()), " to ",
+                                            absl::FormatTime(kMinutes, range.to, absl::UTCTimeZone()),
+                                            " UTC: is the metric's name right, and is it kept for so long?"));
   }
   Say(repairs, (to - from) / step + 1, trace);
   return trace;
