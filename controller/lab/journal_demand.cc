@@ -13,7 +13,7 @@
 
 #include "controller/base/status.h"
 #include "controller/core/fleet_summary.h"
-#include "controller/runtime/journal_store.h"
+#include "controller/runtime/journal_file.h"
 
 namespace headroom::lab {
 namespace {
@@ -69,10 +69,10 @@ struct Series {
   Minutes demand, throughput;
 };
 
-absl::Status AddDecisions(JournalReader& reader, Series& series) {
+absl::Status AddDecisions(const JournalFile& journal, Series& series) {
   Journal::Page page{.count = 1000};
   for (int read = 0; read < kDecisionsMax; read += page.count) {
-    HR_ASSIGN_OR_RETURN(const std::vector<JournalEntry> entries, reader.Decisions(page));
+    HR_ASSIGN_OR_RETURN(const std::vector<JournalEntry> entries, journal.Decisions(page));
     for (const JournalEntry& entry : entries) {
       for (const headroom::Demand& demand : entry.decision.demands) {
         const absl::Time at = entry.decision.at, until = std::max(at, entry.until);
@@ -108,11 +108,10 @@ double PerNode(const Snapshot& snapshot) {
   return static_cast<double>(Summarize(snapshot.state.fleet, snapshot.policy, snapshot.at).configured_median);
 }
 
-absl::StatusOr<JournalDemand> Read(const std::string& path) {
-  HR_ASSIGN_OR_RETURN(const auto reader, JournalReader::Open(path));
-  HR_ASSIGN_OR_RETURN(const FoundSnapshot found, reader->NewestSnapshot());
+absl::StatusOr<JournalDemand> Read(const JournalFile& journal) {
+  HR_ASSIGN_OR_RETURN(const FoundSnapshot found, journal.NewestSnapshot());
   Series series;
-  HR_RETURN_IF_ERROR(AddDecisions(*reader, series));
+  HR_RETURN_IF_ERROR(AddDecisions(journal, series));
   JournalDemand demand{.notes = found.notes};
   if (!found.snapshot.has_value()) {
     return absl::DataLossError(
@@ -134,14 +133,18 @@ absl::StatusOr<JournalDemand> Read(const std::string& path) {
 }  // namespace
 
 bool IsJournal(const std::string& path) {
-  std::ifstream file(FileOf(path), std::ios::binary);
+  std::error_code ignored;
+  const std::filesystem::path named = FileOf(path);
+  if (named.filename() == "journal.db" && std::filesystem::exists(named, ignored)) return true;
+  std::ifstream file(named, std::ios::binary);
   char magic[16] = "";
   file.read(magic, sizeof magic);
   return file.gcount() == sizeof magic && absl::string_view(magic, 15) == "SQLite format 3";
 }
 
 absl::StatusOr<JournalDemand> ReadJournal(const std::string& path) {
-  return Annotate(Read(FileOf(path)), FileOf(path));
+  HR_ASSIGN_OR_RETURN(const auto journal, JournalFile::Open(path));
+  return Annotate(Read(*journal), FileOf(path));
 }
 
 }  // namespace headroom::lab

@@ -21,11 +21,11 @@ struct JournalDemand {
   std::vector<std::string> notes;   // what was damaged and left out
 };
 
-// Whether it is one: a folder with journal.db in it, or an SQLite file.
+// Whether it is meant as one: journal.db, a folder with it, or an SQLite file.
 bool IsJournal(const std::string& path);
 
-// Reads it, and never writes: it may belong to a headroomd that runs. FAILED_PRECONDITION: it has too little to plan
-// from; DATA_LOSS: it is broken or cut short.
+// Reads it, and never writes, nor beside it: it may belong to a headroomd that runs. FAILED_PRECONDITION: it has too
+// little to plan from, or is no journal of Headroom; DATA_LOSS: it is empty, broken or cut short.
 absl::StatusOr<JournalDemand> ReadJournal(const std::string& path);
 
 }  // namespace headroom::lab

@@ -45,6 +45,24 @@ absl::StatusOr<JournalEntry> FindEntry(SqliteConnection& connection, uint64_t se
   return EntryOf(rows);
 }
 
+absl::StatusOr<std::vector<JournalEntry>> ReadPage(SqliteConnection& connection, const Journal::Page& page) {
+  HR_ASSIGN_OR_RETURN(SqliteStatement rows,
+                      connection.Prepare(absl::StrCat(kDecisionColumns,
+                                                      "WHERE sequence < ?1 AND acting >= ?2 AND until_nanos >= ?3 "
+                                                      "ORDER BY sequence DESC")));
+  const bool from_newest = page.before_sequence == 0 || page.before_sequence > INT64_MAX;
+  rows.Bind(1, from_newest ? INT64_MAX : static_cast<int64_t>(page.before_sequence)).Bind(2, page.only_acting ? 1 : 0);
+  rows.Bind(3, absl::ToUnixNanos(page.since));
+  std::vector<JournalEntry> entries;
+  while (std::ssize(entries) < page.count) {
+    HR_ASSIGN_OR_RETURN(const bool row, rows.Step());
+    if (!row) break;
+    // A damaged row hides itself, not the others: a page that is not full is the last one.
+    if (absl::StatusOr<JournalEntry> entry = EntryOf(rows); entry.ok()) entries.push_back(*std::move(entry));
+  }
+  return entries;
+}
+
 // In words that say what to think of.
 absl::Status Told(const absl::Status& status) {
   if (!absl::IsDataLoss(status)) return status;
@@ -143,6 +161,14 @@ absl::StatusOr<JournalEntry> JournalFile::FindDecision(uint64_t sequence) const 
   return FindEntry(*connection_, sequence);
 }
 
+absl::StatusOr<std::vector<JournalEntry>> JournalFile::Decisions(const Journal::Page& page) const {
+  return ReadPage(*connection_, page);
+}
+
+absl::StatusOr<FoundSnapshot> JournalFile::NewestSnapshot() const {
+  return journal_rows::FindSnapshot(*connection_);
+}
+
 absl::StatusOr<std::unique_ptr<JournalReader>> JournalReader::Open(const std::string& path,
                                                                    SqliteConnection::Access access) {
   HR_ASSIGN_OR_RETURN(auto connection, SqliteConnection::Open(path, access));
@@ -154,21 +180,7 @@ absl::StatusOr<FoundSnapshot> JournalReader::NewestSnapshot() {
 }
 
 absl::StatusOr<std::vector<JournalEntry>> JournalReader::Decisions(const Journal::Page& page) {
-  HR_ASSIGN_OR_RETURN(SqliteStatement rows,
-                      connection_->Prepare(absl::StrCat(kDecisionColumns,
-                                                        "WHERE sequence < ?1 AND acting >= ?2 AND until_nanos >= ?3 "
-                                                        "ORDER BY sequence DESC")));
-  const bool from_newest = page.before_sequence == 0 || page.before_sequence > INT64_MAX;
-  rows.Bind(1, from_newest ? INT64_MAX : static_cast<int64_t>(page.before_sequence)).Bind(2, page.only_acting ? 1 : 0);
-  rows.Bind(3, absl::ToUnixNanos(page.since));
-  std::vector<JournalEntry> entries;
-  while (std::ssize(entries) < page.count) {
-    HR_ASSIGN_OR_RETURN(const bool row, rows.Step());
-    if (!row) break;
-    // A damaged row hides itself, not the others: a page that is not full is the last one.
-    if (absl::StatusOr<JournalEntry> entry = EntryOf(rows); entry.ok()) entries.push_back(*std::move(entry));
-  }
-  return entries;
+  return ReadPage(*connection_, page);
 }
 
 absl::StatusOr<JournalEntry> JournalReader::Find(uint64_t sequence) {

@@ -50,6 +50,10 @@ class JournalFile {
   // The decision with this number. NOT_FOUND, DATA_LOSS.
   absl::StatusOr<JournalEntry> FindDecision(uint64_t sequence) const;
 
+  // As JournalReader's.
+  absl::StatusOr<std::vector<JournalEntry>> Decisions(const Journal::Page& page) const;
+  absl::StatusOr<FoundSnapshot> NewestSnapshot() const;
+
  private:
   explicit JournalFile(std::unique_ptr<SqliteConnection> connection) : connection_(std::move(connection)) {}
   absl::Status Check();

@@ -11,6 +11,7 @@
 #include "controller/core/autoscaler.h"
 #include "controller/runtime/journal_store.h"
 #include "controller/runtime/records.h"
+#include "controller/runtime/sqlite.h"
 
 namespace headroom::lab {
 namespace {
@@ -78,8 +79,41 @@ TEST_F(JournalDemandTest, AJournalCutShortIsRefusedAndNotChanged) {
   ASSERT_TRUE(IsJournal(file));
   const auto journal = ReadJournal(file);
   ASSERT_FALSE(journal.ok());
-  EXPECT_THAT(journal.status().message(), HasSubstr("journal.db: "));
+  EXPECT_EQ(journal.status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(journal.status().message(), HasSubstr("journal.db: is broken or cut short"));
   EXPECT_EQ(std::filesystem::file_size(file), size / 3);
+}
+
+TEST_F(JournalDemandTest, AnEmptyJournalIsCalledEmptyAndNotAFolderWithoutOne) {
+  std::filesystem::create_directories(folder_);
+  std::ofstream(folder_ + "/journal.db") << "";
+  for (const std::string& path : {folder_, folder_ + "/journal.db"}) {
+    ASSERT_TRUE(IsJournal(path)) << path;
+    const auto journal = ReadJournal(path);
+    EXPECT_EQ(journal.status().code(), absl::StatusCode::kDataLoss);
+    EXPECT_THAT(journal.status().message(), HasSubstr("journal.db: is empty"));
+  }
+}
+
+TEST_F(JournalDemandTest, AnotherDatabaseIsCalledNoJournalOfHeadroom) {
+  std::filesystem::create_directories(folder_);
+  {
+    auto other = SqliteConnection::Open(folder_ + "/journal.db", SqliteConnection::Access::kWrite);
+    ASSERT_TRUE(other.ok()) << other.status();
+    ASSERT_TRUE((*other)->Execute("CREATE TABLE songs (name TEXT)").ok());
+  }
+  const auto journal = ReadJournal(folder_);
+  EXPECT_EQ(journal.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(journal.status().message(), HasSubstr("is not a journal of Headroom"));
+}
+
+TEST_F(JournalDemandTest, NothingIsWrittenBesideAJournalThatIsAtRest) {
+  Leave(90);
+  for (const char* beside : {"/journal.db-wal", "/journal.db-shm"}) std::filesystem::remove(folder_ + beside);
+  ASSERT_TRUE(ReadJournal(folder_).ok());
+  for (const char* beside : {"/journal.db-wal", "/journal.db-shm"}) {
+    EXPECT_FALSE(std::filesystem::exists(folder_ + beside)) << beside;
+  }
 }
 
 TEST_F(JournalDemandTest, ATraceIsNoJournal) {
