@@ -28,6 +28,8 @@ constexpr double kLeastTarget = 0.5;
 constexpr int64_t kPastDaysMax = 3650;
 constexpr double kLimitHeadroom = 1.25;
 constexpr int kLossPercentMax = 90;  // of the scored part: a zone lost at its end would show nothing
+constexpr int kPlannedNodesMax = 100'000;
+constexpr double kAmountMax = 1e30;  // of what is asked for and of what a node carries; beyond it sums and squares end
 
 // Planner: the runs of one plan. Ours are what takes time, so they are what is done in parallel and shown as progress.
 class Planner {
@@ -215,6 +217,36 @@ absl::Status CheckLength(const Trace& trace) {
                                                     absl::FormatDuration(kLeast), " at the very least"));
 }
 
+std::string SpanText(absl::Duration span) {
+  const double days = absl::FDivDuration(span, absl::Hours(24));
+  return days >= 1 ? absl::StrFormat("%g days", days) : absl::FormatDuration(span);
+}
+
+// What no cluster is asked for comes of a wrong unit or of growth without end, and has no plan.
+absl::Status CheckSize(const PlanReport& report, PlanOptions options, double peak) {
+  const double per_node = report.per_node;
+  if (!(std::max(peak, per_node) < kAmountMax && per_node > 1 / kAmountMax)) {
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "%s: a demand of up to %g with %g a node cannot be planned for: give both in a unit in which they are between "
+        "%g and %g",
+        report.name, peak, per_node, 1 / kAmountMax, kAmountMax));
+  }
+  const auto check = [&](absl::string_view when, absl::string_view remedy) -> absl::Status {
+    const NodeBounds bounds = BoundsOf(report.limits, options, {.peak = peak, .per_node = per_node, .target = 1});
+    if (bounds.most <= kPlannedNodesMax) return absl::OkStatus();
+    return absl::FailedPreconditionError(
+        absl::StrFormat("%s: %s would need more nodes%s than can be planned for (%d): %s", report.name, bounds.most_of,
+                        when, kPlannedNodesMax, remedy));
+  };
+  const absl::Duration ahead = std::exchange(options.what_if.ahead, absl::ZeroDuration());
+  HR_RETURN_IF_ERROR(check("", options.what_if.growth_per_day
+                                   ? "choose less --growth or a shorter --ahead"
+                                   : "give what one node carries (--per-node, --bytes-per-second-per-node, "
+                                     "--bytes-per-node) in the unit of the trace"));
+  options.what_if.ahead = ahead;
+  return check(absl::StrCat(" within ", SpanText(ahead)), "choose a shorter --ahead, or give the --growth to expect");
+}
+
 // The quantile of the nodes that demand asks for.
 int NeedAt(const Demand& demand, double quantile, double target) {
   std::vector<double> known;
@@ -243,11 +275,6 @@ NodeBounds BoundsAt(const Loop& loop, double target) {
   const double nodes = *std::max_element(demand.offered.begin(), demand.offered.end()) * loop.report.group;
   const double per_node = loop.report.per_node;
   return BoundsOf(loop.report.limits, loop.options, {.peak = nodes * per_node, .per_node = per_node, .target = target});
-}
-
-std::string SpanText(absl::Duration span) {
-  const double days = absl::FDivDuration(span, absl::Hours(24));
-  return days >= 1 ? absl::StrFormat("%g days", days) : absl::FormatDuration(span);
 }
 
 // How far ahead max reaches.
@@ -389,6 +416,7 @@ absl::StatusOr<PlanReport> MakePlan(const PlanInput& input, const PlanOptions& o
                         "relative to that. Give --per-node",
                         report.per_node));
   }
+  HR_RETURN_IF_ERROR(CheckSize(report, options, Peak(imagined.trace)));
   const int least = BoundsOf(report.limits, options, {}).least;
   const double most = std::max<double>(least, Peak(imagined.trace) / report.per_node / kLeastTarget);
   report.group = report.per_node_known ? std::max(1, WholeNodes(most / kSimulatedMax)) : 1;

@@ -44,6 +44,31 @@ TEST(PlanInputs, AFewRowsAreNoPlan) {
   EXPECT_THAT(std::string(plan.status().message()), HasSubstr("a day is needed to plan from"));
 }
 
+Trace Times(double factor, Trace trace) {
+  for (TraceSample& sample : trace.samples) sample.value *= factor;
+  return trace;
+}
+
+// No cluster has so many nodes: one of the numbers is in another unit.
+TEST(PlanInputs, NumbersThatNoClusterHasAreRefusedWithWhatToDo) {
+  struct Case {
+    double factor, per_node;
+    std::string said;
+  };
+  for (const Case& one : std::vector<Case>{
+           {1e305, 5, "give both in a unit in which they are between 1e-30 and 1e+30"},
+           {1e305, 0, "give both in a unit in which they are between 1e-30 and 1e+30"},
+           {1e-322, 0, "give both in a unit in which they are between 1e-30 and 1e+30"},
+           {1, 1e-300, "give both in a unit in which they are between 1e-30 and 1e+30"},
+           {1, 1e-9,
+            "made</script>: connections would need more nodes than can be planned for (100000): give what one"},
+           {1e12, 500, "in the unit of the trace"}}) {
+    const auto plan = MakePlan({.demand = Times(one.factor, Hours(4))}, Options(one.per_node));
+    EXPECT_EQ(plan.status().code(), absl::StatusCode::kFailedPrecondition) << one.factor << " / " << one.per_node;
+    EXPECT_THAT(std::string(plan.status().message()), HasSubstr(one.said));
+  }
+}
+
 TEST(PlanTest, RecommendsWhatTheDemandNeedsAndSaysWhatItCosts) {
   const auto plan = MakePlan({.demand = Hours(4)}, Options(50));
   ASSERT_TRUE(plan.ok()) << plan.status();
@@ -143,6 +168,31 @@ TEST(PlanTest, NodesThatStoreMoreThanConnectionsNeedAreAskedForAndKept) {
   EXPECT_EQ(stored.recommended_nodes, plan->recommended.max);
   EXPECT_FALSE(stored.recommended_until.expected_days.has_value());
   EXPECT_THAT(LimitSentence(stored), HasSubstr("; those of the recommended 50 nodes are not reached"));
+}
+
+TEST(PlanInputs, BytesInAnotherUnitThanTheNodesAreRefused) {
+  PlanOptions options = Options(50);
+  options.bytes_per_node = 4;  // TB
+  const auto plan = MakePlan({.demand = Hours(4), .stored = Days(3, 40e12)}, options);
+  EXPECT_EQ(plan.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(plan.status().message()), HasSubstr("bytes stored would need more nodes than can be"));
+}
+
+TEST(PlanInputs, GrowthWithoutEndIsRefusedByItsTime) {
+  PlanOptions options = Options(50);
+  options.has_max = false;
+  options.what_if.growth_per_day = 9;
+  options.what_if.ahead = absl::Hours(24 * 10);
+  EXPECT_THAT(std::string(MakePlan({.demand = Days(4, 500)}, options).status().message()),
+              HasSubstr("choose less --growth or a shorter --ahead"));
+  Trace grown = Days(20, 500);
+  for (size_t hour = 0; hour < grown.samples.size(); ++hour) {
+    grown.samples[hour].value *= std::pow(1.3, static_cast<double>(hour / 24));
+  }
+  options.what_if = {.ahead = absl::Hours(24 * 30)};
+  EXPECT_THAT(std::string(MakePlan({.demand = grown}, options).status().message()),
+              HasSubstr("connections would need more nodes within 30 days than can be planned for (100000): choose a "
+                        "shorter --ahead"));
 }
 
 TEST(PlanTest, ThroughputThatNeedsMoreThanConnectionsRaisesTheMaxAndACampaignWithIt) {
