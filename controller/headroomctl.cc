@@ -23,12 +23,16 @@ bool IsSet(const char* name) {
   return value != nullptr && *value != '\0';
 }
 
+bool IsTerminal(int file) {
+  const char* term = std::getenv("TERM");
+  const bool dumb = term == nullptr || std::strcmp(term, "dumb") == 0;
+  return isatty(file) != 0 && !dumb;
+}
+
 Colours ChooseColours() {
   if (IsSet("NO_COLOR")) return Colours::kOff;
   if (IsSet("FORCE_COLOR")) return Colours::kOn;
-  const char* term = std::getenv("TERM");
-  const bool dumb = term == nullptr || std::strcmp(term, "dumb") == 0;
-  return isatty(STDOUT_FILENO) != 0 && !dumb ? Colours::kOn : Colours::kOff;
+  return IsTerminal(STDOUT_FILENO) ? Colours::kOn : Colours::kOff;
 }
 
 std::string Actor() {
@@ -48,6 +52,7 @@ int main(int argc, char** argv) {
       .out = std::cout,
       .err = std::cerr,
       .colours = headroom::ChooseColours(),
+      .progress = headroom::IsTerminal(STDERR_FILENO) ? headroom::Progress::kLine : headroom::Progress::kNone,
       .now = [] { return absl::Now(); },
       .actor = headroom::Actor(),
       .connect = [](const std::string& server) -> std::unique_ptr<headroom::v1::AdminService::StubInterface> {

@@ -218,7 +218,7 @@ absl::Status ReadWhatIf(const Arguments& arguments, lab::PlanOptions& options) {
 // --- the answer
 
 void ShowProgress(Session& session, int done, int all) {
-  if (session.colours() == Colours::kOff) return;
+  if (!session.shows_progress()) return;
   session.err() << "\r\x1b[K"
                 << "planning: run " << std::min(done + 1, all) << " of " << all << std::flush;
 }
@@ -309,7 +309,7 @@ absl::Status Run(Session& session, const Arguments& arguments) {
   prepared.options.threads = arguments.threads > 0 ? arguments.threads : cores;
   prepared.options.progress = [&](int done, int all) { ShowProgress(session, done, all); };
   const absl::StatusOr<lab::PlanReport> report = lab::MakePlan(prepared.input, prepared.options);
-  if (session.colours() == Colours::kOn) session.err() << "\r\x1b[K";
+  if (session.shows_progress()) session.err() << "\r\x1b[K";
   HR_RETURN_IF_ERROR(report.status());
   for (const std::string& note : report->notes) session.err() << "note: " << note << '\n';
   // First what took a minute to find: a file may turn out not to be writable.

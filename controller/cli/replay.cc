@@ -62,7 +62,7 @@ class ProgressLine {
   explicit ProgressLine(Session& session) : session_(session) {}
   ~ProgressLine() { Clear(); }
   void Show(const std::string& text) {
-    if (session_.colours() == Colours::kOff || text == shown_) return;
+    if (!session_.shows_progress() || text == shown_) return;
     shown_ = text;
     session_.err() << "\r\x1b[K" << text << std::flush;
   }

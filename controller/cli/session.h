@@ -16,11 +16,15 @@
 
 namespace headroom {
 
+// Whether `err` shows a line that stays current.
+enum class Progress { kNone, kLine };
+
 // What the program stands in: its streams, its time, who uses it, and how a server is reached. Tests bring their own.
 struct Terminal {
   std::ostream& out;  // data
   std::ostream& err;  // talk
   Colours colours = Colours::kOff;
+  Progress progress = Progress::kNone;
   std::function<absl::Time()> now;
   std::string actor;  // user@host
   std::function<std::unique_ptr<v1::AdminService::StubInterface>(const std::string& server)> connect;
@@ -43,6 +47,7 @@ class Session {
   std::ostream& out() { return terminal_.out; }
   std::ostream& err() { return terminal_.err; }
   Colours colours() const { return terminal_.colours; }
+  bool shows_progress() const { return terminal_.progress == Progress::kLine; }
   absl::Time now() const { return terminal_.now(); }
   const std::string& actor() const { return terminal_.actor; }
   std::string Paint(const Cell& cell) const { return headroom::Paint(cell, terminal_.colours); }

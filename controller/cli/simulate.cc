@@ -37,7 +37,7 @@ class ProgressLine {
 
   void Show(absl::Duration done) {
     constexpr absl::Duration kEach = absl::Milliseconds(200);
-    if (session_.colours() == Colours::kOff || session_.now() - shown_at_ < kEach) return;
+    if (!session_.shows_progress() || session_.now() - shown_at_ < kEach) return;
     shown_at_ = session_.now();
     drawn_ = true;
     session_.err() << absl::StrFormat("\r\x1b[Ksimulated %s of %s", Short(done), Short(whole_)) << std::flush;
@@ -179,7 +179,8 @@ void AddSimulate(CLI::App& app, Session& session) {
       app.add_subcommand("simulate", "Run a scenario file: cluster, traffic, faults, expectations; needs no server");
   command->footer(kExamples);
   command->add_option("FILE", arguments->file, "Scenario, YAML")->required();
-  command->add_option("--seed", arguments->seed, "Seed of all chance, instead of the file's");
+  command->add_option("--seed", arguments->seed, "Seed of all chance, instead of the file's")
+      ->check(CLI::NonNegativeNumber);
   command->add_option("--json", arguments->json, "Write everything to this file, too");
   command->add_option("--model", arguments->model, "request: every single request; interval: in the mean")
       ->check(CLI::IsMember({"request", "interval"}))

@@ -56,6 +56,7 @@ TEST_F(SimulateTest, WhatIsWrongIsSaidWithItsLine) {
   EXPECT_THAT(err_, HasSubstr("cannot read the scenario"));
   EXPECT_EQ(Run({"simulate"}), 2);
   EXPECT_EQ(Run({"simulate", file, "--model", "best"}), 2);
+  EXPECT_EQ(Run({"simulate", file, "--seed", "-1"}), 2);
 }
 
 }  // namespace
