@@ -8,8 +8,10 @@
 
 namespace headroom::lab {
 
-// A trace file (trace.h) whose first value is judged and whose column "label", where there is one, marks the rows of
-// anomalies by anything but 0. Rows with an unknown value are left out. Errors and repairs are those of ReadTrace().
-absl::StatusOr<LabelledSeries> LoadLabelledCsv(const std::string& path);
+// FILE or FILE:COLUMN: a trace file (trace.h), but negative values are values. The first value, or the column, is
+// judged; the first of the columns label, anomaly, is_anomaly and is_anomaly_label that there is marks the rows of
+// anomalies by anything but 0. Where there is none it is noted. Rows with an unknown value are left out. Errors and
+// repairs are those of ReadTrace(); INVALID_ARGUMENT, too, where the value would be the label.
+absl::StatusOr<LabelledSeries> LoadLabelledCsv(const std::string& source);
 
 }  // namespace headroom::lab

@@ -73,7 +73,7 @@ double ScaleOf(const Series<double>& values) {
 }
 
 absl::Status CheckFit(const Trace& trace, absl::Duration step_max) {
-  if (trace.step > step_max) {
+  if (IsCoarserThan(trace, step_max)) {
     return absl::FailedPreconditionError(absl::StrCat(
         "its step of ", absl::FormatDuration(trace.step), " is over ", absl::FormatDuration(step_max),
         step_max == kTraceStepMax ? ": it is for planning, not for scoring" : ": no plan can be made from it"));
@@ -85,6 +85,14 @@ absl::Status CheckFit(const Trace& trace, absl::Duration step_max) {
                                                       " can be scored, give a part of it"));
   }
   return absl::OkStatus();
+}
+
+absl::Status CannotBeScaled(const Trace& trace) {
+  const bool zero = std::none_of(trace.samples.begin(), trace.samples.end(),
+                                 [](const TraceSample& sample) { return sample.value > 0; });
+  return absl::FailedPreconditionError(
+      zero ? "its demand cannot be scaled: it is all zero"
+           : "its demand cannot be scaled: its values are too large or too small, give them in another unit");
 }
 
 void Fill(const Series<double>& values, Course& course) {
@@ -121,14 +129,15 @@ absl::StatusOr<std::shared_ptr<const Course>> MakeCourse(const Trace& trace) {
 
 absl::StatusOr<std::shared_ptr<const Course>> MakeCourse(const Trace& trace, const CourseOptions& options) {
   HR_RETURN_IF_ERROR(CheckFit(trace, options.step_max));
-  const Series<double> values = OnGrid(Hold(trace));
+  const std::vector<Held> held = Hold(trace);
+  const Series<double> values = OnGrid(held);
   auto course = std::make_shared<Course>();
   course->name = trace.name;
   course->notes = trace.notes;
-  course->start_unix_seconds = trace.samples.front().unix_seconds;
+  course->start_unix_seconds = held.front().begin;  // which is where the grid begins
   course->terms = options.terms;
   course->nodes_per_unit = options.nodes_per_unit > 0 ? options.nodes_per_unit : ScaleOf(values);
-  if (course->nodes_per_unit <= 0) return absl::FailedPreconditionError("its demand cannot be scaled: is it all zero?");
+  if (course->nodes_per_unit <= 0) return CannotBeScaled(trace);
   Fill(values, *course);
   if (course->scored_steps() == 0) return absl::FailedPreconditionError("nothing in it can be scored");
   return course;

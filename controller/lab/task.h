@@ -64,7 +64,7 @@ struct Terms {
 struct Course {
   std::string name;
   std::vector<std::string> notes;
-  int64_t start_unix_seconds = 0;
+  int64_t start_unix_seconds = 0;  // of the first known value: where the grid begins
   int steps = 0;
   int first_scored = 0;
   double nodes_per_unit = 0;  // the scale
@@ -77,7 +77,8 @@ struct Course {
   int scored_steps() const { return scored_before.back(); }
 };
 
-// FAILED_PRECONDITION: the trace is not for this task (its step is too coarse, it is too long, it is all zero).
+// FAILED_PRECONDITION: the trace is not for this task (its step is too coarse, it is too long, it is all zero or beyond
+// measure).
 absl::StatusOr<std::shared_ptr<const Course>> MakeCourse(const Trace& trace);
 
 // Of a task of one's own.

@@ -26,6 +26,7 @@ namespace {
 
 constexpr absl::string_view kTimeColumn = "unix_seconds";
 constexpr int64_t kUnixSecondsMax = 100'000'000'000;  // the year 5138; milliseconds of today are above it
+constexpr double kJitterRatio = 1.05;
 constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
 
 // Lines of a file, plain or gzipped, in bounded memory.
@@ -96,6 +97,13 @@ Source SplitSource(absl::string_view source) {
   return {std::string(source.substr(0, colon)), std::string(source.substr(colon + 1))};
 }
 
+// A cell without the blanks and the quotes around it.
+absl::string_view Bare(absl::string_view cell) {
+  cell = absl::StripAsciiWhitespace(cell);
+  if (cell.size() < 2 || cell.front() != '"' || cell.back() != '"') return cell;
+  return absl::StripAsciiWhitespace(cell.substr(1, cell.size() - 2));
+}
+
 std::string NameOf(const std::string& path) {
   const std::string file = std::filesystem::path(path).filename();
   absl::string_view name = file;
@@ -111,8 +119,8 @@ absl::StatusOr<std::vector<std::string>> ReadHeader(LineReader& reader) {
   if (!line.has_value()) return absl::InvalidArgumentError("the file is empty");
   absl::string_view header = *line;
   absl::ConsumePrefix(&header, "\xEF\xBB\xBF");
-  std::vector<std::string> columns = absl::StrSplit(header, ',');
-  for (std::string& column : columns) absl::StripAsciiWhitespace(&column);
+  std::vector<std::string> columns;
+  for (const absl::string_view column : absl::StrSplit(header, ',')) columns.emplace_back(Bare(column));
   if (columns.front() != kTimeColumn) return reader.Fault("its header does not begin with unix_seconds");
   if (columns.size() < 2) return reader.Fault("the header names no value beside unix_seconds");
   return columns;
@@ -138,7 +146,8 @@ struct Repair {
 // RowReader: rows into samples, with what was repaired on the way.
 class RowReader {
  public:
-  RowReader(LineReader& reader, size_t columns, size_t column) : reader_(reader), columns_(columns), column_(column) {}
+  RowReader(LineReader& reader, size_t columns, size_t column, Negatives negatives)
+      : reader_(reader), columns_(columns), column_(column), negatives_(negatives) {}
 
   absl::Status Read(Trace& trace) {
     while (true) {
@@ -166,19 +175,20 @@ class RowReader {
       return reader_.Fault(absl::StrCat(cells_.size(), " cells where the header names ", columns_));
     }
     TraceSample sample;
-    HR_ASSIGN_OR_RETURN(sample.unix_seconds, ReadTime(absl::StripAsciiWhitespace(cells_[0])));
-    HR_ASSIGN_OR_RETURN(sample.value, ReadValue(absl::StripAsciiWhitespace(cells_[column_])));
+    HR_ASSIGN_OR_RETURN(sample.unix_seconds, ReadTime(Bare(cells_[0])));
+    HR_ASSIGN_OR_RETURN(sample.value, ReadValue(Bare(cells_[column_])));
     return sample;
   }
 
-  absl::StatusOr<int64_t> ReadTime(absl::string_view text) const {
+  absl::StatusOr<int64_t> ReadTime(absl::string_view text) {
     double seconds = 0;
-    if (!absl::SimpleAtod(text, &seconds) || !std::isfinite(seconds) || seconds != std::floor(seconds)) {
+    if (!absl::SimpleAtod(text, &seconds) || !std::isfinite(seconds)) {
       return reader_.Fault(absl::StrCat("\"", text, "\" is no unix second"));
     }
     if (seconds < 0 || seconds > static_cast<double>(kUnixSecondsMax)) {
       return reader_.Fault(absl::StrCat("the time ", text, " is no unix second of our age; is it in milliseconds?"));
     }
+    if (seconds != std::floor(seconds)) fractions_.Add(reader_.line_number());
     return static_cast<int64_t>(seconds);
   }
 
@@ -192,7 +202,7 @@ class RowReader {
     }
     if (!absl::SimpleAtod(text, &value)) return reader_.Fault(absl::StrCat("\"", text, "\" is no number"));
     if (!std::isfinite(value)) return reader_.Fault(absl::StrCat("the value ", text, " is not finite"));
-    if (value >= 0) return value;
+    if (value >= 0 || negatives_ == Negatives::kKept) return value;
     negative_.Add(reader_.line_number());
     return kUnknown;
   }
@@ -203,6 +213,7 @@ class RowReader {
       trace.notes.push_back(absl::StrCat(repair.count, " ", what, " (first in line ", repair.first_line, ")"));
     };
     say(out_of_order_, "times before their predecessor: the rows were sorted");
+    say(fractions_, "times with a fraction of a second: it was dropped");
     say(negative_, "negative values: taken as unknown");
     say(words_, "values that are a word for nothing: taken as unknown");
     if (reader_.is_open_ended()) {
@@ -214,8 +225,9 @@ class RowReader {
 
   LineReader& reader_;
   const size_t columns_, column_;
+  const Negatives negatives_;
   std::vector<absl::string_view> cells_;
-  Repair out_of_order_, negative_, words_;
+  Repair out_of_order_, fractions_, negative_, words_;
 };
 
 bool Earlier(const TraceSample& a, const TraceSample& b) {
@@ -271,14 +283,14 @@ void SayGaps(Trace& trace) {
   if (unknown > 0) trace.notes.push_back(absl::StrCat(unknown, " values are unknown"));
 }
 
-absl::StatusOr<Trace> ReadFrom(const Source& source) {
+absl::StatusOr<Trace> ReadFrom(const Source& source, Negatives negatives) {
   LineReader reader(source.path);
   HR_ASSIGN_OR_RETURN(const std::vector<std::string> columns, ReadHeader(reader));
   HR_ASSIGN_OR_RETURN(const size_t column, FindColumn(columns, source.column));
   Trace trace;
   trace.name = source.column.empty() ? NameOf(source.path) : absl::StrCat(NameOf(source.path), ":", source.column);
   trace.column = columns[column];
-  HR_RETURN_IF_ERROR(RowReader(reader, columns.size(), column).Read(trace));
+  HR_RETURN_IF_ERROR(RowReader(reader, columns.size(), column, negatives).Read(trace));
   SortAndMerge(trace);
   if (trace.samples.size() < 2) {
     return absl::InvalidArgumentError(
@@ -295,13 +307,26 @@ absl::StatusOr<Trace> ReadFrom(const Source& source) {
 
 }  // namespace
 
-absl::StatusOr<Trace> ReadTrace(absl::string_view source) {
+absl::StatusOr<Trace> ReadTrace(absl::string_view source, Negatives negatives) {
   const Source split = SplitSource(source);
   std::error_code ignored;
   if (std::filesystem::is_directory(split.path, ignored))
     return absl::InvalidArgumentError(
         absl::StrCat(split.path, ": is a folder and holds no journal.db; name a trace of it"));
-  return Annotate(ReadFrom(split), split.path);
+  return Annotate(ReadFrom(split, negatives), split.path);
+}
+
+bool IsCoarserThan(const Trace& trace, absl::Duration step_max) {
+  if (trace.step <= step_max) return false;
+  int64_t least = std::numeric_limits<int64_t>::max();
+  for (size_t i = 1; i < trace.samples.size(); ++i) {
+    least = std::min(least, trace.samples[i].unix_seconds - trace.samples[i - 1].unix_seconds);
+  }
+  return trace.step > kJitterRatio * step_max || absl::Seconds(least) > step_max;
+}
+
+std::string TraceFile(absl::string_view source) {
+  return SplitSource(source).path;
 }
 
 std::string TraceCsv(const Trace& trace) {

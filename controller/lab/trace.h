@@ -13,11 +13,12 @@
 // Traces: demand over time, as files. A trace file is CSV, plain or gzipped, whose header begins with `unix_seconds`;
 // each row is the START of an interval and its values. An absent row is a gap, an empty cell is unknown, 0 is 0.
 //
-// Repaired, and said in `notes`: rows out of order are sorted, of rows with one time the last counts, a negative value
-// and the words nan, null, na and none are unknown, a last line without an end is taken as it stands. Refused, with the
-// line: a value that is no number or is infinite, a time that is no unix second, a row with fewer cells than the header
-// names, a line of over 64 KiB, a file that ends in the middle, more than kTraceRowsMax rows. A file without two rows
-// or without any known value is refused, too.
+// Repaired, and said in `notes`: rows out of order are sorted, of rows with one time the last counts, a fraction of a
+// second is dropped, a negative value and the words nan, null, na and none are unknown, a last line without an end is
+// taken as it stands. Cells may be quoted, but hold no comma. Refused, with the line: a value that is no number or is
+// infinite, a time that is no unix second, a row with fewer cells than the header names, a line of over 64 KiB, a file
+// that ends in the middle, more than kTraceRowsMax rows. A file without two rows or without any known value is refused,
+// too.
 //
 // Memory: 16 bytes a row, twice that while it grows: at most 256 MiB for a file of any size.
 
@@ -39,8 +40,17 @@ struct Trace {
   std::vector<std::string> notes;    // what was repaired, one sentence each
 };
 
+// Demand is never negative; what else is measured may be.
+enum class Negatives { kUnknown, kKept };
+
 // Reads FILE or FILE:COLUMN; without a column the first one after the time.
-absl::StatusOr<Trace> ReadTrace(absl::string_view source);
+absl::StatusOr<Trace> ReadTrace(absl::string_view source, Negatives negatives = Negatives::kUnknown);
+
+// Whether the step is longer. Up to 5 % more is jitter where some rows are as near.
+bool IsCoarserThan(const Trace& trace, absl::Duration step_max);
+
+// A source's file, without its column.
+std::string TraceFile(absl::string_view source);
 
 // The trace as a file's text.
 std::string TraceCsv(const Trace& trace);

@@ -3,6 +3,7 @@
 #include <fstream>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -37,10 +38,38 @@ TEST_F(LabelledCsvTest, ValuesAndLabelledRangesAreRead) {
   EXPECT_EQ(series->name, path_);
 }
 
-TEST_F(LabelledCsvTest, WithoutLabelsThereAreNoAnomalies) {
+TEST_F(LabelledCsvTest, LabelsAreFoundUnderTheirUsualNamesAndBesideANamedColumn) {
+  for (const char* name : {"anomaly", "is_anomaly", "is_anomaly_label"}) {
+    const auto series = Load(absl::StrCat("unix_seconds,value,", name, "\n60,1,0\n120,2,1\n180,3,0\n"));
+    ASSERT_TRUE(series.ok()) << series.status();
+    EXPECT_THAT(series->Labels(), ElementsAre(0, 1, 0)) << name;
+    EXPECT_THAT(series->notes, IsEmpty());
+  }
+  const auto other = LoadLabelledCsv(path_ + ":value");
+  ASSERT_TRUE(other.ok()) << other.status();
+  EXPECT_THAT(other->Labels(), ElementsAre(0, 1, 0));
+}
+
+TEST_F(LabelledCsvTest, ALabelIsNotJudgedAsAValue) {
+  EXPECT_THAT(FaultOf("unix_seconds,label,value\n60,0,1\n120,1,2\n"), HasSubstr("its first column is label: name"));
+  const auto series = LoadLabelledCsv(path_ + ":value");
+  ASSERT_TRUE(series.ok()) << series.status();
+  EXPECT_THAT(series->values, ElementsAre(1, 2));
+}
+
+TEST_F(LabelledCsvTest, NegativeValuesAreJudgedAsTheyAre) {
+  const auto series = Load("unix_seconds,value,label\n60,-5,0\n120,-6,1\n180,4,0\n");
+  ASSERT_TRUE(series.ok()) << series.status();
+  EXPECT_THAT(series->values, ElementsAre(-5, -6, 4));
+  EXPECT_THAT(series->Labels(), ElementsAre(0, 1, 0));
+  EXPECT_THAT(series->notes, IsEmpty());
+}
+
+TEST_F(LabelledCsvTest, WithoutLabelsThereAreNoAnomaliesAndItIsSaid) {
   const auto series = Load("unix_seconds,requests\n60,1\n120,2\n");
   ASSERT_TRUE(series.ok()) << series.status();
   EXPECT_THAT(series->anomalies, IsEmpty());
+  EXPECT_THAT(series->notes, Contains(HasSubstr("no column says what is an anomaly")));
 }
 
 TEST_F(LabelledCsvTest, AnEmptyValueIsAGap) {

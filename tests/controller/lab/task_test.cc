@@ -83,10 +83,31 @@ TEST(TaskTest, WhatDoesNotFitIsRefused) {
   Trace coarse = EveryMinute({1, 2, 3});
   coarse.step = absl::Minutes(30);
   EXPECT_THAT(MakeCourse(coarse).status().message(), HasSubstr("its step of 30m is over 5m"));
-  EXPECT_THAT(MakeCourse(EveryMinute({0, 0, 0})).status().message(), HasSubstr("is it all zero?"));
+  EXPECT_THAT(MakeCourse(EveryMinute({0, 0, 0})).status().message(), HasSubstr("it is all zero"));
   Trace endless = EveryMinute({1, 2, 3});
   endless.samples.back().unix_seconds += int64_t{86400} * 401;
   EXPECT_THAT(MakeCourse(endless).status().message(), HasSubstr("it spans 401 days; at most 400"));
+}
+
+TEST(TaskTest, FiveMinutesWithJitterAreFiveMinutes) {
+  Trace trace{.name = "t", .column = "v", .step = absl::Seconds(301)};
+  for (const int64_t at : {0, 301, 602, 901, 1202}) trace.samples.push_back({at, 1});
+  EXPECT_TRUE(MakeCourse(trace).ok()) << MakeCourse(trace).status();
+  for (TraceSample& sample : trace.samples) sample.unix_seconds = 301 * (&sample - trace.samples.data());
+  EXPECT_THAT(MakeCourse(trace).status().message(), HasSubstr("its step of 5m1s is over 5m")) << "no jitter";
+}
+
+TEST(TaskTest, ValuesBeyondMeasureAreNotCalledZero) {
+  for (const double value : {1e308, 1e-320}) {
+    EXPECT_THAT(MakeCourse(EveryMinute({value, value, value})).status().message(),
+                HasSubstr("too large or too small, give them in another unit"));
+  }
+}
+
+TEST(TaskTest, TheGridBeginsWithTheFirstKnownValue) {
+  const auto course = CourseOf(EveryMinute({kNoDatum, kNoDatum, 1, 3}));
+  EXPECT_EQ(course->start_unix_seconds, 120);
+  EXPECT_FLOAT_EQ(course->held[0], 5);
 }
 
 TEST(TaskTest, NoiseHasTheStatedDeviationAndCorrelationTime) {

@@ -131,11 +131,26 @@ TEST_F(TraceTest, WhatIsNoNumberIsRefusedWithItsLine) {
   EXPECT_THAT(ErrorOf(ReadRows("0,1\n60,inf\n")), HasSubstr("line 3: the value inf is not finite"));
   EXPECT_THAT(ErrorOf(ReadRows("0,1\n60,1e999\n")), HasSubstr("line 3: "));
   EXPECT_THAT(ErrorOf(ReadRows("0,1\nnoon,2\n")), HasSubstr("line 3: \"noon\" is no unix second"));
-  EXPECT_THAT(ErrorOf(ReadRows("0,1\n1.5,2\n")), HasSubstr("line 3: \"1.5\" is no unix second"));
   EXPECT_THAT(ErrorOf(ReadRows("0,1\n-60,2\n")), HasSubstr("line 3: the time -60"));
   EXPECT_THAT(ErrorOf(ReadRows("0,1\n1627776000000,2\n")), HasSubstr("is it in milliseconds?"));
   EXPECT_THAT(ErrorOf(ReadRows("0,1\n60\n")), HasSubstr("line 3: 1 cells where the header names 2"));
   EXPECT_THAT(ErrorOf(ReadRows("0,1\n60,2,3\n")), HasSubstr("line 3: 3 cells where the header names 2"));
+}
+
+TEST_F(TraceTest, FractionsOfASecondAreDroppedAndItIsSaid) {
+  const auto trace = ReadRows("0.5,1\n60.25,2\n120.0,3\n");
+  ASSERT_TRUE(trace.ok()) << trace.status();
+  EXPECT_EQ(trace->samples[1].unix_seconds, 60);
+  EXPECT_THAT(trace->notes, ElementsAre("2 times with a fraction of a second: it was dropped (first in line 2)"));
+}
+
+TEST_F(TraceTest, QuotedCellsAreRead) {
+  const auto trace =
+      ReadTrace(Write("q.csv", "\"unix_seconds\",\"value\"\n\"60\",\"1\"\n \"120\" , \" 2 \"\n180,\"\"\n"));
+  ASSERT_TRUE(trace.ok()) << trace.status();
+  EXPECT_EQ(trace->column, "value");
+  EXPECT_EQ(trace->samples[1].value, 2);
+  EXPECT_TRUE(std::isnan(trace->samples[2].value));
 }
 
 TEST_F(TraceTest, WithoutTwoRowsThereIsNoTrace) {
