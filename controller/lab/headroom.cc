@@ -12,7 +12,8 @@ namespace {
 
 constexpr absl::Duration kStep = absl::Seconds(kStepSeconds);
 constexpr int64_t kPerNode = Headroom::kInFullCount;
-constexpr int64_t kEpoch = 1'600'000'000;
+constexpr int64_t kDated = 365 * 86'400;          // what lies before counts from 0
+constexpr int64_t kSomeMidnight = 1'600'041'600;  // the core takes the beginning of time for never
 
 Policy OfTheTask(Policy policy, const Terms& terms, Headroom::Unit unit) {
   policy.cluster = "lab";
@@ -31,12 +32,16 @@ Policy OfTheTask(Policy policy, const Terms& terms, Headroom::Unit unit) {
 }  // namespace
 
 Headroom::Headroom(Policy policy, const Terms& terms, Unit unit)
-    : law_(terms.law), unit_(unit), core_(OfTheTask(std::move(policy), terms, unit)) {
+    : law_(terms.law), unit_(unit), core_(OfTheTask(std::move(policy), terms, unit)) {}
+
+void Headroom::Begin(const Meter& meter) {
+  const int64_t start = meter.start_unix_seconds();
+  start_ = absl::FromUnixSeconds(start < kDated ? kSomeMidnight + start : start);
   core_.Observe(At(0), TermChanged{1});
 }
 
 absl::Time Headroom::At(int step) const {
-  return absl::FromUnixSeconds(kEpoch) + step * kStep;
+  return start_ + step * kStep;
 }
 
 void Headroom::Add(int serves_at, const std::string& launch_id) {
@@ -54,6 +59,7 @@ void Headroom::Lose(int nodes) {
 
 int Headroom::Decide(const Meter& meter, const Nodes& nodes) {
   const int step = meter.now();
+  if (step == 0) Begin(meter);
   if (servers_.empty()) {
     for (int i = 0; i < nodes.present; ++i) Add(step, "");
   }

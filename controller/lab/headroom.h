@@ -15,7 +15,8 @@ namespace headroom::lab {
 
 // Headroom itself under the standard task: the production core, told by reports what a cluster would tell it, its
 // actions carried out by a cluster that is nothing but numbers. One unit of demand is what a node carries at the
-// policy's target. Reports come every step and tell of the step before, as Headroom's own reports do.
+// policy's target. Its clock is the trace's, so that a calendar means what it says; a trace that counts from 0 has no
+// date, and begins at some midnight. Reports come every step and tell of the step before, as Headroom's own reports do.
 class Headroom final : public Rival {
  public:
   // What one unit of demand is to a node: what it carries at the policy's target, or all that it carries well.
@@ -41,6 +42,7 @@ class Headroom final : public Rival {
     NodeReport& report() { return std::get<NodeReported>(said).report; }
   };
 
+  void Begin(const Meter& meter);
   absl::Time At(int step) const;
   void Add(int serves_at, const std::string& launch_id);
   void Report(int step, double offered);
@@ -50,6 +52,7 @@ class Headroom final : public Rival {
 
   const NodeLaw law_;
   const Unit unit_;
+  absl::Time start_;  // of step 0
   Autoscaler core_;
   std::map<NodeId, Server> servers_;
   int64_t named_ = 0;

@@ -31,7 +31,7 @@ constexpr int kLossPercentMax = 90;  // of the scored part: a zone lost at its e
 constexpr int kPlannedNodesMax = 100'000;
 constexpr double kAmountMax = 1e30;  // of what is asked for and of what a node carries; beyond it sums and squares end
 
-// Planner: the runs of one plan. Ours are what takes time, so they are what is done in parallel and shown as progress.
+// Planner: the runs of one plan, in parallel and with progress.
 class Planner {
  public:
   Planner(const PlanOptions& options, std::shared_ptr<const Course> course, int group)
@@ -44,8 +44,7 @@ class Planner {
     std::vector<PlanRun> runs(policies.size());
     std::vector<std::function<void()>> jobs;
     for (size_t i = 0; i < policies.size(); ++i) jobs.push_back([&, i] { runs[i] = RunOne(policies[i]); });
-    DoInParallel(jobs, options_.threads, [&](int done) { options_.progress(done_ + done, kRuns + extra_runs()); });
-    done_ += static_cast<int>(policies.size());
+    RunJobs(jobs);
     return runs;
   }
 
@@ -54,22 +53,32 @@ class Planner {
     std::vector<PlanRun> runs(contenders.size());
     std::vector<std::function<void()>> jobs;
     for (size_t i = 0; i < contenders.size(); ++i) jobs.push_back([&, i] { runs[i] = RunBest(contenders[i]); });
-    DoInParallel(jobs, options_.threads, [](int) {});
+    RunJobs(jobs);
     return runs;
   }
 
   PlanRun RunOptimum() {
-    const Plan plan = FindOptimum(demand_);
-    Schedule schedule(plan);
-    return Measure("optimum", "knows the future", Simulate(demand_, schedule, {.record = Record::kSupply}));
+    PlanRun run;
+    RunJobs({[&] {
+      const Plan plan = FindOptimum(demand_);
+      Schedule schedule(plan);
+      run = Measure("optimum", "knows the future", Simulate(demand_, schedule, {.record = Record::kSupply}));
+    }});
+    return run;
   }
 
   // So many simulated nodes as the whole nodes of a policy.
   int Simulated(int nodes) const { return std::clamp((nodes + group_ - 1) / group_, 1, kNodesMax); }
 
  private:
-  static constexpr int kRuns = static_cast<int>(std::size(kTargets) + std::size(kMinQuantiles)) + 1;
-  int extra_runs() const { return static_cast<int>(options_.policies.size()); }
+  // The optimum is one, and the minima are one more than their quantiles, at most.
+  static constexpr size_t kRuns = std::size(kTargets) + std::size(kMinQuantiles) + 2;
+
+  void RunJobs(const std::vector<std::function<void()>>& jobs) {
+    const int all = static_cast<int>(kRuns + options_.policies.size() + Contenders().size());
+    DoInParallel(jobs, options_.threads, [&](int done) { options_.progress(done_ + done, all); });
+    done_ += static_cast<int>(jobs.size());
+  }
 
   PlanRun RunOne(const PlanPolicy& named) const {
     // A policy's bounds are its own; those of the task are everybody's.
@@ -96,6 +105,13 @@ class Planner {
           1, std::llround(Headroom::kInFullCount * static_cast<double>(per_node) / options_.per_node));
     } else {
       per_node = 0;
+    }
+    for (CalendarEntry& entry : policy.calendar) {
+      if (entry.node_count > 0) entry.node_count = Simulated(entry.node_count);
+      if (entry.connection_count > 0) {
+        const double nodes = static_cast<double>(entry.connection_count) * demand_.course->nodes_per_unit;
+        entry.connection_count = std::max<int64_t>(1, std::llround(Headroom::kInFullCount * nodes));
+      }
     }
     return policy;
   }

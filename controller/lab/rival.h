@@ -10,11 +10,13 @@ namespace headroom::lab {
 // Meter: what can be measured of demand up to now. It does not show the future.
 class Meter {
  public:
-  // `sum_before` and `known_before` have steps + 1 entries and outlive it.
-  Meter(const double* sum_before, const int32_t* known_before) : sum_(sum_before), known_(known_before) {}
+  // `sum_before` and `known_before` have steps + 1 entries and outlive it; step 0 begins at `start_unix_seconds`.
+  Meter(const double* sum_before, const int32_t* known_before, int64_t start_unix_seconds = 0)
+      : sum_(sum_before), known_(known_before), start_unix_seconds_(start_unix_seconds) {}
 
   void AdvanceTo(int step) { now_ = step; }
   int now() const { return now_; }
+  int64_t start_unix_seconds() const { return start_unix_seconds_; }
 
   // The mean demand over steps [begin, end), in nodes; NaN: nothing is known there. What begins before the start of
   // the course begins there. `end` is now at most.
@@ -28,6 +30,7 @@ class Meter {
  private:
   const double* sum_;
   const int32_t* known_;
+  const int64_t start_unix_seconds_;
   int now_ = 0;
 };
 

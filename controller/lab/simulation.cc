@@ -85,7 +85,8 @@ class Run {
         crew_(course_, InitialNodes(demand)),
         seen_(options.sight == Sight::kCapped ? demand.steps() + 1 : 0),
         supply_(options.record == Record::kSupply ? demand.steps() : 0),
-        meter_(seen_.empty() ? demand.sum_before.data() : seen_.data(), course_.known_before.data()) {}
+        meter_(seen_.empty() ? demand.sum_before.data() : seen_.data(), course_.known_before.data(),
+               course_.start_unix_seconds) {}
 
   Outcome Go() {
     const int period = rival_.period_steps();

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "controller/core/calendar/calendar.h"
+#include "controller/core/calendar/calendar_text.h"
 #include "controller/lab/simulation.h"
 #include "controller/lab/synthetic.h"
 #include "tests/controller/lab/small_course.h"
@@ -54,6 +56,22 @@ TEST(HeadroomTest, ASurgeIsFollowedAndComesBack) {
   const Outcome outcome = Simulate(demand, headroom, {.record = Record::kSupply});
   EXPECT_GE(outcome.supply[1440 + 200], 12) << "within a quarter of an hour";
   EXPECT_LT(outcome.supply.back(), 6);
+}
+
+TEST(HeadroomTest, TheCalendarIsReadByTheClockOfTheTrace) {
+  Demand demand = DemandOf(Flat(4, 4 * 720));
+  auto course = std::make_shared<Course>(*demand.course);
+  course->start_unix_seconds = 1'795'770'000;  // 2026-11-27 09:00
+  demand.course = std::move(course);
+  Policy policy;
+  const CalendarEntry entry =
+      *EntryOf({*ReadCalendarTime("2026-11-27 11:00"), *ReadCalendarTime("2026-11-27 12:00"), *ReadOffset("UTC")});
+  policy.calendar = {entry};
+  policy.calendar.front().name = "campaign", policy.calendar.front().node_count = 20;
+  Headroom headroom{policy};
+  const Outcome outcome = Simulate(demand, headroom, {.record = Record::kSupply});
+  EXPECT_LT(outcome.supply[720], 10) << "at ten";
+  EXPECT_GE(outcome.supply[2 * 720 + 1], 20) << "at eleven";
 }
 
 }  // namespace

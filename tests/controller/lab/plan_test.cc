@@ -70,8 +70,13 @@ TEST(PlanInputs, NumbersThatNoClusterHasAreRefusedWithWhatToDo) {
 }
 
 TEST(PlanTest, RecommendsWhatTheDemandNeedsAndSaysWhatItCosts) {
-  const auto plan = MakePlan({.demand = Hours(4)}, Options(50));
+  PlanOptions options = Options(50);
+  int runs_done = 0, runs = 0;
+  options.progress = [&](int done, int all) { runs_done = done, runs = all; };
+  const auto plan = MakePlan({.demand = Hours(4)}, options);
   ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_LE(runs_done, runs);
+  EXPECT_GE(runs_done, runs - 3) << "the rivals and the optimum are runs, too; minima that are the same are one";
   const Recommendation& best = plan->recommended;
   EXPECT_GE(best.max * best.target, 10) << "the peak needs ten nodes in full";
   EXPECT_LE(best.max, 20);
@@ -249,6 +254,20 @@ TEST(PlanTest, ThePolicysOwnFloorsHold) {
   EXPECT_EQ(plan->recommended.min, 40);
   EXPECT_EQ(plan->recommended.max, 70) << "as many as the calendar names";
   EXPECT_THAT(plan->recommended.reasons, Contains(HasSubstr("the policy's data_floor")));
+}
+
+TEST(PlanTest, TheCalendarBringsItsConnectionsAtItsTime) {
+  PlanOptions options = Options(50);
+  Policy& policy = options.policies.front().policy;
+  policy.nodes.max = 80;
+  policy.connections.per_node_count = 50;
+  const int64_t begin = 1'704'067'200 / 60 + 120;  // two hours after the beginning
+  policy.calendar = {{.name = "sale", .start_minute = begin, .length_minutes = 60, .connection_count = 1500}};
+  const auto plan = MakePlan({.demand = Hours(4)}, options);
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  const std::vector<float>& nodes = plan->policies[0].nodes;
+  EXPECT_GE(nodes[2 * 720 + 12], 30) << "1500 connections of 50 a node";
+  EXPECT_LT(*std::max_element(nodes.begin() + 720, nodes.begin() + 2 * 720 - 240), 30);
 }
 
 TEST(PlanTest, APolicyThatTakesNodesForMoreThanTheyCarryLeavesDemandUnserved) {
