@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <optional>
 #include <string>
@@ -37,13 +38,13 @@ Trial TryOne(const std::string& source) {
     return absl::FailedPreconditionError(
         absl::StrCat(source, ": too short or too empty to be scored; 60 hours are needed"));
   }
-  scores->notes = trace.notes;
+  scores->notes.insert(scores->notes.begin(), trace.notes.begin(), trace.notes.end());
   return *std::move(scores);
 }
 
 // On a terminal a line that stays current.
 void ShowProgress(Session& session, int done, size_t all) {
-  if (session.colours() == Colours::kOff) return;
+  if (!session.shows_progress()) return;
   session.err() << "\r\x1b[K";
   if (done < static_cast<int>(all)) session.err() << "forecasting: " << done << " of " << all << " series";
   session.err() << std::flush;
@@ -61,7 +62,7 @@ std::vector<Trial> TryAll(Session& session, const std::vector<std::string>& sour
 }
 
 std::string Ratio(double value) {
-  return absl::StrFormat("%.3f", value);
+  return std::isfinite(value) ? absl::StrFormat("%.3f", value) : "-";
 }
 
 void PrintSeries(Session& session, const std::vector<lab::ForecastScores>& all) {
@@ -116,6 +117,13 @@ void PrintSummary(Session& session, const std::vector<lab::ForecastSummary>& sum
   }
 }
 
+void Print(Session& session, const std::vector<lab::ForecastScores>& all) {
+  session.out() << "WAPE relative to the last value's; our P95 pinball loss over the ridge's; what our P95 covers:\n";
+  PrintSeries(session, all);
+  session.out() << "\nOver all series on which the last value errs, relative to it (geometric means):\n";
+  PrintSummary(session, lab::SummariseForecasts(all));
+}
+
 absl::Status Run(Session& session, const Options& options) {
   HR_ASSIGN_OR_RETURN(const lab::TraceFolder found, lab::CollectTraces(options.sources));
   const std::vector<Trial> trials = TryAll(session, found.files, options.threads);
@@ -132,17 +140,15 @@ absl::Status Run(Session& session, const Options& options) {
     for (const std::string& note : one.notes) session.err() << one.name << ": " << note << '\n';
   }
   for (const std::string& text : skipped) session.err() << "skipped " << text << '\n';
-  if (all.empty()) return absl::NotFoundError("there is no series that can be scored");
   const std::string json = lab::ForecastJson(all, skipped);
-  if (!options.json.empty()) HR_RETURN_IF_ERROR(WriteText(options.json, json));
+  // First what took a minute to find: the file may turn out not to be writable.
   if (session.format == "json") {
     session.out() << json;
-    return absl::OkStatus();
+  } else if (!all.empty()) {
+    Print(session, all);
   }
-  session.out() << "WAPE relative to the last value's; our P95 pinball loss over the ridge's; what our P95 covers:\n";
-  PrintSeries(session, all);
-  session.out() << "\nOver all series, relative to the last value (geometric means):\n";
-  PrintSummary(session, lab::SummariseForecasts(all));
+  if (!options.json.empty()) HR_RETURN_IF_ERROR(WriteText(options.json, json));
+  if (all.empty()) return absl::NotFoundError("there is no series that can be scored");
   return absl::OkStatus();
 }
 

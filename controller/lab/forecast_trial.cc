@@ -7,6 +7,8 @@
 #include <memory>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+
 #include "controller/base/check.h"
 #include "controller/core/forecast/forecaster.h"
 #include "controller/lab/forecast_rivals.h"
@@ -211,29 +213,36 @@ std::array<double, kTrialHorizons.size()> MomentCoverage(const SlotSeries& serie
 
 void Relate(HorizonScores& horizon) {
   const double last = horizon.Of(kLastValueName).wape;
-  for (MethodScore& method : horizon.methods) method.wape_over_last = method.wape / last;
+  for (MethodScore& method : horizon.methods) method.wape_over_last = last > 0 ? method.wape / last : NAN;
 }
 
-double GeometricMean(const std::vector<double>& values) {
-  double sum = 0;
-  for (const double value : values) sum += std::log(value);
-  return std::exp(sum / static_cast<double>(values.size()));
-}
+// A geometric mean of ratios.
+class MeanRatio {
+ public:
+  void Add(double value, double over) {
+    if (over > 0) sum_ += std::log(std::max(value / over, kRatioMin)), ++count_;
+  }
+  double mean() const { return count_ > 0 ? std::exp(sum_ / count_) : NAN; }
+
+ private:
+  double sum_ = 0;
+  int count_ = 0;
+};
 
 ForecastSummary::Method SummariseMethod(const std::vector<ForecastScores>& all, size_t horizon,
                                         const std::string& name) {
   ForecastSummary::Method summary{.name = name, .coverage_min = 1};
-  std::vector<double> wapes;
-  std::array<std::vector<double>, 3> losses;
+  MeanRatio wape;
+  std::array<MeanRatio, 3> losses;
   for (const ForecastScores& series : all) {
     const MethodScore &method = series.horizons[horizon].Of(name), &last = series.horizons[horizon].Of(kLastValueName);
-    wapes.push_back(method.wape_over_last);
-    for (size_t q = 0; q < losses.size(); ++q) losses[q].push_back(method.pinball[q] / last.pinball[q]);
+    wape.Add(method.wape, last.wape);
+    for (size_t q = 0; q < losses.size(); ++q) losses[q].Add(method.pinball[q], last.pinball[q]);
     summary.coverage_min = std::min(summary.coverage_min, method.coverage);
     summary.coverage_max = std::max(summary.coverage_max, method.coverage);
   }
-  summary.wape_over_last = GeometricMean(wapes);
-  for (size_t q = 0; q < losses.size(); ++q) summary.pinball_over_last[q] = GeometricMean(losses[q]);
+  summary.wape_over_last = wape.mean();
+  for (size_t q = 0; q < losses.size(); ++q) summary.pinball_over_last[q] = losses[q].mean();
   return summary;
 }
 
@@ -321,7 +330,12 @@ std::optional<ForecastScores> TryForecasts(const SlotSeries& series) {
   const auto moments = MomentCoverage(series, scoring);
   for (size_t i = 0; i < moments.size(); ++i) scores.horizons[i].methods.front().moment_coverage = moments[i];
   for (const ForecastRival& rival : ForecastRivals()) add(RunRival(series, scoring, rival));
-  for (HorizonScores& horizon : scores.horizons) Relate(horizon);
+  for (HorizonScores& horizon : scores.horizons) {
+    Relate(horizon);
+    if (horizon.Of(kLastValueName).wape > 0) continue;
+    scores.notes.push_back(absl::StrCat(absl::FormatDuration(horizon.ahead),
+                                        " ahead the last value never errs: the series is in no ratio to it"));
+  }
   return scores;
 }
 

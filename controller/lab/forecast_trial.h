@@ -23,11 +23,12 @@ namespace headroom::lab {
 inline constexpr std::array<int, 3> kTrialHorizons = {1, 3, 6};  // in slots
 inline constexpr std::array<double, 3> kTrialQuantiles = {0.5, 0.9, 0.95};
 inline constexpr char kOursName[] = "headroom";
+inline constexpr double kRatioMin = 1e-3;  // so that who errs by nothing on one series is not above all on all
 
 struct MethodScore {
   std::string name;
   double wape = 0;                         // sum of |error| over the sum of values
-  double wape_over_last = 0;               // relative to the last value's
+  double wape_over_last = 0;               // relative to the last value's; NaN: that one never errs
   std::array<double, 3> pinball{};         // mean loss at kTrialQuantiles, over the mean value
   double coverage = 0;                     // share of slots at or below the P95
   std::optional<double> changed_coverage;  // ... in the days after level changes; nothing: there are none
@@ -55,7 +56,8 @@ struct ForecastSummary {
   absl::Duration ahead;
   struct Method {
     std::string name;
-    double wape_over_last = 0;  // geometric mean over the series
+    // Geometric means over the series on which the last value errs, each ratio at least kRatioMin; NaN: there is none.
+    double wape_over_last = 0;
     std::array<double, 3> pinball_over_last{};
     double coverage_min = 0, coverage_max = 0;
   };

@@ -14,7 +14,8 @@ namespace {
 constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
 constexpr int64_t kSlotSeconds = 300;
 constexpr double kChangeRatio = 1.5;
-constexpr double kUnusual = 3;  // times the usual change from day to day
+constexpr double kUnusual = 3;       // times the usual change from day to day
+constexpr double kValueMax = 1e100;  // squares of more are infinite
 constexpr int64_t kChangeStride = 12;
 
 // NaN: less than half is known.
@@ -49,9 +50,13 @@ double MedianSize(std::vector<double> moves) {
 }  // namespace
 
 absl::StatusOr<SlotSeries> ToSlots(const Trace& trace) {
-  if (trace.step > kSlot) {
+  if (IsCoarserThan(trace, kSlot)) {
     return absl::FailedPreconditionError(
         absl::StrCat("its step of ", absl::FormatDuration(trace.step), " is over five minutes"));
+  }
+  if (std::any_of(trace.samples.begin(), trace.samples.end(),
+                  [](const TraceSample& sample) { return sample.value > kValueMax; })) {
+    return absl::FailedPreconditionError("its values are too large, give them in another unit");
   }
   SlotSeries series{.name = trace.name, .first_slot = trace.samples.front().unix_seconds / kSlotSeconds};
   const int64_t slots = trace.samples.back().unix_seconds / kSlotSeconds - series.first_slot + 1;

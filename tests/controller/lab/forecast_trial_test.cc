@@ -14,6 +14,7 @@
 namespace headroom::lab {
 namespace {
 
+using ::testing::Contains;
 using ::testing::DoubleNear;
 using ::testing::Each;
 using ::testing::ElementsAre;
@@ -163,6 +164,33 @@ TEST(ForecastTrialTest, TheSummaryIsOfAllSeries) {
   EXPECT_EQ(summary[0].series, 2);
   EXPECT_NEAR(summary[0].methods[0].wape_over_last, scores->horizons[0].methods[0].wape_over_last, 1e-12);
   EXPECT_THAT(ForecastJson({*scores}, {"x: too short"}), HasSubstr("\"pinball_p95_below_ridge\""));
+}
+
+TEST(ForecastTrialTest, ASeriesOnWhichTheLastValueNeverErrsLeavesTheSummaryAlone) {
+  const auto constant = TryForecasts(SeriesOf(4 * kDay, [](int64_t) { return 5; })), other = TryForecasts(NoisyDays(4));
+  ASSERT_TRUE(constant.has_value() && other.has_value());
+  EXPECT_THAT(constant->notes, Contains("5m ahead the last value never errs: the series is in no ratio to it"));
+  EXPECT_TRUE(std::isnan(constant->horizons[0].methods[0].wape_over_last));
+  const ForecastSummary alone = SummariseForecasts({*other})[0], both = SummariseForecasts({*constant, *other})[0];
+  for (size_t i = 0; i < alone.methods.size(); ++i) {
+    EXPECT_DOUBLE_EQ(both.methods[i].wape_over_last, alone.methods[i].wape_over_last) << alone.methods[i].name;
+    EXPECT_DOUBLE_EQ(both.methods[i].pinball_over_last[2], alone.methods[i].pinball_over_last[2]);
+  }
+}
+
+TEST(ForecastTrialTest, WhoNeverErrsOnOneSeriesIsNotAboveAllOnAll) {
+  auto scores = TryForecasts(NoisyDays(4));
+  ASSERT_TRUE(scores.has_value());
+  const double usual = scores->horizons[0].methods[0].wape_over_last;
+  ForecastScores perfect = *scores;
+  perfect.horizons[0].methods[0].wape = 0;
+  EXPECT_NEAR(SummariseForecasts({*scores, perfect})[0].methods[0].wape_over_last, std::sqrt(usual * kRatioMin), 1e-9);
+}
+
+TEST(ForecastTrialTest, ValuesThatCannotBeSquaredAreRefused) {
+  Trace trace{.name = "t", .column = "v", .step = kSlot};
+  for (int64_t i = 0; i < 1000; ++i) trace.samples.push_back({300 * i, 1e300});
+  EXPECT_THAT(std::string(ToSlots(trace).status().message()), HasSubstr("too large"));
 }
 
 // The figures of docs/planning.md on a real series, where one is given.
