@@ -21,8 +21,10 @@ struct Options {
   std::string nab;
   std::vector<std::string> csv;
   std::string json;     // a file to write
-  std::string results;  // a folder to write
+  std::string results;  // a folder to write, of --nab; empty: "results", where it can be written
 };
+
+constexpr char kDetectorName[] = "headroom";
 
 std::string Percent(double value) {
   return absl::StrFormat("%.1f", value);
@@ -74,37 +76,74 @@ void PrintSummary(const lab::DetectionReport& report, const std::optional<lab::N
                 << " microseconds a sample\n";
 }
 
-absl::StatusOr<std::vector<lab::LabelledSeries>> Load(const Options& options, Session& session) {
-  if (!options.nab.empty()) return Annotate(lab::LoadNab(options.nab), "--nab");
-  std::vector<lab::LabelledSeries> corpus;
+absl::StatusOr<lab::NabCorpus> Load(const Options& options, Session& session) {
+  lab::NabCorpus corpus;
+  if (!options.nab.empty()) {
+    HR_ASSIGN_OR_RETURN(corpus, Annotate(lab::LoadNab(options.nab), "--nab"));
+  }
   for (const std::string& file : options.csv) {
     HR_ASSIGN_OR_RETURN(lab::LabelledSeries series, Annotate(lab::LoadLabelledCsv(file), "--csv"));
-    for (const std::string& note : series.notes) session.err() << file << ": " << note << '\n';
-    corpus.push_back(std::move(series));
+    corpus.series.push_back(std::move(series));
+  }
+  for (const std::string& text : corpus.skipped) session.err() << "skipped " << text << '\n';
+  for (const lab::LabelledSeries& series : corpus.series) {
+    for (const std::string& note : series.notes) session.err() << series.name << ": " << note << '\n';
   }
   return corpus;
 }
 
-absl::Status Run(const Options& options, Session& session) {
-  HR_ASSIGN_OR_RETURN(const std::vector<lab::LabelledSeries> corpus, Load(options, session));
-  const lab::DetectionReport report = lab::JudgeDetector(corpus);
-  std::optional<lab::NabReport> nab;
-  if (!options.nab.empty()) nab = lab::JudgeByNab(corpus, report.scores);
-  const std::string json = lab::ToJson(report, nab);
-  if (!options.json.empty()) HR_RETURN_IF_ERROR(Annotate(WriteText(options.json, json), "--json"));
-  if (!options.results.empty()) {
-    for (size_t i = 0; i < corpus.size(); ++i) {
-      HR_RETURN_IF_ERROR(
-          Annotate(lab::WriteNabResults(options.results, "headroom", corpus[i], report.scores[i]), "--results"));
+lab::DetectionReport Judge(const lab::NabCorpus& corpus, Session& session) {
+  const auto show = [&](size_t done) {
+    if (!session.shows_progress()) return;
+    session.err() << "\r\x1b[K";
+    if (done < corpus.series.size()) {
+      session.err() << "judging: " << done << " of " << corpus.series.size() << " series";
     }
+    session.err() << std::flush;
+  };
+  show(0);
+  lab::DetectionReport report = lab::JudgeDetector(corpus.series, show);
+  report.skipped = corpus.skipped;
+  return report;
+}
+
+absl::Status WriteResults(const std::string& folder, const lab::NabCorpus& corpus, const lab::DetectionReport& report) {
+  for (size_t i = 0; i < corpus.series.size(); ++i) {
+    HR_RETURN_IF_ERROR(lab::WriteNabResults(folder, kDetectorName, corpus.series[i], report.scores[i]));
   }
-  if (!session.wants_table()) {
-    session.out() << json;
+  return absl::OkStatus();
+}
+
+// Into the folder that was named; else into one beside, where that can be.
+absl::Status KeepResults(const Options& options, const lab::NabCorpus& corpus, const lab::DetectionReport& report,
+                         Session& session) {
+  const std::string folder = options.results.empty() ? "results" : options.results;
+  const absl::Status written = Annotate(WriteResults(folder, corpus, report), "--results");
+  if (written.ok()) {
+    session.err() << "written: " << corpus.series.size() << " files of scores in " << folder << '/' << kDetectorName
+                  << '\n';
+  } else if (options.results.empty()) {
+    session.err() << "no files of scores: " << written.message() << '\n';
     return absl::OkStatus();
   }
-  PrintSeries(report, session);
-  PrintSummary(report, nab, session);
-  return absl::OkStatus();
+  return written;
+}
+
+absl::Status Run(const Options& options, Session& session) {
+  HR_ASSIGN_OR_RETURN(const lab::NabCorpus corpus, Load(options, session));
+  const lab::DetectionReport report = Judge(corpus, session);
+  std::optional<lab::NabReport> nab;
+  if (!options.nab.empty()) nab = lab::JudgeByNab(corpus.series, report.scores);
+  const std::string json = lab::ToJson(report, nab);
+  // First what took a minute to find: a file may turn out not to be writable.
+  if (session.wants_table()) {
+    PrintSeries(report, session);
+    PrintSummary(report, nab, session);
+  } else {
+    session.out() << json;
+  }
+  if (!options.json.empty()) HR_RETURN_IF_ERROR(Annotate(WriteText(options.json, json), "--json"));
+  return nab ? KeepResults(options, corpus, report, session) : absl::OkStatus();
 }
 
 }  // namespace
@@ -114,13 +153,18 @@ void AddLabDetect(CLI::App& lab, Session& session) {
   CLI::App* detect = lab.add_subcommand("detect", "Judge the anomaly detector on labelled series");
   detect->footer(
       "Examples:\n"
-      "  headroomctl lab detect --nab NAB                     the Numenta benchmark's folder: data/ and labels/\n"
-      "  headroomctl lab detect --nab NAB --results results   and one file of scores a series, as NAB writes them\n"
-      "  headroomctl lab detect --csv a.csv.gz b.csv          traces with the columns unix_seconds, value and label");
+      "  headroomctl lab detect --nab NAB               the Numenta benchmark's folder: data/ and labels/; one file "
+      "of\n"
+      "                                                 scores a series, as NAB has them, goes to results/headroom\n"
+      "  headroomctl lab detect --csv a.csv.gz b.csv    traces with the columns unix_seconds, value and label (or\n"
+      "                                                 anomaly, is_anomaly, is_anomaly_label)");
   CLI::Option* nab = detect->add_option("--nab", options->nab, "Folder with data/ and labels/combined_windows.json");
   detect->add_option("--csv", options->csv, "Labelled traces, plain or gzip")->excludes(nab);
   detect->add_option("--json", options->json, "Write the figures to this file");
-  detect->add_option("--results", options->results, "Write the scores of each series into this folder")->needs(nab);
+  detect
+      ->add_option("--results", options->results,
+                   "Write the scores of each series into this folder; by default results")
+      ->needs(nab);
   detect->callback([options, &session] {
     if (options->nab.empty() && options->csv.empty()) {
       throw CLI::ValidationError("detect", "name a folder by --nab or files by --csv");

@@ -11,6 +11,7 @@
 
 #include "controller/base/json_string.h"
 #include "controller/lab/detection_rivals.h"
+#include "controller/lab/json.h"
 #include "controller/lab/vus_pr.h"
 
 namespace headroom::lab {
@@ -29,6 +30,7 @@ VusPrs VusPrsOf(const LabelledSeries& series, const std::vector<double>& scores)
 
 SeriesReport ReportOn(const LabelledSeries& series, const Detection& detection) {
   SeriesReport report{.name = series.name,
+                      .notes = series.notes,
                       .rows = series.values.size(),
                       .days = absl::ToDoubleHours(series.times.back() - series.times.front()) / 24,
                       .incidents = series.anomalies.size(),
@@ -43,7 +45,11 @@ SeriesReport ReportOn(const LabelledSeries& series, const Detection& detection) 
     report.false_alarms += std::none_of(series.anomalies.begin(), series.anomalies.end(),
                                         [&](const RowRange& range) { return Inside(range, alarm); });
   }
-  if (labelled >= kLabelledRowsMin) report.vus_pr = VusPrsOf(series, detection.scores);
+  if (report.rows > kVusPrRowsMax) {
+    report.notes.push_back(absl::StrCat("over ", kVusPrRowsMax, " rows: not judged by VUS-PR"));
+  } else if (labelled >= kLabelledRowsMin) {
+    report.vus_pr = VusPrsOf(series, detection.scores);
+  }
   return report;
 }
 
@@ -90,10 +96,11 @@ std::string NabFields(const std::optional<NabReport>& nab) {
 }
 
 std::string SeriesJson(const SeriesReport& series) {
-  return absl::StrCat("{\"name\": ", JsonString(series.name), ", \"rows\": ", series.rows,
-                      ", \"days\": ", Figure(series.days), ", \"incidents\": ", series.incidents,
-                      ", \"found\": ", series.found, ", \"alarms\": ", series.alarms,
-                      ", \"false_alarms\": ", series.false_alarms, ", ", VusPrFields(series.vus_pr), "}");
+  return absl::StrCat("{\"name\": ", JsonString(series.name), ", \"notes\": ", Strings(series.notes),
+                      ", \"rows\": ", series.rows, ", \"days\": ", Figure(series.days),
+                      ", \"incidents\": ", series.incidents, ", \"found\": ", series.found,
+                      ", \"alarms\": ", series.alarms, ", \"false_alarms\": ", series.false_alarms, ", ",
+                      VusPrFields(series.vus_pr), "}");
 }
 
 }  // namespace
@@ -110,7 +117,8 @@ Detection Detect(const LabelledSeries& series) {
   return detection;
 }
 
-DetectionReport JudgeDetector(const std::vector<LabelledSeries>& corpus) {
+DetectionReport JudgeDetector(const std::vector<LabelledSeries>& corpus,
+                              const std::function<void(size_t done)>& progress) {
   DetectionReport report;
   std::vector<Detection> detections;
   size_t rows = 0;
@@ -124,6 +132,7 @@ DetectionReport JudgeDetector(const std::vector<LabelledSeries>& corpus) {
   for (size_t i = 0; i < corpus.size(); ++i) {
     report.series.push_back(ReportOn(corpus[i], detections[i]));
     report.scores.push_back(std::move(detections[i].scores));
+    progress(i + 1);
   }
   AddUp(report);
   return report;
@@ -144,7 +153,7 @@ std::string ToJson(const DetectionReport& report, const std::optional<NabReport>
                       ", \"false_alarms_per_series_day\": ", Figure(report.false_alarms_per_series_day),
                       ", \"incidents\": ", report.incidents, ", \"found\": ", report.found,
                       ", \"nanoseconds_per_sample\": ", Figure(report.nanoseconds_per_sample),
-                      ",\n  \"series\": [\n    ", series, "\n  ]\n}\n");
+                      ",\n  \"skipped\": ", Strings(report.skipped), ",\n  \"series\": [\n    ", series, "\n  ]\n}\n");
 }
 
 }  // namespace headroom::lab

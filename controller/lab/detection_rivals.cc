@@ -149,32 +149,62 @@ Symmetric Diagonalise(Symmetric& matrix) {
   return axes;
 }
 
-// The sliding windows of a series, each column scaled to mean 0 and variance 1 (a constant column to 0).
-std::vector<std::vector<double>> StandardWindows(absl::Span<const double> values, size_t window) {
-  const size_t count = values.size() - window + 1;
-  std::vector<std::vector<double>> windows(count, std::vector<double>(window));
-  for (size_t column = 0; column < window; ++column) {
-    double mean = 0, squares = 0;
-    for (size_t i = 0; i < count; ++i) mean += values[i + column] / static_cast<double>(count);
-    for (size_t i = 0; i < count; ++i) squares += (values[i + column] - mean) * (values[i + column] - mean);
-    const double deviation = std::sqrt(squares / static_cast<double>(count));
-    for (size_t i = 0; i < count; ++i) {
-      windows[i][column] = (values[i + column] - mean) / (deviation > 0 ? deviation : 1.0);
+// StandardWindows: the sliding windows of a series, each column scaled to mean 0 and variance 1 (a constant column to
+// 0). They are made one at a time: all of them would take rows x window numbers. `values` must outlive it.
+class StandardWindows {
+ public:
+  StandardWindows(absl::Span<const double> values, size_t window)
+      : values_(values), count_(values.size() - window + 1), means_(window), deviations_(window) {
+    const auto rows = static_cast<double>(count_);
+    for (size_t column = 0; column < window; ++column) {
+      double squares = 0;
+      for (const double value : values.subspan(column, count_)) means_[column] += value / rows;
+      for (const double value : values.subspan(column, count_)) {
+        squares += (value - means_[column]) * (value - means_[column]);
+      }
+      const double deviation = std::sqrt(squares / rows);
+      deviations_[column] = deviation > 0 ? deviation : 1.0;
     }
   }
-  return windows;
-}
 
-Symmetric Covariance(const std::vector<std::vector<double>>& windows) {
-  Symmetric covariance(windows[0].size());
-  for (const std::vector<double>& window : windows) {
-    for (size_t i = 0; i < window.size(); ++i) {
-      double* row = covariance.row(i);
-      for (size_t j = 0; j < window.size(); ++j) row[j] += window[i] * window[j];
-    }
+  size_t count() const { return count_; }
+
+  void Read(size_t first, std::vector<double>& window) const {
+    window.resize(means_.size());
+    for (size_t i = 0; i < window.size(); ++i) window[i] = (values_[first + i] - means_[i]) / deviations_[i];
   }
-  return covariance;
-}
+
+  // Of all windows. The product of two columns differs from that of the columns before them by its two ends, so this
+  // takes rows x window steps.
+  Symmetric Covariance() const {
+    const size_t size = means_.size();
+    const double level = means_[0];  // near all of them, so that little is lost when they are taken out
+    const auto at = [&](size_t row) { return values_[row] - level; };
+    Symmetric covariance(size);
+    for (size_t j = 0; j < size; ++j) {
+      for (size_t k = 0; k < count_; ++k) covariance.row(0)[j] += at(k) * at(k + j);
+    }
+    for (size_t i = 1; i < size; ++i) {
+      for (size_t j = i; j < size; ++j) {
+        covariance.row(i)[j] =
+            covariance.row(i - 1)[j - 1] - at(i - 1) * at(j - 1) + at(count_ + i - 1) * at(count_ + j - 1);
+      }
+    }
+    for (size_t i = 0; i < size; ++i) {
+      for (size_t j = i; j < size; ++j) {
+        const double means = static_cast<double>(count_) * (means_[i] - level) * (means_[j] - level);
+        covariance.row(i)[j] = (covariance.row(i)[j] - means) / (deviations_[i] * deviations_[j]);
+        covariance.row(j)[i] = covariance.row(i)[j];
+      }
+    }
+    return covariance;
+  }
+
+ private:
+  const absl::Span<const double> values_;
+  const size_t count_;
+  std::vector<double> means_, deviations_;
+};
 
 double DistanceFromAxes(const std::vector<double>& window, const Symmetric& axes, const std::vector<double>& weights) {
   double norm = 0;
@@ -209,19 +239,20 @@ std::vector<double> PolyScores(absl::Span<const double> values, size_t window) {
 std::vector<double> SubPcaScores(absl::Span<const double> values, size_t window) {
   HR_CHECK(window >= 2);
   if (values.size() < 2 * window) return std::vector<double>(values.size(), 0.0);
-  const auto windows = StandardWindows(values, window);
-  Symmetric covariance = Covariance(windows);
+  const StandardWindows windows(values, window);
+  Symmetric covariance = windows.Covariance();
   const Symmetric axes = Diagonalise(covariance);
   const double total = covariance.Trace();
   std::vector<double> weights(window);
   for (size_t i = 0; i < window; ++i) {
     weights[i] = 1 / std::max(total > 0 ? covariance.row(i)[i] / total : 0.0, kVarianceRatioMin);
   }
-  std::vector<double> scores(values.size());
+  std::vector<double> scores(values.size()), standard;
   for (size_t row = 0; row < values.size(); ++row) {
-    const size_t first = std::min(row - std::min(row, window / 2), windows.size() - 1);
+    const size_t first = std::min(row - std::min(row, window / 2), windows.count() - 1);
     if (row == 0 || first != row - 1 - std::min(row - 1, window / 2)) {
-      scores[row] = DistanceFromAxes(windows[first], axes, weights);
+      windows.Read(first, standard);
+      scores[row] = DistanceFromAxes(standard, axes, weights);
     } else {
       scores[row] = scores[row - 1];
     }

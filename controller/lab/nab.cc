@@ -4,6 +4,7 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <sstream>
 #include <utility>
 
@@ -135,24 +136,42 @@ absl::StatusOr<std::string> ReadFile(const std::string& path) {
   return std::move(text).str();
 }
 
-using Stamps = std::vector<std::pair<std::string, std::string>>;  // beginning and end of each window
+// "2014-04-10 16:15:00" or with a T, fractions dropped.
+absl::StatusOr<absl::Time> ParseStamp(absl::string_view text) {
+  absl::Time time;
+  std::string error;
+  for (const char* form : {"%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S"}) {
+    if (absl::ParseTime(form, text.substr(0, kStampLength), &time, &error)) return time;
+  }
+  return absl::InvalidArgumentError(absl::StrCat("\"", text, "\" is no timestamp"));
+}
 
-absl::StatusOr<std::map<std::string, Stamps>> ParseWindows(const std::string& text) {
+struct Window {
+  std::string begin, end;  // as the labels have them
+  absl::Time from, to;     // both included
+};
+using Windows = std::vector<Window>;
+
+absl::StatusOr<Window> ParseWindow(const google::protobuf::ListValue& ends) {
+  if (ends.values_size() != 2) return absl::InvalidArgumentError("a window is not a pair of timestamps");
+  Window window{.begin = ends.values(0).string_value(), .end = ends.values(1).string_value()};
+  HR_ASSIGN_OR_RETURN(window.from, Annotate(ParseStamp(window.begin), "a window is not a pair of timestamps"));
+  HR_ASSIGN_OR_RETURN(window.to, Annotate(ParseStamp(window.end), "a window is not a pair of timestamps"));
+  return window;
+}
+
+absl::StatusOr<std::map<std::string, Windows>> ParseWindows(const std::string& text) {
   google::protobuf::Struct json;
   const auto parsed = google::protobuf::util::JsonStringToMessage(text, &json);
   if (!parsed.ok()) return absl::InvalidArgumentError(absl::StrCat("not JSON: ", std::string(parsed.message())));
-  std::map<std::string, Stamps> windows;
+  std::map<std::string, Windows> windows;
   for (const auto& [file, list] : json.fields()) {
-    Stamps& stamps = windows[file];
-    for (const auto& window : list.list_value().values()) {
-      const auto& ends = window.list_value().values();
-      if (ends.size() != 2 || ends[0].string_value().size() < kStampLength ||
-          ends[1].string_value().size() < kStampLength) {
-        return absl::InvalidArgumentError(absl::StrCat(file, ": a window is not a pair of timestamps"));
-      }
-      stamps.emplace_back(ends[0].string_value().substr(0, kStampLength),
-                          ends[1].string_value().substr(0, kStampLength));
+    Windows& of_file = windows[file];
+    for (const auto& ends : list.list_value().values()) {
+      HR_ASSIGN_OR_RETURN(Window window, Annotate(ParseWindow(ends.list_value()), file));
+      of_file.push_back(std::move(window));
     }
+    std::sort(of_file.begin(), of_file.end(), [](const Window& a, const Window& b) { return a.from < b.from; });
   }
   return windows;
 }
@@ -160,13 +179,8 @@ absl::StatusOr<std::map<std::string, Stamps>> ParseWindows(const std::string& te
 absl::Status AppendRow(absl::string_view line, LabelledSeries& series) {
   const std::vector<absl::string_view> cells = absl::StrSplit(line, ',');
   double value = 0;
-  absl::Time time;
-  std::string error;
   if (cells.size() < 2) return absl::InvalidArgumentError("a row needs a timestamp and a value");
-  const absl::string_view stamp = cells[0].substr(0, kStampLength);
-  if (!absl::ParseTime("%Y-%m-%d %H:%M:%S", stamp, &time, &error)) {
-    return absl::InvalidArgumentError(absl::StrCat("\"", cells[0], "\" is no timestamp"));
-  }
+  HR_ASSIGN_OR_RETURN(const absl::Time time, ParseStamp(cells[0]));
   if (!absl::SimpleAtod(cells[1], &value) || !std::isfinite(value)) {
     return absl::InvalidArgumentError(absl::StrCat("\"", cells[1], "\" is no number"));
   }
@@ -189,33 +203,52 @@ absl::StatusOr<LabelledSeries> ParseSeries(const std::string& name, const std::s
   return series;
 }
 
-absl::StatusOr<size_t> RowOf(const LabelledSeries& series, const std::string& stamp) {
-  const auto found = std::find_if(series.stamps.begin(), series.stamps.end(),
-                                  [&](const std::string& own) { return own.substr(0, kStampLength) == stamp; });
-  if (found == series.stamps.end()) {
-    return absl::InvalidArgumentError(absl::StrCat("a window begins or ends at ", stamp, ", which no row has"));
+// From the first to the last row within the window's times; nothing: there is none.
+std::optional<RowRange> RowsOf(const LabelledSeries& series, const Window& window) {
+  std::optional<RowRange> rows;
+  for (size_t row = 0; row < series.times.size(); ++row) {
+    if (series.times[row] < window.from || series.times[row] > window.to) continue;
+    if (!rows) rows = RowRange{row, row};
+    rows->last = row;
   }
-  return static_cast<size_t>(found - series.stamps.begin());
+  return rows;
 }
 
-absl::Status AddWindows(const Stamps& stamps, LabelledSeries& series) {
-  for (const auto& [begin, end] : stamps) {
-    HR_ASSIGN_OR_RETURN(const size_t first, RowOf(series, begin));
-    HR_ASSIGN_OR_RETURN(const size_t last, RowOf(series, end));
-    const bool ordered = series.anomalies.empty() || series.anomalies.back().last < first;
-    if (!ordered || last <= first) {
-      return absl::InvalidArgumentError(absl::StrCat("the window of ", begin, " overlaps another or is empty"));
+void AddWindows(const Windows& windows, LabelledSeries& series) {
+  std::vector<RowRange>& anomalies = series.anomalies;
+  for (const Window& window : windows) {
+    const std::optional<RowRange> rows = RowsOf(series, window);
+    if (!rows) {
+      series.notes.push_back(
+          absl::StrCat("the window from ", window.begin, " to ", window.end, " has no row: dropped"));
+    } else if (!anomalies.empty() && rows->first <= anomalies.back().last) {
+      anomalies.back().last = std::max(anomalies.back().last, rows->last);
+      series.notes.push_back(absl::StrCat("the window of ", window.begin, " overlaps another: merged"));
+    } else {
+      anomalies.push_back(*rows);
     }
-    series.anomalies.push_back({first, last});
   }
-  return absl::OkStatus();
 }
 
-absl::StatusOr<LabelledSeries> LoadOne(const std::string& folder, const std::string& name, const Stamps& windows) {
-  HR_ASSIGN_OR_RETURN(const std::string text, ReadFile(absl::StrCat(folder, "/data/", name)));
-  HR_ASSIGN_OR_RETURN(LabelledSeries series, Annotate(ParseSeries(name, text), name));
-  HR_RETURN_IF_ERROR(Annotate(AddWindows(windows, series), name));
+absl::StatusOr<LabelledSeries> LoadOne(const std::string& data, const std::string& name, const Windows& windows) {
+  const absl::StatusOr<std::string> text = ReadFile(absl::StrCat(data, "/", name));
+  if (!text.ok()) return absl::NotFoundError(absl::StrCat(name, ": there is no such file in ", data));
+  HR_ASSIGN_OR_RETURN(LabelledSeries series, Annotate(ParseSeries(name, *text), name));
+  AddWindows(windows, series);
   return series;
+}
+
+// Files of data that no label names, in order.
+std::vector<std::string> Unlabelled(const std::string& data, const std::map<std::string, Windows>& windows) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (std::filesystem::recursive_directory_iterator it(data, error), end; !error && it != end; it.increment(error)) {
+    if (it->path().extension() != ".csv") continue;
+    std::string name = it->path().lexically_relative(data);
+    if (windows.count(name) == 0) names.push_back(std::move(name));
+  }
+  std::sort(names.begin(), names.end());
+  return names;
 }
 
 }  // namespace
@@ -224,16 +257,27 @@ size_t NabProbation(size_t rows) {
   return std::min(static_cast<size_t>(kProbationRatio * static_cast<double>(rows)), kProbationRowsMax);
 }
 
-absl::StatusOr<std::vector<LabelledSeries>> LoadNab(const std::string& folder) {
-  const std::string labels = absl::StrCat(folder, "/labels/combined_windows.json");
+absl::StatusOr<NabCorpus> LoadNab(const std::string& folder) {
+  const std::string labels = absl::StrCat(folder, "/labels/combined_windows.json"),
+                    data = absl::StrCat(folder, "/data");
   HR_ASSIGN_OR_RETURN(const std::string text, ReadFile(labels));
   HR_ASSIGN_OR_RETURN(const auto windows, Annotate(ParseWindows(text), labels));
-  std::vector<LabelledSeries> corpus;
-  for (const auto& [name, stamps] : windows) {
-    HR_ASSIGN_OR_RETURN(LabelledSeries series, LoadOne(folder, name, stamps));
-    corpus.push_back(std::move(series));
+  if (windows.empty()) return absl::InvalidArgumentError(absl::StrCat(labels, ": names no file"));
+  NabCorpus corpus;
+  for (const auto& [name, of_file] : windows) {
+    absl::StatusOr<LabelledSeries> series = LoadOne(data, name, of_file);
+    if (series.ok()) {
+      corpus.series.push_back(*std::move(series));
+    } else {
+      corpus.skipped.emplace_back(series.status().message());
+    }
   }
-  if (corpus.empty()) return absl::InvalidArgumentError(absl::StrCat(labels, ": names no file"));
+  if (corpus.series.empty()) {
+    return absl::NotFoundError(absl::StrCat(labels, ": none of its files can be read, the first: ", corpus.skipped[0]));
+  }
+  for (const std::string& name : Unlabelled(data, windows)) {
+    corpus.skipped.push_back(absl::StrCat(name, ": the labels do not name it"));
+  }
   return corpus;
 }
 

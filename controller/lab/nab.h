@@ -31,9 +31,16 @@ inline constexpr NabProfile kNabStandard = {"standard", 1.0, 0.11, 1.0};
 inline constexpr NabProfile kNabLowFalsePositives = {"reward_low_FP_rate", 1.0, 0.22, 1.0};
 inline constexpr NabProfile kNabLowFalseNegatives = {"reward_low_FN_rate", 1.0, 0.11, 2.0};
 
-// The files under DIR/data that DIR/labels/combined_windows.json names, in the order of their names. Errors name the
-// file and the line: NOT_FOUND a missing file, INVALID_ARGUMENT a broken one.
-absl::StatusOr<std::vector<LabelledSeries>> LoadNab(const std::string& folder);
+struct NabCorpus {
+  std::vector<LabelledSeries> series;  // in the order of their names; what was repaired is in their notes
+  std::vector<std::string> skipped;    // "a/x.csv: there is no such file in data", one sentence each
+};
+
+// The files under DIR/data that DIR/labels/combined_windows.json names. A window is the rows within its times, as NAB
+// has it: windows without a row are dropped, those that overlap are merged, and it is noted. What is skipped: a named
+// file that is not there or is broken (with its line), and a file that the labels do not name. NOT_FOUND: the labels,
+// or all of their files; INVALID_ARGUMENT: broken labels.
+absl::StatusOr<NabCorpus> LoadNab(const std::string& folder);
 
 // Writes `scores` as NAB's results: FOLDER/DETECTOR/<category>/DETECTOR_<file>, with the columns timestamp, value,
 // anomaly_score and label. Creates what is missing.

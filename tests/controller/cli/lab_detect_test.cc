@@ -23,7 +23,7 @@ using ::testing::Not;
 class LabDetectTest : public ::testing::Test {
  protected:
   absl::Status Run(std::vector<std::string> arguments) {
-    Session session(terminal_);
+    Session session(*terminal_of_run_);
     session.format = format_;
     CLI::App app;
     CLI::App* lab = app.add_subcommand("lab");
@@ -63,6 +63,7 @@ class LabDetectTest : public ::testing::Test {
   std::string format_ = "table";
   Terminal terminal_{
       .out = out_, .err = err_, .now = [] { return absl::UnixEpoch(); }, .actor = "ann@desk", .connect = {}};
+  const Terminal* terminal_of_run_ = &terminal_;
 };
 
 TEST_F(LabDetectTest, ANabFolderIsJudgedAndItsResultsAreWritten) {
@@ -76,6 +77,66 @@ TEST_F(LabDetectTest, ANabFolderIsJudgedAndItsResultsAreWritten) {
   EXPECT_THAT(ReadFile(json), HasSubstr("\"reward_low_fp\": "));
   EXPECT_THAT(ReadFile(json), Not(HasSubstr("null")));
   EXPECT_THAT(ReadFile(results + "/headroom/some/headroom_series.csv"), HasSubstr("2014-04-02 12:00:00,"));
+}
+
+TEST_F(LabDetectTest, NabsResultFilesAreWrittenWithoutBeingAskedFor) {
+  WriteNab();
+  const std::filesystem::path before = std::filesystem::current_path();
+  std::filesystem::current_path(folder_.path());
+  const absl::Status status = Run({"--nab", "."});
+  std::filesystem::current_path(before);
+  ASSERT_TRUE(status.ok()) << status;
+  EXPECT_THAT(err_.str(), HasSubstr("written: 1 files of scores in results/headroom"));
+  EXPECT_THAT(ReadFile(folder_.path() + "/results/headroom/some/headroom_series.csv"),
+              HasSubstr("timestamp,value,anomaly_score,label"));
+}
+
+TEST_F(LabDetectTest, FiguresAreNoErrorWhereTheResultFilesCannotBeKept) {
+  WriteNab();
+  std::ofstream(folder_.path() + "/results") << "a file";
+  const std::filesystem::path before = std::filesystem::current_path();
+  std::filesystem::current_path(folder_.path());
+  const absl::Status unasked = Run({"--nab", "."}), asked = Run({"--nab", ".", "--results", "results"});
+  std::filesystem::current_path(before);
+  EXPECT_TRUE(unasked.ok()) << unasked;
+  EXPECT_THAT(err_.str(), HasSubstr("no files of scores: --results: cannot write results/headroom/"));
+  EXPECT_THAT(asked.message(), HasSubstr("--results: cannot write results/headroom/"));
+}
+
+TEST_F(LabDetectTest, ASubsetOfNabIsJudgedAndWhatIsSkippedIsNamed) {
+  WriteNab();
+  std::filesystem::copy(folder_.path() + "/data/some/series.csv", folder_.path() + "/data/other.csv");
+  std::ofstream(folder_.path() + "/labels/combined_windows.json")
+      << R"({"some/series.csv": [["2014-04-02 11:00:00", "2014-04-02 13:00:00"]], "some/missing.csv": []})";
+  format_ = "json";
+  const absl::Status status = Run({"--nab", folder_.path(), "--results", folder_.path() + "/results"});
+  ASSERT_TRUE(status.ok()) << status;
+  EXPECT_THAT(err_.str(), HasSubstr("skipped some/missing.csv: there is no such file"));
+  EXPECT_THAT(err_.str(), HasSubstr("skipped other.csv: the labels do not name it"));
+  EXPECT_THAT(out_.str(), HasSubstr("\"skipped\": [\"some/missing.csv: "));
+  EXPECT_THAT(out_.str(), Not(HasSubstr("\"standard\": null")));
+}
+
+TEST_F(LabDetectTest, ATraceWithoutLabelsSaysSo) {
+  const std::string trace = folder_.path() + "/trace.csv";
+  std::ofstream(trace) << "unix_seconds,value,truth\n60,1,0\n120,2,1\n";
+  format_ = "json";
+  ASSERT_TRUE(Run({"--csv", trace}).ok());
+  EXPECT_THAT(err_.str(), HasSubstr("no column says what is an anomaly"));
+  EXPECT_THAT(out_.str(), HasSubstr("\"notes\": [\"no column says what is an anomaly"));
+}
+
+TEST_F(LabDetectTest, ProgressIsOnTheTerminalOfErrorsWhereverTheFiguresGo) {
+  WriteNab();
+  const Terminal terminal{.out = out_,
+                          .err = err_,
+                          .progress = Progress::kLine,
+                          .now = [] { return absl::UnixEpoch(); },
+                          .actor = "ann@desk",
+                          .connect = {}};
+  terminal_of_run_ = &terminal;
+  ASSERT_TRUE(Run({"--nab", folder_.path(), "--results", folder_.path() + "/results"}).ok());
+  EXPECT_THAT(err_.str(), HasSubstr("judging: 0 of 1 series"));
 }
 
 TEST_F(LabDetectTest, LabelledTracesAreJudgedWithoutNabsFigures) {
@@ -100,6 +161,7 @@ TEST_F(LabDetectTest, WhatCannotBeReadOrWrittenIsNamed) {
   WriteNab();
   EXPECT_THAT(Run({"--nab", folder_.path(), "--json", "/no/such/folder/x.json"}).message(),
               HasSubstr("--json: /no/such/folder/x.json: cannot be written"));
+  EXPECT_THAT(out_.str(), HasSubstr("NAB        standard ")) << "what was found is shown";
 }
 
 TEST_F(LabDetectTest, OneInputIsNeededAndOneOnly) {

@@ -58,6 +58,21 @@ TEST(DetectTest, ASeriesWithFewLabelledRowsHasNoVusPr) {
   EXPECT_FALSE(JudgeDetector({series}).series[0].vus_pr.has_value());
 }
 
+TEST(DetectTest, ASeriesOfAMonthOfSecondsIsJudgedWithoutTheRivalsThatTakeMinutes) {
+  LabelledSeries series{.name = "seconds"};
+  for (size_t row = 0; row <= kVusPrRowsMax; ++row) {
+    series.times.push_back(absl::FromUnixSeconds(static_cast<int64_t>(row)));
+    series.stamps.emplace_back();
+    series.values.push_back(static_cast<double>(row % 7));
+  }
+  series.anomalies = {{1000, 2000}};
+  size_t done = 0;
+  const DetectionReport report = JudgeDetector({series}, [&](size_t count) { done = count; });
+  EXPECT_FALSE(report.series[0].vus_pr.has_value());
+  EXPECT_THAT(report.series[0].notes, ::testing::ElementsAre("over 500000 rows: not judged by VUS-PR"));
+  EXPECT_EQ(done, 1u);
+}
+
 TEST(DetectTest, TheJsonHasEveryFigureAndNullWhereThereIsNone) {
   LabelledSeries series = WithSurge(4);
   const DetectionReport report = JudgeDetector({series});
@@ -74,8 +89,9 @@ TEST(DetectTest, TheJsonHasEveryFigureAndNullWhereThereIsNone) {
 TEST(DetectTest, OneConfigurationReachesItsFiguresOnNab) {
   const char* folder = std::getenv("HEADROOM_NAB");
   if (folder == nullptr) GTEST_SKIP() << "HEADROOM_NAB does not name a folder in NAB's layout";
-  const auto corpus = LoadNab(folder);
-  ASSERT_TRUE(corpus.ok()) << corpus.status();
+  const auto loaded = LoadNab(folder);
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  const std::vector<LabelledSeries>* corpus = &loaded->series;
   const DetectionReport report = JudgeDetector(*corpus);
   const NabReport nab = JudgeByNab(*corpus, report.scores);
   EXPECT_GE(nab.standard.normalised, 60);

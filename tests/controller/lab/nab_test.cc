@@ -10,6 +10,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -20,6 +21,7 @@
 namespace headroom::lab {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 constexpr double kExact = 1e-6;
@@ -120,8 +122,9 @@ TEST(NabTest, AFolderIsReadWithItsWindows) {
         R"({"a/x.csv": [["2014-04-01 00:05:00.000000", "2014-04-01 00:10:00.000000"]]})");
   const auto corpus = LoadNab(folder.path());
   ASSERT_TRUE(corpus.ok()) << corpus.status();
-  ASSERT_EQ(corpus->size(), 1u);
-  const LabelledSeries& series = corpus->front();
+  ASSERT_EQ(corpus->series.size(), 1u);
+  EXPECT_THAT(corpus->skipped, ::testing::IsEmpty());
+  const LabelledSeries& series = corpus->series.front();
   EXPECT_EQ(series.name, "a/x.csv");
   EXPECT_THAT(series.values, ::testing::ElementsAre(1, 2.5, 3));
   EXPECT_EQ(absl::FormatTime(series.times[1], absl::UTCTimeZone()), "2014-04-01T00:05:00+00:00");
@@ -137,15 +140,53 @@ TEST(NabTest, WhatIsBrokenIsNamed) {
   Write(labels, R"({"x.csv": [["2014-04-01 00:05:00"]]})");
   EXPECT_THAT(LoadNab(folder.path()).status().message(), HasSubstr("not a pair"));
   Write(labels, R"({"x.csv": [["2014-04-01 00:05:00", "2014-04-01 00:10:00"]]})");
-  EXPECT_THAT(LoadNab(folder.path()).status().message(), HasSubstr("/data/x.csv"));
+  EXPECT_EQ(LoadNab(folder.path()).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(LoadNab(folder.path()).status().message(), HasSubstr("x.csv: there is no such file in "));
   Write(folder.path() + "/data/x.csv", "timestamp,value\n2014-04-01 00:00:00,1\n2014-04-01 00:05:00,much\n");
   EXPECT_THAT(LoadNab(folder.path()).status().message(), HasSubstr("x.csv: line 3: \"much\" is no number"));
   Write(folder.path() + "/data/x.csv", "timestamp,value\nyesterday,1\n");
   EXPECT_THAT(LoadNab(folder.path()).status().message(), HasSubstr("\"yesterday\" is no timestamp"));
-  Write(folder.path() + "/data/x.csv", "timestamp,value\n2014-04-01 00:05:00,1\n");
-  EXPECT_THAT(LoadNab(folder.path()).status().message(), HasSubstr("2014-04-01 00:10:00, which no row has"));
   Write(folder.path() + "/data/x.csv", "timestamp,value\n");
   EXPECT_THAT(LoadNab(folder.path()).status().message(), HasSubstr("no rows"));
+}
+
+TEST(NabTest, AFileThatIsMissingBrokenOrUnlabelledIsSkippedAloudAndTheRestIsScored) {
+  const TempDir folder;
+  const std::string row = "timestamp,value\n2014-04-01 00:00:00,1\n";
+  Write(folder.path() + "/data/a/there.csv", row);
+  Write(folder.path() + "/data/a/broken.csv", row + "2014-04-01 00:05:00,much\n");
+  Write(folder.path() + "/data/a/unlabelled.csv", row);
+  Write(folder.path() + "/labels/combined_windows.json",
+        R"({"a/broken.csv": [], "a/missing.csv": [], "a/there.csv": []})");
+  const auto corpus = LoadNab(folder.path());
+  ASSERT_TRUE(corpus.ok()) << corpus.status();
+  ASSERT_EQ(corpus->series.size(), 1u);
+  EXPECT_EQ(corpus->series.front().name, "a/there.csv");
+  EXPECT_THAT(corpus->skipped,
+              ElementsAre("a/broken.csv: line 3: \"much\" is no number", HasSubstr("a/missing.csv: there is no such"),
+                          "a/unlabelled.csv: the labels do not name it"));
+}
+
+TEST(NabTest, AWindowIsTheRowsWithinItsTimes) {
+  const TempDir folder;
+  std::string rows = "timestamp,value\n";
+  for (int row = 0; row < 60; row += 5) rows += absl::StrFormat("2014-04-01T00:%02d:00,%d\n", row, row);
+  Write(folder.path() + "/data/x.csv", rows);
+  Write(folder.path() + "/labels/combined_windows.json", R"({"x.csv": [
+      ["2014-04-01 00:51:00", "2014-04-01 09:00:00"], ["2014-04-01 00:11:00.000000", "2014-04-01 00:24:00.000000"],
+      ["2014-04-01T00:20:00", "2014-04-01T00:26:00"], ["2014-04-01 00:40:00", "2014-04-01 00:40:00"],
+      ["2014-04-01 00:41:00", "2014-04-01 00:44:00"]]})");
+  const auto corpus = LoadNab(folder.path());
+  ASSERT_TRUE(corpus.ok()) << corpus.status();
+  const LabelledSeries& series = corpus->series.front();
+  EXPECT_THAT(series.Labels(), ElementsAre(0, 0, 0, 1, 1, 1, 0, 0, 1, 0, 0, 1));
+  EXPECT_EQ(series.anomalies.size(), 3u);
+  EXPECT_THAT(series.notes, ElementsAre("the window of 2014-04-01T00:20:00 overlaps another: merged",
+                                        HasSubstr("from 2014-04-01 00:41:00 to 2014-04-01 00:44:00 has no row")));
+  // A window of one row is worth what any other is.
+  std::vector<double> scores(12, 0.0);
+  scores[3] = scores[8] = scores[11] = 1;
+  EXPECT_NEAR(ScoreNabAt({series}, {scores}, kNabStandard, 0.5), 100, kExact);
 }
 
 TEST(NabTest, ResultsAreWrittenAsNabNamesThem) {
@@ -188,8 +229,9 @@ std::map<std::string, SeriesScores> FixtureScores(const std::string& path, const
 TEST(NabTest, PublishedDetectorsComeToTheirPublishedFigures) {
   const char* folder = std::getenv("HEADROOM_NAB");
   if (folder == nullptr) GTEST_SKIP() << "HEADROOM_NAB does not name a folder with NAB's data, labels and fixtures";
-  const auto corpus = LoadNab(folder);
-  ASSERT_TRUE(corpus.ok()) << corpus.status();
+  const auto loaded = LoadNab(folder);
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  const std::vector<LabelledSeries>* corpus = &loaded->series;
   const auto scores = FixtureScores(absl::StrCat(folder, "/fixtures/anomaly_scores.csv.gz"), *corpus);
   ASSERT_EQ(scores.size(), 3u);
   const auto check = [&](const char* detector, double standard, double low_fp, double low_fn) {
