@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <cmath>
 #include <fstream>
+#include <map>
 #include <memory>
 #include <thread>
 #include <utility>
@@ -41,13 +43,13 @@ class ProgressLine {
     trace_began_ = session_.now();
   }
   void Show(const lab::Progress& progress) {
-    if (session_.colours() == Colours::kOff) return;
+    if (!session_.shows_progress()) return;
     session_.err() << absl::StrFormat("\r\x1b[K[%d/%d] %s: run %d of %d, %s", trace_, traces_, name_,
                                       progress.runs_done, progress.runs, Duration(session_.now() - began_))
                    << std::flush;
   }
   void End() {
-    if (session_.colours() == Colours::kOn) session_.err() << "\r\x1b[K";
+    if (session_.shows_progress()) session_.err() << "\r\x1b[K";
     session_.err() << absl::StrFormat("[%d/%d] %s: %s\n", trace_, traces_, name_,
                                       Duration(session_.now() - trace_began_));
   }
@@ -110,8 +112,30 @@ void PrintBest(Session& session, const lab::Comparison& comparison) {
   rows.Print(session.out(), session.colours());
 }
 
-// How we did, and why each lost trace was lost.
+// How we did on each trace; with limits: where they may be raised, and for how much of the time they were.
 void PrintOurs(Session& session, const lab::Comparison& comparison) {
+  Table rows({"TRACE", ">COST", ">OVER OPTIMUM", ">OVER BEST RIVAL", ">GAP CLOSED", ">UNSERVED", ">NODE-HOURS",
+              ">ACTIONS", ">WITH LIMITS", ">ABOVE SAFE"});
+  for (const lab::TraceResult& trace : comparison.traces) {
+    const lab::Scores& scores = trace.offered;
+    const lab::PolicyResult &ours = scores.policies[0], &raised = scores.policies[1];
+    const double over = scores.ours_over_best_rival.value_or(NAN);
+    rows.Add({trace.name,
+              absl::StrFormat("%.1f", ours.cost),
+              absl::StrFormat("%.2f", ours.cost_over_optimum),
+              {absl::StrFormat("%.2f", over), over <= 1 ? Tone::kGood : Tone::kWarning},
+              scores.gap_closed ? absl::StrFormat("%.0f%%", 100 * *scores.gap_closed) : "-",
+              absl::StrFormat("%.3f%%", 100 * ours.unserved_ratio),
+              absl::StrFormat("%.1f", ours.node_hours),
+              absl::StrFormat("%.0f", ours.actions),
+              absl::StrFormat("%.1f", raised.cost),
+              absl::StrFormat("%.1f%%", 100 * raised.above_safe_ratio.value_or(0))});
+  }
+  rows.Print(session.out(), session.colours());
+}
+
+// How we did over all, and why each lost trace was lost.
+void PrintSummary(Session& session, const lab::Comparison& comparison) {
   const lab::Summary summary = lab::Summarise(comparison.traces, &lab::TraceResult::offered);
   if (summary.ours_over_best_rival_with_room.has_value()) {
     session.out() << absl::StrFormat(
@@ -138,10 +162,13 @@ void Print(Session& session, const lab::Comparison& comparison) {
   PrintTable(session, comparison, &lab::TraceResult::capped);
   session.out() << "\nThe best rival of each trace (offered demand):\n";
   PrintBest(session, comparison);
-  session.out() << '\n';
+  session.out() << "\nHeadroom under its one policy (offered demand):\n";
   PrintOurs(session, comparison);
+  session.out() << '\n';
+  PrintSummary(session, comparison);
 }
 
+// FAILED_PRECONDITION: it is a trace, and cannot be scored.
 absl::StatusOr<lab::TraceResult> CompareOne(Session& session, const std::string& source, const Policy& policy,
                                             const lab::CompareOptions& options) {
   HR_ASSIGN_OR_RETURN(const lab::Trace trace, lab::ReadTrace(source));
@@ -152,9 +179,23 @@ absl::StatusOr<lab::TraceResult> CompareOne(Session& session, const std::string&
   return lab::CompareOn(std::move(course), contenders, options);
 }
 
-lab::Comparison CompareAll(Session& session, const std::vector<std::string>& sources, const Policy& policy,
-                           int threads) {
+// Those of one name are told apart by what they were read from.
+void TellApart(const std::vector<std::string>& sources, std::vector<lab::TraceResult>& traces) {
+  std::map<std::string, int> times;
+  for (const lab::TraceResult& trace : traces) ++times[trace.name];
+  for (size_t i = 0; i < traces.size(); ++i) {
+    if (times[traces[i].name] > 1) traces[i].name = sources[i];
+  }
+}
+
+struct Compared {
   lab::Comparison comparison;
+  int not_scored = 0;  // traces that were skipped since nothing in them can be scored
+};
+
+Compared CompareAll(Session& session, const std::vector<std::string>& sources, const Policy& policy, int threads) {
+  Compared compared;
+  std::vector<std::string> scored;
   ProgressLine progress(session, sources.size());
   const int cores = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   const lab::CompareOptions options{.threads = threads > 0 ? threads : cores,
@@ -163,13 +204,16 @@ lab::Comparison CompareAll(Session& session, const std::vector<std::string>& sou
     progress.Begin(source);
     auto result = CompareOne(session, source, policy, options);
     if (result.ok()) {
-      comparison.traces.push_back(*std::move(result));
+      compared.comparison.traces.push_back(*std::move(result));
+      scored.push_back(source);
       progress.End();
     } else {
-      comparison.skipped.push_back(std::string(result.status().message()));
+      compared.comparison.skipped.push_back(std::string(result.status().message()));
+      if (absl::IsFailedPrecondition(result.status())) ++compared.not_scored;
     }
   }
-  return comparison;
+  TellApart(scored, compared.comparison.traces);
+  return compared;
 }
 
 absl::Status RunCompare(Session& session, const CompareArguments& arguments) {
@@ -180,17 +224,20 @@ absl::Status RunCompare(Session& session, const CompareArguments& arguments) {
     policy = std::move(config.policy);
   }
   HR_ASSIGN_OR_RETURN(const lab::TraceFolder all, lab::CollectTraces(arguments.sources));
-  lab::Comparison comparison = CompareAll(session, all.files, policy, arguments.threads);
+  auto [comparison, not_scored] = CompareAll(session, all.files, policy, arguments.threads);
   comparison.skipped.insert(comparison.skipped.begin(), all.skipped.begin(), all.skipped.end());
   for (const std::string& text : comparison.skipped) session.err() << "skipped " << text << '\n';
-  if (comparison.traces.empty()) return absl::NotFoundError("there is no trace that can be scored");
-  if (!arguments.json.empty()) HR_RETURN_IF_ERROR(WriteText(arguments.json, lab::ToJson(comparison)));
+  // First what took minutes to find: the file may turn out not to be writable.
   if (session.format == "json") {
     session.out() << lab::ToJson(comparison);
+  } else if (comparison.traces.empty()) {
+    session.out() << "There is no trace that can be scored.\n";
   } else {
     Print(session, comparison);
   }
-  return absl::OkStatus();
+  if (!arguments.json.empty()) HR_RETURN_IF_ERROR(WriteText(arguments.json, lab::ToJson(comparison)));
+  const bool any = !comparison.traces.empty() || not_scored > 0;
+  return any ? absl::OkStatus() : absl::NotFoundError("there is no trace that can be scored");
 }
 
 struct TraceArguments {
@@ -249,7 +296,9 @@ void AddTrace(CLI::App& lab, Session& session) {
   command->add_option("--shape", arguments->shape, "What it looks like")->required()->check(CLI::IsMember(shapes));
   command->add_option("--length", arguments->length, "How long it is")->capture_default_str();
   command->add_option("--step", arguments->step, "Its step, from 1s to 1h")->capture_default_str();
-  command->add_option("--seed", arguments->seed, "The same seed is the same trace")->capture_default_str();
+  command->add_option("--seed", arguments->seed, "The same seed is the same trace")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   command->add_option("--out", arguments->out, "File, gzipped where it ends in .gz; by default standard output");
   command->footer(R"(
 Examples:

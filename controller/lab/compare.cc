@@ -117,7 +117,7 @@ class TraceComparison {
  public:
   TraceComparison(std::shared_ptr<const Course> course, const std::vector<Contender>& contenders,
                   const CompareOptions& options)
-      : course_(std::move(course)), options_(options), plans_(kSeeds.size()) {
+      : course_(std::move(course)), options_(options), plans_(kSeeds.size()), bounds_(kSeeds.size()) {
     for (const uint64_t seed : kSeeds) seeds_.push_back(MakeDemand(course_, seed));
     for (const Sight sight : {Sight::kOffered, Sight::kCapped}) {
       for (const Contender& contender : contenders) {
@@ -154,6 +154,7 @@ class TraceComparison {
     }
     for (size_t seed = 0; seed < seeds_.size(); ++seed) {
       jobs.push_back([this, seed] { plans_[seed] = FindOptimum(seeds_[seed]); });
+      jobs.push_back([this, seed] { bounds_[seed] = RampFreeBound(seeds_[seed]) * kHoursPerStep; });
     }
     for (Tuning& tuning : tunings_) {
       for (size_t i = 0; i < tuning.settings.size() && tuning.IsTuned(); ++i) {
@@ -205,6 +206,7 @@ class TraceComparison {
     }
     result.mean_nodes = sum / course_->scored_steps();
     result.scored_hours = course_->scored_steps() * kHoursPerStep;
+    for (const double bound : bounds_) result.optimum_bound += bound / static_cast<double>(bounds_.size());
     result.day_autocorrelation = DayAutocorrelation(*course_);
   }
 
@@ -273,7 +275,8 @@ class TraceComparison {
   const std::shared_ptr<const Course> course_;
   const CompareOptions& options_;
   std::vector<Demand> seeds_;
-  std::vector<Plan> plans_;  // the optimum's, a seed each
+  std::vector<Plan> plans_;     // the optimum's, a seed each
+  std::vector<double> bounds_;  // of its cost, likewise
   std::vector<Tuning> tunings_;
   Score optimum_;
 };

@@ -48,6 +48,7 @@ struct TraceResult {
   double scored_hours = 0;
   double mean_nodes = 0, peak_nodes = 0;  // of demand, where it counts
   double day_autocorrelation = 0;         // of 5-minute means at a lag of one day; NaN: too short
+  double optimum_bound = 0;               // what a node without a ramp would cost: the optimum costs as much or more
   Scores offered;                         // every metric shows the offered demand
   Scores capped;                          // every metric ends at what the ready nodes can do
 };

@@ -35,11 +35,9 @@ std::vector<std::string> Fields(const Scores& scores) {
   std::vector<std::string> fields = {
       Field("policies", Array(scores.policies, ",\n   ", [](const PolicyResult& policy) { return Json(policy); })),
       Field("best_rival", JsonString(scores.best_rival))};
-  if (scores.ours_over_best_rival.has_value()) {
-    fields.push_back(Field("headroom_over_best_rival", *scores.ours_over_best_rival));
-    fields.push_back(Field("gap_closed", scores.gap_closed.value_or(NAN)));
-    if (!scores.lost_because.empty()) fields.push_back(Field("lost_because", JsonString(scores.lost_because)));
-  }
+  fields.push_back(Field("headroom_over_best_rival", scores.ours_over_best_rival.value_or(NAN)));
+  fields.push_back(Field("gap_closed", scores.gap_closed.value_or(NAN)));
+  fields.push_back(Field("lost_because", scores.lost_because.empty() ? "null" : JsonString(scores.lost_because)));
   return fields;
 }
 
@@ -50,6 +48,7 @@ std::string Json(const TraceResult& trace) {
       Field("mean_nodes", trace.mean_nodes),
       Field("peak_nodes", trace.peak_nodes),
       Field("day_autocorrelation", trace.day_autocorrelation),
+      Field("optimum_lower_bound", trace.optimum_bound),
       Field("notes", Array(trace.notes, ", ", [](const std::string& note) { return JsonString(note); }))};
   for (std::string& field : Fields(trace.offered)) fields.push_back(std::move(field));
   fields.push_back(Field("capped", Object(Fields(trace.capped))));
@@ -67,14 +66,10 @@ std::vector<std::string> Fields(const Summary& summary) {
   std::vector<std::string> fields = {
       Field("traces_with_room", summary.with_room),
       Field("policies", Array(summary.policies, ",\n   ", [](const PolicySummary& policy) { return Json(policy); }))};
-  if (summary.ours_over_best_rival_with_room.has_value()) {
-    fields.push_back(Field("headroom_over_best_rival_with_room", *summary.ours_over_best_rival_with_room));
-    fields.push_back(Field("headroom_over_hpa_with_room", summary.ours_over_hpa_with_room.value_or(NAN)));
-  }
-  if (summary.worst_actions_over_hpa.has_value()) {
-    fields.push_back(Field("daily_traces", summary.daily));
-    fields.push_back(Field("worst_actions_over_hpa_on_daily", *summary.worst_actions_over_hpa));
-  }
+  fields.push_back(Field("headroom_over_best_rival_with_room", summary.ours_over_best_rival_with_room.value_or(NAN)));
+  fields.push_back(Field("headroom_over_hpa_with_room", summary.ours_over_hpa_with_room.value_or(NAN)));
+  fields.push_back(Field("daily_traces", summary.daily));
+  fields.push_back(Field("worst_actions_over_hpa_on_daily", summary.worst_actions_over_hpa.value_or(NAN)));
   return fields;
 }
 

@@ -40,8 +40,8 @@ inline constexpr double kRoomRatio = 0.85, kDailyAutocorrelation = 0.7;
 Summary Summarise(const std::vector<TraceResult>& traces, Scores TraceResult::*table);
 
 // traces[] = {name, policies[] = {name, setting, cost, cost_over_optimum, unserved_ratio, node_hours, actions, ...},
-// best_rival, headroom_over_best_rival, gap_closed and lost_because where Headroom takes part, capped: the same under
-// capped metrics}, summary, skipped[].
+// optimum_lower_bound, best_rival, headroom_over_best_rival, gap_closed, lost_because, capped: the same under capped
+// metrics}, summary, skipped[]. Every field is always there; null: there is no such figure.
 std::string ToJson(const Comparison& comparison);
 
 }  // namespace headroom::lab

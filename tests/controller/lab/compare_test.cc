@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <iostream>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -41,6 +42,9 @@ std::vector<Contender> Few() {
 TEST(CompareTest, NobodyIsCheaperThanTheOptimum) {
   for (const char* shape : {"diurnal", "step"}) {
     const TraceResult result = CompareOn(DayOf(shape), Few(), {});
+    const double optimum = result.offered.Of(kOptimumName).cost;
+    EXPECT_LE(result.optimum_bound, optimum);
+    EXPECT_GE(result.optimum_bound, 0.95 * optimum) << "what several ramping nodes could spare is little";
     for (const Scores& scores : {result.offered, result.capped}) {
       ASSERT_EQ(scores.policies.size(), Contenders().size() + 1);
       EXPECT_EQ(scores.policies.front().name, kOptimumName);
@@ -129,7 +133,11 @@ TEST(CompareTest, ATraceThatIsLostSaysByHowMuchAndWhy) {
 
 TEST(CompareTest, WithoutAPolicyOfOursNothingIsSaidOfIt) {
   const std::string json = ToJson({.traces = {CompareOn(DayOf("step"), Few(), {})}, .skipped = {"a \"b\""}});
-  EXPECT_THAT(json, Not(HasSubstr("headroom")));
+  EXPECT_THAT(json, Not(HasSubstr("\"name\": \"headroom")));
+  for (const char* field : {"headroom_over_best_rival", "gap_closed", "lost_because", "headroom_over_hpa_with_room",
+                            "headroom_over_best_rival_with_room", "worst_actions_over_hpa_on_daily"}) {
+    EXPECT_THAT(json, HasSubstr(absl::StrCat("\"", field, "\": null"))) << "never absent";
+  }
   EXPECT_THAT(json, HasSubstr("\"best_rival\": \""));
   EXPECT_THAT(json, HasSubstr("\"skipped\": [\"a \\\"b\\\"\"]"));
 }

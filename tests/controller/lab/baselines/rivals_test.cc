@@ -14,6 +14,7 @@
 #include "controller/lab/baselines/simple.h"
 #include "controller/lab/baselines/watermark.h"
 #include "controller/lab/simulation.h"
+#include "controller/lab/synthetic.h"
 #include "controller/sim/random.h"
 #include "tests/controller/lab/small_course.h"
 
@@ -201,11 +202,19 @@ double TunedCost(const std::string& name, const Demand& demand) {
   return best;
 }
 
-TEST(RivalsTest, SlopeExtrapolationDoesNotBeatLastValue) {
-  const Demand demand = Diurnal(1);
-  const double slope = TunedCost("slope_extrapolation", demand), last = TunedCost("last_value", demand);
-  EXPECT_TRUE(std::isfinite(last));
-  EXPECT_GT(slope, last);
+TEST(RivalsTest, SlopeExtrapolationDoesNotBeatLastValueOnAnySeedOrShapeThatMovesSmoothly) {
+  for (const uint64_t seed : kSeeds) {
+    std::vector<Demand> demands = {Diurnal(seed)};
+    for (const char* shape : {"diurnal", "campaign", "bursty", "noisy"}) {
+      const auto trace = MakeTrace({.shape = shape, .length = absl::Hours(24), .seed = seed});
+      demands.push_back(MakeDemand(*MakeCourse(*trace), seed));
+    }
+    for (const Demand& demand : demands) {
+      const double slope = TunedCost("slope_extrapolation", demand), last = TunedCost("last_value", demand);
+      EXPECT_TRUE(std::isfinite(last));
+      EXPECT_GE(slope, last) << demand.course->name << " seed " << seed;
+    }
+  }
 }
 
 }  // namespace
