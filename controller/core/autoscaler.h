@@ -73,7 +73,6 @@ struct State {
   std::string journal_error;
   std::vector<ServerTarget> servers;  // what balancers were last told
   bool servers_due = false;           // a balancer joined: tell again
-  int64_t split_count = 1;            // balancers that share what a node was granted
 
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {
@@ -96,7 +95,6 @@ struct State {
     visit("journal_error", self.journal_error);
     visit("servers", self.servers);
     visit("servers_due", self.servers_due);
-    visit("split", self.split_count);
   }
 };
 

@@ -186,7 +186,9 @@ bool Fleet::On(absl::Time at, const NodeReported& event, const Policy& policy) {
   node.last_report_at = node.reported_at = at;
   // One that knows no numbers of grants confirms by what it has.
   const LimitsInForce& in_force = report.limits;
-  const bool same = in_force.grant_id == 0 && in_force.connection_count_max == node.granted_count;
+  const bool unnumbered = in_force.grant_id == 0 && in_force.source != LimitSource::kSelf;
+  const bool same = unnumbered && in_force.connection_count_max > 0 &&
+                    in_force.connection_count_max <= node.granted_count;  // a ceiling of its own may keep it below
   // Nobody is told what a dry run grants: no node can hold any of it.
   const bool untold = policy.mode == Mode::kDryRun;
   if (same || untold || in_force.grant_id == node.grant_id) node.passed_count = 0;

@@ -63,8 +63,10 @@ struct BalancerView {
   bool holds_slots = false;  // SlotPlace::kBalancer: limit, sessions and queue are the slots
   bool is_stale = false;     // said by balancers that are silent, have left, or list the node no more
   int64_t session_count = 0, queue_count = 0;
-  int64_t limit_count = 0;   // sum over balancers; 0: none
-  int64_t silent_count = 0;  // and over those that are silent, where others are heard: they may enforce theirs still
+  int64_t limit_count = 0;  // sum over balancers; 0: none
+  // Where others are heard, of those that are not, and may enforce their limits still:
+  int64_t quiet_count = 0;       // connected, so that theirs is part of what the node was granted
+  int64_t silent_count = 0;      // gone, so that it is not
   int64_t configured_count = 0;  // sum of the limits that they came with: theirs, not ours
   absl::Time told_at = absl::InfinitePast();
   template <class Self, class Visitor>
@@ -74,6 +76,7 @@ struct BalancerView {
     visit("sessions", self.session_count);
     visit("queue", self.queue_count);
     visit("limit", self.limit_count);
+    visit("quiet", self.quiet_count);
     visit("silent", self.silent_count);
     visit("configured", self.configured_count);
     visit("told_at", self.told_at);
@@ -155,6 +158,8 @@ struct Node {
     const auto& all = hello.capabilities;
     return all.empty() || std::find(all.begin(), all.end(), capability) != all.end();
   }
+  // Is there somebody who follows a grant?
+  bool IsSteerable() const { return Carries() && connected && ready && takes_limits && LimitCount() > 0; }
   bool IsLeaving() const { return state == NodeState::kDraining || state == NodeState::kDrained; }
   // It leaves, and Headroom may take it back: a process is there that hears of it, and follows as far as we know.
   bool CanReturn() const {
@@ -312,6 +317,8 @@ struct Balancer {
   bool connected = false;
   bool silent = false;   // at the last tick
   bool unheard = false;  // since the controller restarted
+  bool awaited = false;  // it has joined, and has not reported since
+  bool shares = false;   // a part of what nodes were granted is its
   absl::Time last_report_at = absl::InfinitePast();
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {
@@ -320,8 +327,16 @@ struct Balancer {
     visit("connected", self.connected);
     visit("silent", self.silent);
     visit("unheard", self.unheard);
+    visit("awaited", self.awaited);
+    visit("shares", self.shares);
     visit("last_report_at", self.last_report_at);
   }
+};
+
+// Who shares what nodes were granted, once some have come and some have gone.
+struct NewSplit {
+  int64_t before = 0, staying = 0;  // balancers
+  std::vector<Balancer*> leavers, joiners;
 };
 
 // An action whose outcome has not come yet.
@@ -394,6 +409,9 @@ class Fleet {
   absl::Time refused_at() const { return refused_at_; }
   // The limits that nodes were found with since the controller restarted, each when it was first heard.
   int64_t adopted_count() const { return adopted_count_; }
+  // Balancers that share what a node was granted, each a like part. 0: not to be told now, as one has joined that has
+  // not said yet what it has.
+  int64_t SplitCount() const;
   // Drops of reports, by reason: for metrics.
   int64_t reports_dropped_old() const { return reports_dropped_old_; }
 
@@ -417,6 +435,7 @@ class Fleet {
     visit("latency", self.latency_.counts);
     visit("unanswered", self.unanswered_);
     visit("adopted", self.adopted_count_);
+    visit("split", self.split_count_);
     visit("reports_dropped_old", self.reports_dropped_old_);
     visit("refused_node", self.refused_node_);
     visit("refused_at", self.refused_at_);
@@ -464,6 +483,8 @@ class Fleet {
   Nodes::iterator Forget(Nodes::iterator node);
   bool HasRoomForBalancer(const BalancerId& id, absl::Time at);
   void AgeBalancers(absl::Time now, const Policy& policy);
+  bool SplitAnew(absl::Time now, const Policy& policy);
+  void SplitGrant(Node& node, const NewSplit& split, absl::Time now) const;
   BalancerView ViewOf(const NodeId& id, absl::Time now);
   void GatherBalancerViews(absl::Time now);
   void NoteProvider(absl::Time at, absl::string_view operation, absl::string_view error);
@@ -484,6 +505,7 @@ class Fleet {
   LatencyHistogram latency_;
   std::map<ActionId, absl::Time> unanswered_;  // since when; bounded as in_flight_
   int64_t adopted_count_ = 0;
+  int64_t split_count_ = 0;
   int64_t reports_dropped_old_ = 0;
   NodeId refused_node_;
   absl::Time refused_at_ = absl::InfinitePast();

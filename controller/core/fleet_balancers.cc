@@ -28,6 +28,15 @@ void AddTo(BalancerView& view, const BalancerWord& word) {
   if (word.holds_slots) view.configured_count += word.configured_count;
 }
 
+bool IsUsable(const BalancerWord& word, absl::Time now) {
+  return word.holds_slots && (!IsStale(word) || now - word.stale_since < kStaleMax);
+}
+
+bool IsKnown(const Balancer& balancer, absl::Time now) {
+  return std::any_of(balancer.words.begin(), balancer.words.end(),
+                     [now](const auto& entry) { return IsUsable(entry.second, now); });
+}
+
 void GrowStale(Balancer& balancer, absl::Time at) {
   for (auto& [id, word] : balancer.words) word.stale_since = std::min(word.stale_since, at);
 }
@@ -69,7 +78,7 @@ bool Fleet::On(absl::Time at, const BalancerReported& event, const Policy&) {
   }
   balancer.report = event.report;
   balancer.connected = true;
-  balancer.unheard = false;
+  balancer.unheard = balancer.awaited = false;
   balancer.last_report_at = at;
   // A server that is not in the list may be on its way back into a balancer that restarted.
   GrowStale(balancer, at);
@@ -84,8 +93,9 @@ bool Fleet::On(absl::Time at, const BalancerReported& event, const Policy&) {
 bool Fleet::On(absl::Time at, const BalancerJoined& event, const Policy&) {
   if (!HasRoomForBalancer(event.balancer, at)) return false;
   Balancer& balancer = balancers_[event.balancer];
-  balancer.connected = true;
+  balancer.connected = balancer.awaited = true;
   balancer.last_report_at = at;
+  GatherBalancerViews(at);
   return true;
 }
 
@@ -113,12 +123,65 @@ void Fleet::AgeBalancers(absl::Time now, const Policy& policy) {
     if (silent >= kStaleMax) balancer.unheard = false;
     it = !balancer.connected && silent > kGoneAfter ? balancers_.erase(it) : std::next(it);
   }
+  changed |= SplitAnew(now, policy);
   if (changed) GatherBalancerViews(now);
+}
+
+int64_t Fleet::SplitCount() const {
+  const bool awaited = std::any_of(balancers_.begin(), balancers_.end(),
+                                   [](const auto& entry) { return entry.second.connected && !entry.second.shares; });
+  return awaited ? 0 : split_count_;
+}
+
+// One that leaves takes its share along: it is none of the others' while it may be in use. One that joins brings what
+// it has: to split what the others have would cut them all, with each restart of one. True: the split has changed.
+bool Fleet::SplitAnew(absl::Time now, const Policy& policy) {
+  const bool unknown = split_count_ == 0;  // nothing was split yet, or a release that did not say so saved it
+  NewSplit split{.before = split_count_};
+  for (auto& [id, balancer] : balancers_) {
+    if (unknown) balancer.shares = balancer.connected || IsKnown(balancer, now);
+    const bool told = !balancer.awaited || balancer.silent || IsKnown(balancer, now);
+    split.staying += balancer.shares && balancer.connected ? 1 : 0;
+    if (balancer.shares && !balancer.connected) split.leavers.push_back(&balancer);
+    if (!balancer.shares && balancer.connected && told) split.joiners.push_back(&balancer);
+  }
+  const int64_t sharing = split.staying + static_cast<int64_t>(split.joiners.size());
+  if (sharing == 0) return false;  // who comes back first finds that the others have left
+  if (unknown) split.before = sharing + static_cast<int64_t>(split.leavers.size());
+  split_count_ = sharing;
+  if (sharing == split.before && split.joiners.empty()) return false;
+  if (policy.limits.budget_count > 0) {
+    for (const auto& [id, node] : nodes_) SplitGrant(node, split, now);
+  }
+  for (Balancer* leaver : split.leavers) leaver->shares = false;
+  for (Balancer* joiner : split.joiners) joiner->shares = true;
+  return true;
+}
+
+void Fleet::SplitGrant(Node& node, const NewSplit& split, absl::Time now) const {
+  if (!node.behind.holds_slots || node.granted_count == 0) return;
+  const int64_t share = std::max<int64_t>(1, node.granted_count / split.before);  // 0 is no limit
+  for (Balancer* leaver : split.leavers) {
+    const auto word = leaver->words.find(node.id);
+    if (word != leaver->words.end()) word->second.limit_count = std::max(word->second.limit_count, share);
+  }
+  int64_t brought = 0;
+  for (const Balancer* joiner : split.joiners) {
+    const auto word = joiner->words.find(node.id);
+    if (word != joiner->words.end() && IsUsable(word->second, now))
+      brought += std::min(word->second.limit_count, share);
+  }
+  const int64_t kept = std::max(split.staying, node.granted_count * split.staying / split.before);
+  node.granted_count = kept + brought;
+  if (split.joiners.empty()) return;
+  node.limit.limit_count = std::max(node.limit.limit_count, node.granted_count);
+  node.limit.wanted_count = std::max(node.limit.wanted_count, node.granted_count);
 }
 
 // What those say that are heard now; where none is, what was said last.
 BalancerView Fleet::ViewOf(const NodeId& id, absl::Time now) {
   BalancerView fresh, stale;
+  int64_t quiet = 0, silent = 0;
   bool heard = false;
   for (const auto& [balancer_id, balancer] : balancers_) {
     const auto found = balancer.words.find(id);
@@ -129,13 +192,15 @@ BalancerView Fleet::ViewOf(const NodeId& id, absl::Time now) {
       AddTo(fresh, word);
     } else if (word.holds_slots && now - word.stale_since < kStaleMax) {
       AddTo(stale, word);
+      (balancer.connected ? quiet : silent) += word.limit_count;
       views_due_ = std::min(views_due_, word.stale_since + kStaleMax);
     }
   }
   // What a silent one came with is still what the node was given: one of two that fails halves no node.
   if (heard && fresh.holds_slots) {
     fresh.configured_count += stale.configured_count;
-    fresh.silent_count = stale.limit_count;
+    fresh.quiet_count = quiet;
+    fresh.silent_count = silent;
   }
   if (heard) return fresh;
   stale.is_stale = stale.holds_slots;

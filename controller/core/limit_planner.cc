@@ -129,7 +129,8 @@ bool MayLower(const State& state, absl::Time now) {
 
 // What a node may use already, whatever it was granted: the budget counts it until the node confirms less.
 int64_t Committed(const Node& node) {
-  return std::max({node.granted_count, node.passed_count, node.LimitCount(), node.OpenCount()});
+  const int64_t in_force = node.LimitCount() + node.behind.quiet_count;
+  return std::max({node.granted_count, node.passed_count, in_force, node.OpenCount()});
 }
 
 // What it was told to use.
@@ -174,10 +175,6 @@ bool AwaitedAtBalancers(const Node& node, absl::Time now) {
   return now - node.state_since < kListedWithin && node.LimitCount() >= node.hello.configured_count_max;
 }
 
-bool Steerable(const Node& node) {
-  return node.Carries() && node.connected && node.ready && node.takes_limits && node.LimitCount() > 0;
-}
-
 }  // namespace
 
 // What the law wants of one node.
@@ -203,9 +200,7 @@ LimitPlanner::LimitPlanner(State& state, const Policy& policy, absl::Time now)
       now_(now),
       active_bucket_(WindowedMax::Bucket(now, Node::kActivePeakWindow)),
       open_bucket_(WindowedMax::Bucket(now, policy.limits.peak_window)),
-      renewals_left_(1 + state.fleet.nodes().size() / kRenewalTicks) {
-  if (policy.limits.budget_count > 0) Resplit();
-}
+      renewals_left_(1 + state.fleet.nodes().size() / kRenewalTicks) {}
 
 LimitPlanner::~LimitPlanner() = default;
 
@@ -222,9 +217,8 @@ void LimitPlanner::Add(Node& node) {
     ++unlisted_nodes_;
     unlisted_count_ += Committed(node);
   }
-  if (!Steerable(node)) {
+  if (!node.IsSteerable()) {
     // Whatever became of it, what it was granted it may still use.
-    AdoptSplit(node);
     if (!node.hypothetical) reserved_count_ += Committed(node);
     return;
   }
@@ -280,32 +274,10 @@ LimitPlanner::Proposal LimitPlanner::Propose(Node& node) {
   return {&node, before, answer, std::move(reason)};
 }
 
-// Where a balancer has left, the others have their shares of what was granted and no more: the share of the one that
-// left is none of theirs while it may be in use.
-void LimitPlanner::Resplit() {
-  const auto& balancers = state_.fleet.balancers();
-  const auto count =
-      std::count_if(balancers.begin(), balancers.end(), [](const auto& entry) { return entry.second.connected; });
-  if (count == 0) return;
-  const int64_t before = std::exchange(state_.split_count, count);
-  if (count >= before) return;
-  for (const auto& [id, node] : state_.fleet.mutable_nodes()) {
-    if (!node.behind.holds_slots || node.granted_count == 0) continue;
-    node.granted_count = std::max<int64_t>(1, node.granted_count * count / before);  // 0 is no limit
-  }
-}
-
 // Balancers that hold the slots give to one that they do not know yet as many as to the others in the beginning.
 int64_t LimitPlanner::UnlistedCount() const {
   if (slots_usual_count_ == 0) return 0;
   return std::max<int64_t>(0, unlisted_nodes_ * slots_usual_count_ - unlisted_count_);
-}
-
-// A balancer that has restarted has less than it was told, and to give it that again would be to raise it.
-void LimitPlanner::AdoptSplit(Node& node) const {
-  const bool known = node.behind.holds_slots && !node.behind.is_stale && node.LimitCount() > 0;
-  if (policy_.limits.budget_count == 0 || !known) return;
-  node.granted_count = std::min(node.granted_count, node.LimitCount());
 }
 
 // What those may hold, beyond what is known of them, that have not been heard since the controller restarted: the last
@@ -431,13 +403,13 @@ std::vector<Action> PlanRebalance(State& state, const FleetSummary& summary, con
   const auto& nodes = state.fleet.nodes();
   const bool poor = std::any_of(nodes.begin(), nodes.end(), [&](const auto& entry) {
     const Node& node = entry.second;
-    return Steerable(node) && node.state == NodeState::kServing && now - node.state_since < kYoung &&
+    return node.IsSteerable() && node.state == NodeState::kServing && now - node.state_since < kYoung &&
            static_cast<double>(node.OpenCount()) < kPoor * fair;
   });
   if (!poor) return actions;
   for (const auto& [id, node] : nodes) {
     const auto open = static_cast<double>(node.OpenCount());
-    if (!Steerable(node) || !node.Can("shed") || node.state != NodeState::kServing || open <= kRich * fair) continue;
+    if (!node.IsSteerable() || !node.Can("shed") || node.state != NodeState::kServing || open <= kRich * fair) continue;
     const auto count = static_cast<int64_t>(std::min(open - fair, kShare * open));
     if (count < 1) continue;
     actions.push_back({"", state.term, id, MakeReason(ReasonCode::kShedRebalance, id, count, node.OpenCount(), fair),

@@ -32,8 +32,6 @@ class LimitPlanner {
   struct Proposal;
   Proposal Propose(Node& node);
   bool IsSilent(const Node& node) const;
-  void Resplit();
-  void AdoptSplit(Node& node) const;
   int64_t UnheardCount() const;
   int64_t UnlistedCount() const;
   void ApplyBudget();

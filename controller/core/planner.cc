@@ -186,6 +186,15 @@ bool CanRemove(const State& state, const Policy& policy) {
   return state.journal_error.empty() && policy.nodes.data == DataPlacement::kGateway;
 }
 
+// With several balancers a node's limit is split among them. Under a budget no limit moves of a node that is not there
+// to be judged: one that has restarted has less than its share, and to give it that again would be to raise it.
+int64_t ShareOf(const Node& node, int64_t split_count, const Policy& policy) {
+  constexpr int64_t kNoWord = 0;
+  if (!node.behind.holds_slots || node.granted_count == 0 || split_count == 0) return kNoWord;
+  if (policy.limits.budget_count > 0 && !node.IsSteerable()) return kNoWord;
+  return std::max<int64_t>(1, node.granted_count / split_count);  // 0 is no word
+}
+
 // Nodes that are lost to us stay: balancers check health themselves, and to them they may be well.
 bool BelongsBehindBalancers(const Node& node) {
   if (node.hello.address.empty() || node.hypothetical) return false;
@@ -225,18 +234,17 @@ bool IsAstray(const BalancerReport& report, const std::vector<ServerTarget>& tol
 }
 
 std::vector<Action> PlanServers(State& state, const Policy& policy) {
-  const auto& known = state.fleet.balancers();
-  const auto balancers =
-      std::count_if(known.begin(), known.end(), [](const auto& entry) { return entry.second.connected; });
-  if (balancers == 0 || policy.mode == Mode::kDryRun) return {};
+  const auto& balancers = state.fleet.balancers();
+  const bool listened =
+      std::any_of(balancers.begin(), balancers.end(), [](const auto& entry) { return entry.second.connected; });
+  if (!listened || policy.mode == Mode::kDryRun) return {};
+  const int64_t split_count = state.fleet.SplitCount();
   std::vector<ServerTarget> servers;
   for (const auto& [id, node] : state.fleet.nodes()) {
     if (!BelongsBehindBalancers(node)) continue;
     ServerTarget target{id, node.hello.address, node.hello.admin_address, false, 0};
     target.draining = node.IsLeaving();
-    // With several balancers a node's limit is split among them.
-    if (node.behind.holds_slots && node.granted_count > 0)
-      target.session_count_max = std::max<int64_t>(1, node.granted_count / balancers);
+    target.session_count_max = ShareOf(node, split_count, policy);
     servers.push_back(std::move(target));
   }
   if (servers == state.servers && !state.servers_due) return {};

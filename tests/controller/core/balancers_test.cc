@@ -258,6 +258,134 @@ TEST(Balancers, ANodeThatIsBehindNoneIsGrantedItsShareAndNoMore) {
   EXPECT_EQ(mixed.world.nodes["node-3"].limit, direct.granted_count);
 }
 
+// Two of them share the slots of three nodes under a budget that leaves no room. Each began with 100 for each node.
+class TwoBalancers {
+ public:
+  static constexpr int64_t kBudget = 600, kShare = 100;
+  TwoBalancers() : world(Budgeted()), front(world), second(world, "second") {
+    front.limit = second.limit = kShare;
+    Run(absl::Seconds(20));
+  }
+  static World Budgeted() {
+    Policy policy = LivePolicy();
+    policy.nodes.max = 3;
+    policy.limits.budget_count = kBudget;
+    return ThreeNodes(policy);
+  }
+  // The world goes on; those report that are there. What the one that stays is told is never below its share.
+  void Run(absl::Duration time) {
+    world.Run(time, [this] {
+      front.Says(sessions, queue)();
+      if (second_is_there) second.Says(std::min(sessions, second.limit), 0)();
+      least = std::min(least, front.limit);
+      most = std::max(most, front.limit + second.limit);
+    });
+  }
+  void SecondLeaves() {
+    second_is_there = false;
+    second.Leave();
+  }
+  void SecondComesBack() {
+    second.Join();
+    Run(absl::Seconds(2));
+    second_is_there = true;
+    Run(absl::Seconds(20));
+  }
+
+  World world;
+  HttpBalancer front, second;
+  bool second_is_there = true;
+  int64_t sessions = 90, queue = 0;
+  int64_t least = kShare, most = 2 * kShare;  // of what `front` had, and of what both had together
+};
+
+TEST(Balancers, OneOfTwoThatLeavesAndComesBackCutsNoSessionsOfTheOther) {
+  TwoBalancers two;
+  ASSERT_EQ(two.front.limit, TwoBalancers::kShare);
+  two.SecondLeaves();
+  two.Run(absl::Minutes(2));
+  two.SecondComesBack();
+  EXPECT_EQ(two.least, TwoBalancers::kShare);
+  EXPECT_EQ(two.most, 2 * TwoBalancers::kShare);
+  EXPECT_EQ(two.second.limit, TwoBalancers::kShare);
+}
+
+TEST(Balancers, AStreamThatBreaksBetweenTwoTicksMovesNoLimit) {
+  TwoBalancers two;
+  two.second.Leave();
+  two.SecondComesBack();
+  EXPECT_EQ(two.least, TwoBalancers::kShare);
+  EXPECT_EQ(two.most, 2 * TwoBalancers::kShare);
+}
+
+TEST(Balancers, OneOfTwoWhoseProcessRestartsBehindItsAgentCutsNoSessionsOfTheOther) {
+  TwoBalancers two;
+  two.second.lists = false;
+  two.Run(absl::Minutes(1));
+  two.second.lists = true;
+  two.Run(absl::Seconds(20));
+  EXPECT_EQ(two.least, TwoBalancers::kShare);
+  EXPECT_EQ(two.most, 2 * TwoBalancers::kShare);
+}
+
+TEST(Balancers, OneThatNobodyKnowsBringsWhatItHasAndIsToldNoLimitBefore) {
+  TwoBalancers two;
+  two.SecondLeaves();
+  two.Run(absl::Minutes(62));  // it is given up, and its room is the other's
+  two.sessions = 200;
+  two.queue = 50;
+  two.Run(absl::Seconds(30));
+  ASSERT_EQ(two.front.limit, 2 * TwoBalancers::kShare);
+  two.second.limit = 60;
+  two.second.Join();
+  two.Run(absl::Seconds(5));
+  EXPECT_EQ(two.second.limit, 60) << "it has not reported";
+  EXPECT_EQ(two.front.limit, 2 * TwoBalancers::kShare);
+  two.second_is_there = true;
+  two.Run(absl::Seconds(30));
+  EXPECT_EQ(two.front.limit + two.second.limit, 2 * TwoBalancers::kShare);
+}
+
+TEST(Balancers, OneThatNeverReportsHoldsTheOthersLimitsForSecondsOnly) {
+  TwoBalancers two;
+  const HttpBalancer mute(two.world, "mute");
+  two.Run(two.world.core.policy().control.silent_after + absl::Seconds(3));
+  const auto told = two.world.ActionsOf("set_servers");
+  ASSERT_FALSE(told.empty());
+  for (const ServerTarget& target : std::get<SetServers>(told.back().body).servers)
+    EXPECT_GT(target.session_count_max, 0);
+}
+
+TEST(Balancers, AControllerThatRestartsCutsNoSessions) {
+  TwoBalancers two;
+  State saved = two.world.core.Save();
+  saved.fleet.ForgiveSilence(two.world.now, absl::ZeroDuration());
+  const Policy policy = two.world.core.policy();
+  two.world.core = Autoscaler::Load(policy, std::move(saved));
+  for (const auto& [id, node] : two.world.nodes)
+    two.world.core.Observe(two.world.now, NodeLeft{id, node.boot, NodeLeft::How::kLost});
+  two.front.Leave();
+  two.SecondLeaves();
+  two.world.core.Observe(two.world.now, TermChanged{2});
+  two.front.Join();
+  two.Run(absl::Seconds(3));
+  two.SecondComesBack();
+  EXPECT_EQ(two.least, TwoBalancers::kShare);
+  EXPECT_EQ(two.most, 2 * TwoBalancers::kShare);
+}
+
+TEST(Balancers, NoLimitIsToldOfANodeWhoseOwnAgentIsAway) {
+  TwoBalancers two;
+  two.world.nodes["node-1"].silent = true;
+  two.world.core.Observe(two.world.now, NodeLeft{"node-1", "boot-1", NodeLeft::How::kLost});
+  two.SecondLeaves();
+  two.second.limit = 60;  // its machine has restarted
+  two.SecondComesBack();
+  const SetServers last = std::get<SetServers>(two.world.ActionsOf("set_servers").back().body);
+  for (const ServerTarget& target : last.servers)
+    EXPECT_EQ(target.session_count_max > 0, target.node != "node-1") << target.node;
+}
+
 TEST(Balancers, OneThatNeverReportsIsNotToldItsServersEachTick) {
   World world = ThreeNodes();
   world.Run(absl::Seconds(3));

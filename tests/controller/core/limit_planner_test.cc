@@ -263,6 +263,16 @@ TEST(LimitPlanner, ABudgetThatIsHeldByLostNodesNeverCutsTheOthersToNothing) {
   EXPECT_GE(world.nodes["node-3"].limit, least);
 }
 
+TEST(LimitPlanner, ANodeThatNumbersNoGrantsConfirmsByHavingNoMoreThanItWasGranted) {
+  World world = SettledNodes(ThreeFixedNodes());
+  for (int i = 0; i < 10; ++i) {
+    Fill(world, 400, 100);
+    world.Run(absl::Seconds(1), [&world] { world.nodes["node-1"].limit = 220; });  // a ceiling of its own
+  }
+  ASSERT_GT(world.core.fleet().Find("node-1")->granted_count, 220);
+  EXPECT_EQ(world.core.fleet().Find("node-1")->passed_count, 0) << "the budget would count it for ever";
+}
+
 TEST(LimitPlanner, AServerThatTakesNoLimitsIsGrantedNone) {
   World world(ThreeFixedNodes());
   NodeHello hello;
