@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
@@ -7,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/numbers.h"
+#include "absl/strings/string_view.h"
 #include "gtest/gtest.h"
 
 #include "tests/controller/sim/incidents.h"
@@ -28,14 +30,16 @@ struct Case {
   Outcome outcome;
 };
 
-constexpr const char* kMakers[] = {"rules", "outages", "postmortems"};
+constexpr absl::string_view kMakers[] = {"rules", "outages", "postmortems", "chronicles"};
 
-// Of `seeds` incidents of each cause, a third each.
-std::vector<Case> Cases(uint64_t seeds, uint64_t first) {
+// Of `seeds` incidents of each cause, a third each; or all by the maker of that name.
+std::vector<Case> Cases(uint64_t seeds, uint64_t first, absl::string_view only) {
   std::vector<Case> cases;
+  const auto maker = std::find(std::begin(kMakers), std::end(kMakers), only);
   for (const Cause cause : kAll) {
     for (uint64_t seed = first; seed < first + seeds; ++seed)
-      cases.push_back({cause, static_cast<Maker>((seed + 2) % 3), seed, {}});
+      cases.push_back(
+          {cause, static_cast<Maker>(maker == std::end(kMakers) ? (seed + 2) % 3 : maker - kMakers), seed, {}});
   }
   return cases;
 }
@@ -65,10 +69,10 @@ struct Tally {
   double Percent(int part) const { return all == 0 ? 0 : 100.0 * part / all; }
 };
 
-void Print(const char* name, const Tally& tally) {
+void Print(absl::string_view name, const Tally& tally) {
   std::printf("%-12s %4d incidents: right %.1f %%, wrong %.1f %%, cannot tell %.1f %%; slipped on the way %.1f %%\n",
-              name, tally.all, tally.Percent(tally.right), tally.Percent(tally.wrong), tally.Percent(tally.unsure),
-              tally.Percent(tally.slipped));
+              std::string(name).c_str(), tally.all, tally.Percent(tally.right), tally.Percent(tally.wrong),
+              tally.Percent(tally.unsure), tally.Percent(tally.slipped));
 }
 
 void PrintMatrix(const std::vector<Case>& cases) {
@@ -101,7 +105,8 @@ uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
 
 TEST(Confusion, TheCauseIsNamedWithinHalfAMinuteAndHardlyEverAnotherOne) {
   const uint64_t seeds = FromEnvironment("HEADROOM_CONFUSION_SEEDS", 3);
-  std::vector<Case> cases = Cases(seeds, FromEnvironment("HEADROOM_CONFUSION_FIRST", 1));
+  const char* only = std::getenv("HEADROOM_CONFUSION_MAKER");
+  std::vector<Case> cases = Cases(seeds, FromEnvironment("HEADROOM_CONFUSION_FIRST", 1), only == nullptr ? "" : only);
   DiagnoseAll(cases, static_cast<unsigned>(FromEnvironment("HEADROOM_CONFUSION_JOBS", 2)));
   Tally all, of_maker[std::size(kMakers)];
   int ruled_out = 0, left_open = 0;
@@ -112,12 +117,14 @@ TEST(Confusion, TheCauseIsNamedWithinHalfAMinuteAndHardlyEverAnotherOne) {
     left_open += one.outcome.left_open;
     if (one.outcome.named == one.cause) continue;
     std::printf("%s %s seed %d: %s: %s\n", std::string(CauseName(one.cause)).c_str(),
-                kMakers[static_cast<size_t>(one.maker)], static_cast<int>(one.seed),
+                std::string(kMakers[static_cast<size_t>(one.maker)]).c_str(), static_cast<int>(one.seed),
                 std::string(CauseName(one.outcome.named)).c_str(), one.outcome.sentence.c_str());
   }
   PrintMatrix(cases);
   Print("all", all);
-  for (size_t maker = 0; maker < std::size(kMakers); ++maker) Print(kMakers[maker], of_maker[maker]);
+  for (size_t maker = 0; maker < std::size(kMakers); ++maker) {
+    if (of_maker[maker].all > 0) Print(kMakers[maker], of_maker[maker]);
+  }
   std::printf("other causes ruled out with numbers: %.1f of 10\n",
               static_cast<double>(ruled_out) / static_cast<double>(cases.size()));
   // Few seeds are few: only many of them can hold the goal.

@@ -293,6 +293,7 @@ Incident NotInTheBalancer(Making m) {
 
 Incident MakeIncident(Cause cause, Maker maker, uint64_t seed) {
   if (maker == Maker::kPostmortems) return MakePostmortem(cause, seed);
+  if (maker == Maker::kChronicles) return MakeChronicle(cause, seed);
   const bool own = maker == Maker::kOutages;
   const Making making(cause, seed, cause == Cause::kHotNode ? 4 : 3);
   switch (cause) {
