@@ -57,6 +57,10 @@ void Headroom::Lose(int nodes) {
   }
 }
 
+double Headroom::metric_max() const {
+  return unit_ == Unit::kAtTarget ? 1 / core_.policy().connections.target_ratio : 1;
+}
+
 int Headroom::Decide(const Meter& meter, const Nodes& nodes) {
   const int step = meter.now();
   if (step == 0) Begin(meter);

@@ -29,6 +29,8 @@ class Headroom final : public Rival {
 
   int period_steps() const override { return 1; }
   int Decide(const Meter& meter, const Nodes& nodes) override;
+  // All of a node's slots: 1 / target of what it carries at target.
+  double metric_max() const override;
   void Lose(int nodes) override;
   const Autoscaler& core() const { return core_; }
 

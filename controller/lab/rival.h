@@ -63,6 +63,8 @@ class Rival {
   // How many nodes it wants, at the beginning of step meter.now(). The task bounds the answer to 1 .. 200.
   virtual int Decide(const Meter& meter, const Nodes& nodes) = 0;
   virtual Victims victims() const { return Victims::kYoungest; }
+  // Its metric of a ready node at 100 %, in what a node serves: 1 for the use of a processor.
+  virtual double metric_max() const { return 1; }
   // So many nodes are gone, before the next Decide(), which sees what is left.
   virtual void Lose(int) {}
 };

@@ -138,7 +138,8 @@ class Run {
     offered_ = sum;
     unserved_ = unserved;
     if (!seen_.empty()) {
-      for (int step = begin; step < end; ++step) seen_[step + 1] = seen_[step] + std::min(offered[step], capacity);
+      const double most = capacity * rival_.metric_max();
+      for (int step = begin; step < end; ++step) seen_[step + 1] = seen_[step] + std::min(offered[step], most);
     }
     if (!supply_.empty()) {
       std::fill(supply_.begin() + begin, supply_.begin() + end, static_cast<float>(capacity));

@@ -58,6 +58,15 @@ TEST(HeadroomTest, ASurgeIsFollowedAndComesBack) {
   EXPECT_LT(outcome.supply.back(), 6);
 }
 
+// Its metric ends where all slots are taken, which is beyond what a node carries at target.
+TEST(HeadroomTest, AMetricThatEndsAtAHundredPercentDoesNotBlindIt) {
+  const Demand demand = DemandOf(Flat(4, 1440) + Flat(12, 1440));
+  Headroom headroom{Policy()};
+  EXPECT_NEAR(headroom.metric_max(), 1 / Policy().connections.target_ratio, 1e-9);
+  const Outcome outcome = Simulate(demand, headroom, {.sight = Sight::kCapped, .record = Record::kSupply});
+  EXPECT_GE(outcome.supply[1440 + 360], 12) << "within half an hour";
+}
+
 TEST(HeadroomTest, TheCalendarIsReadByTheClockOfTheTrace) {
   Demand demand = DemandOf(Flat(4, 4 * 720));
   auto course = std::make_shared<Course>(*demand.course);
