@@ -17,6 +17,24 @@ constexpr std::array<int64_t, LatencyHistogram::kBuckets> TwiceMiddles() {
 }
 constexpr std::array<int64_t, LatencyHistogram::kBuckets> kTwiceMiddleMicros = TwiceMiddles();
 
+// Goes up through the buckets once, whatever many quantiles it is asked for; they ascend.
+class Climb {
+ public:
+  Climb(const LatencyHistogram& histogram, int64_t total) : counts_(histogram.counts), total_(total) {}
+  absl::Duration To(double quantile) {
+    const auto rank = static_cast<int64_t>(std::ceil(std::clamp(quantile, 0.0, 1.0) * static_cast<double>(total_)));
+    const int64_t wanted = std::max<int64_t>(rank, 1);
+    while (bucket_ + 1 < counts_.size() && below_ + counts_[bucket_] < wanted) below_ += counts_[bucket_++];
+    return absl::Microseconds(kTwiceMiddleMicros[bucket_] / 2);
+  }
+
+ private:
+  const std::array<int64_t, LatencyHistogram::kBuckets>& counts_;
+  const int64_t total_;
+  size_t bucket_ = 0;
+  int64_t below_ = 0;
+};
+
 }  // namespace
 
 int64_t LatencyHistogram::Total() const {
@@ -28,15 +46,7 @@ absl::Duration LatencyHistogram::Quantile(double quantile) const {
 }
 
 absl::Duration LatencyHistogram::QuantileOf(double quantile, int64_t total) const {
-  if (total == 0) return absl::ZeroDuration();
-  const auto rank = static_cast<int64_t>(std::ceil(std::clamp(quantile, 0.0, 1.0) * static_cast<double>(total)));
-  int64_t seen = 0;
-  int bucket = 0;
-  for (; bucket < kBuckets - 1; ++bucket) {
-    seen += counts[static_cast<size_t>(bucket)];
-    if (seen >= std::max<int64_t>(rank, 1)) break;
-  }
-  return absl::Microseconds(kTwiceMiddleMicros[static_cast<size_t>(bucket)] / 2);
+  return total == 0 ? absl::ZeroDuration() : Climb(*this, total).To(quantile);
 }
 
 LatencyHistogram::Digest LatencyHistogram::Summary() const {
@@ -48,7 +58,8 @@ LatencyHistogram::Digest LatencyHistogram::Summary() const {
     twice_micros += counts[bucket] * kTwiceMiddleMicros[bucket];
   }
   if (total == 0) return {};
-  return {absl::Microseconds(twice_micros / 2) / total, QuantileOf(0.5, total), QuantileOf(0.99, total)};
+  Climb climb(*this, total);
+  return {absl::Microseconds(twice_micros / 2) / total, climb.To(0.5), climb.To(0.99)};
 }
 
 LatencyHistogram LatencyHistogram::Since(const LatencyHistogram& earlier) const {
@@ -73,6 +84,10 @@ LatencyHistogram& LatencyHistogram::operator+=(const LatencyHistogram& other) {
 LatencyHistogram& LatencyHistogram::operator-=(const LatencyHistogram& other) {
   for (size_t i = 0; i < counts.size(); ++i) counts[i] -= other.counts[i];
   return *this;
+}
+
+void LatencyHistogram::Replace(const LatencyHistogram& from, const LatencyHistogram& to) {
+  for (size_t i = 0; i < counts.size(); ++i) counts[i] += to.counts[i] - from.counts[i];
 }
 
 }  // namespace headroom

@@ -46,6 +46,8 @@ struct LatencyHistogram {
   LatencyHistogram Since(const LatencyHistogram& earlier) const;
   LatencyHistogram& operator+=(const LatencyHistogram& other);
   LatencyHistogram& operator-=(const LatencyHistogram& other);
+  // Of a sum: one of its parts is now `to`.
+  void Replace(const LatencyHistogram& from, const LatencyHistogram& to);
   bool operator==(const LatencyHistogram&) const = default;
 
  private:

@@ -201,10 +201,11 @@ bool Fleet::On(absl::Time at, const NodeReported& event, const Policy& policy) {
 // The load of a new report: rates, peaks, and what the server says of its own life. True when something turned.
 bool Fleet::TakeLoad(Node& node, const NodeCounters& counters, absl::Time at, const Policy& policy) {
   const bool waited = node.WaitingCount() > 0;
-  UncountLatency(node);
   node.counters.Add(counters);
   node.rates = node.counters.Rates(absl::Seconds(1));
-  node.latency = node.counters.LatencyOver(absl::Seconds(1));
+  const LatencyHistogram newest = node.counters.LatencyOver(absl::Seconds(1));
+  if (node.latency_counted) latency_.Replace(node.latency, newest);
+  node.latency = newest;
   node.goodput = node.counters.GoodputOver(kGoodputStretch);
   const LatencyHistogram::Digest latency = node.latency.Summary();
   node.latency_p50 = latency.p50;

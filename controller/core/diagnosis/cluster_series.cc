@@ -95,11 +95,33 @@ void ClusterSeries::Shorten(absl::Time now, absl::Duration window) {
   while (calm_seconds_.size() > kCalmSecondsMin && is_old(calm_seconds_.front())) calm_seconds_.pop_front();
 }
 
+// Whether half of the time `value` or less was seen, and less than half of it less: the median has hardly moved since
+// it was last found.
+bool ClusterSeries::IsMedian(size_t metric, double value) const {
+  size_t below = 0, until = 0, total = 0;
+  const auto count = [&](const std::deque<ClusterSample>& samples, size_t weight) {
+    size_t less = 0, same = 0, known = 0;
+    for (const ClusterSample& sample : samples) {
+      const double seen = sample.values[metric];
+      known += seen >= 0;
+      less += seen >= 0 && seen < value;
+      same += seen == value;
+    }
+    below += weight * less;
+    until += weight * (less + same);
+    total += weight * known;
+  };
+  count(calm_steps_, kStep);
+  count(calm_seconds_, 1);
+  return value >= 0 && 2 * below < total && 2 * until >= total;
+}
+
 void ClusterSeries::FindUsual() {
   usual_count_ = static_cast<int64_t>(calm_seconds_.size() + kStep * calm_steps_.size());
   usual_.at = calm_seconds_.back().at;
   std::vector<Weighted> values;
   for (size_t metric = 0; metric < kMetrics; ++metric) {
+    if (IsMedian(metric, usual_.values[metric])) continue;
     values.clear();
     for (const ClusterSample& step : calm_steps_) {
       if (step.values[metric] >= 0) values.emplace_back(step.values[metric], kStep);

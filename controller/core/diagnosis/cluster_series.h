@@ -162,6 +162,7 @@ class ClusterSeries {
  private:
   void Shorten(absl::Time now, absl::Duration window);
   void FindUsual();
+  bool IsMedian(size_t metric, double value) const;
 
   std::deque<ClusterSample> recent_;        // oldest first
   std::deque<ClusterSample> calm_seconds_;  // oldest first

@@ -47,5 +47,17 @@ TEST(LatencyHistogram, AWindowIsTheDifferenceOfTwo) {
   EXPECT_EQ(earlier.Since(later).Total(), 0);
 }
 
+TEST(LatencyHistogram, OfASumOnePartIsReplaced) {
+  LatencyHistogram other, before, after;
+  other.Add(absl::Milliseconds(3));
+  before.Add(absl::Milliseconds(1));
+  after.Add(absl::Seconds(1));
+  LatencyHistogram sum = other, wanted = other;
+  sum += before;
+  wanted += after;
+  sum.Replace(before, after);
+  EXPECT_EQ(sum, wanted);
+}
+
 }  // namespace
 }  // namespace headroom
