@@ -47,6 +47,7 @@ class ControlLoop {
 
   // Never blocks on the core. RESOURCE_EXHAUSTED: see Mailbox. Any thread.
   absl::Status Post(Event&& event) { return mailbox_.Post(std::move(event)); }
+  absl::Status PostAll(std::vector<Event>& events) { return mailbox_.PostAll(events); }
   // Runs `question` on the loop thread between ticks and waits for it, at most `timeout`. DEADLINE_EXCEEDED: the loop
   // did not get to it (it will not run later). UNAVAILABLE, at once: the loop has ended. RESOURCE_EXHAUSTED:
   // kQuestionsMax wait already. Any thread but the loop's.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <utility>
 #include <variant>
 
@@ -60,6 +61,37 @@ void KeepUrgency(const BalancerReport&, BalancerReport&) {}
 
 absl::Status Mailbox::Post(Event&& event) {
   MonitorLock lock(mutex_);
+  return Take(std::move(event));
+}
+
+absl::Status Mailbox::PostAll(std::vector<Event>& events) {
+  MonitorLock lock(mutex_);
+  size_t taken = 0;
+  if (events_.empty() && !events.empty()) {
+    while (taken < events.size() && WaitsAt(taken, events[taken])) ++taken;
+    const auto rest = events.begin() + static_cast<std::ptrdiff_t>(taken);
+    std::vector<Event> others(std::make_move_iterator(rest), std::make_move_iterator(events.end()));
+    events.erase(rest, events.end());
+    events_.swap(events);
+    events.assign(std::make_move_iterator(others.begin()), std::make_move_iterator(others.end()));
+    if (taken > 0) mutex_.Notify();
+  }
+  absl::Status status;
+  for (Event& event : events) status.Update(Take(std::move(event)));
+  return status;
+}
+
+bool Mailbox::WaitsAt(size_t index, const Event& event) {
+  const auto* reported = std::get_if<NodeReported>(&event);
+  if (reported == nullptr) return false;
+  Slot& slot = nodes_[reported->node];
+  if (slot.batch == batch_) return false;
+  slot = {batch_, index};
+  if (reported->report.urgency != Urgency::kNone) Press();
+  return true;
+}
+
+absl::Status Mailbox::Take(Event&& event) {
   if (IsReport(event)) {
     TakeReport(std::move(event));
     return absl::OkStatus();

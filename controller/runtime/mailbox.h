@@ -34,6 +34,9 @@ class Mailbox {
   static constexpr absl::Duration kGather = absl::Milliseconds(5);
 
   absl::Status Post(Event&& event);
+  // All of them, as one by one; the first refusal is the answer, and the others are taken all the same. What is left in
+  // `events` is of no use but for its memory: where nothing waits, the two change their places.
+  absl::Status PostAll(std::vector<Event>& events);
   // Everything that waits, in order. `emptied` is the last batch: its memory is used again.
   std::vector<Event> Drain(std::vector<Event> emptied = {});
 
@@ -47,6 +50,9 @@ class Mailbox {
     uint64_t batch = 0;
     size_t index = 0;
   };
+  absl::Status Take(Event&& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether this is a node's report that can wait at that place, since no other one of its node waits.
+  bool WaitsAt(size_t index, const Event& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   template <typename Reported>
   bool Replaces(Slot& slot, Reported& newer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Append(Event&& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

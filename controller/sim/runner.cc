@@ -162,6 +162,11 @@ void SimRunner::Post(Event&& event) {
 
 void SimRunner::Hear() {
   events_ = cluster_.TakeEvents(std::move(events_));
+  if (loop_ != nullptr && !heard_ && IsCalm()) {
+    const absl::Status posted = loop_->PostAll(events_);
+    HR_CHECK(posted.ok());  // as in Post()
+    events_.clear();
+  }
   for (Event& event : events_) {
     if (loop_ == nullptr || (heard_ && !heard_(now_, event))) continue;
     if (IsCalm()) {

@@ -65,6 +65,31 @@ TEST(MailboxTest, NoReportMovesAcrossAJoinOrALeaveOfItsNode) {
   }
 }
 
+TEST(MailboxTest, ManyAtOnceAreTakenAsOneByOne) {
+  const std::vector<Event> kinds = {Report("a", 1),      Report("b", 1), Report("b", 2, Urgency::kState),
+                                    NodeJoined{"c", {}}, Report("c", 1), Report("a", 3)};
+  for (size_t first = 0; first < kinds.size(); ++first) {
+    std::vector<Event> events(kinds.begin() + static_cast<std::ptrdiff_t>(first), kinds.end());
+    events.insert(events.end(), kinds.begin(), kinds.begin() + static_cast<std::ptrdiff_t>(first));
+    Mailbox alone, together;
+    for (int round = 0; round < 3; ++round) {  // into an empty one, onto what waits, and into one that was emptied
+      for (const Event& event : events) ASSERT_TRUE(alone.Post(Event(event)).ok());
+      std::vector<Event> posted = events;
+      ASSERT_TRUE(together.PostAll(posted).ok());
+      if (round == 0) continue;
+      const std::vector<Event> wanted = alone.Drain(), got = together.Drain();
+      ASSERT_EQ(got.size(), wanted.size());
+      for (size_t i = 0; i < got.size(); ++i) {
+        ASSERT_EQ(got[i].index(), wanted[i].index());
+        if (!std::holds_alternative<NodeReported>(got[i])) continue;
+        EXPECT_EQ(std::get<NodeReported>(got[i]).node, std::get<NodeReported>(wanted[i]).node);
+        EXPECT_EQ(ReportAt(got, i).sequence, ReportAt(wanted, i).sequence);
+        EXPECT_EQ(ReportAt(got, i).urgency, ReportAt(wanted, i).urgency);
+      }
+    }
+  }
+}
+
 TEST(MailboxTest, AReportOfAnotherBootReplacesNothing) {
   Mailbox mailbox;
   ASSERT_TRUE(mailbox.Post(Report("a", 9)).ok());
