@@ -1,8 +1,10 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <deque>
+#include <limits>
 
 namespace headroom::sim {
 
@@ -95,10 +97,21 @@ class IdleAges {
     scale_ = 1;
   }
 
-  // Visits (last used at, how many), the oldest first.
-  template <class Visitor>
-  void Each(Visitor&& visit) const {
-    for (const Cohort& cohort : cohorts_) visit(0.5 * (cohort.began + cohort.ended), cohort.stored * scale_);
+  // Adds to `sums` how many were last used in each of the stretches that end at `ends`; these go back from the first
+  // on, and the last stretch is all that is before them.
+  template <size_t kStretches>
+  void AddUp(const std::array<double, kStretches - 1>& ends, std::array<double, kStretches>& sums) const {
+    size_t stretch = kStretches - 1;
+    double sum = 0, twice_end = 2 * ends.back();
+    for (const Cohort& cohort : cohorts_) {
+      while (cohort.began + cohort.ended > twice_end) {
+        sums[stretch--] += sum * scale_;
+        sum = 0;
+        twice_end = stretch > 0 ? 2 * ends[stretch - 1] : std::numeric_limits<double>::infinity();
+      }
+      sum += cohort.stored;
+    }
+    sums[stretch] += sum * scale_;
   }
 
  private:

@@ -219,23 +219,6 @@ namespace {
 
 using Ages = std::array<double, NodeReport::kIdleAges>;
 
-// Neighbours are of about one age: they are added up before they are put into its bucket.
-void AddAges(const IdleAges& idle, double now, Ages& ages) {
-  size_t bucket = 0;
-  double sum = ages[bucket];
-  const auto move_to = [&](size_t next) {
-    ages[bucket] = sum;
-    bucket = next;
-    sum = ages[bucket];
-  };
-  idle.Each([&](double at, double count) {
-    while (bucket < std::size(kIdleAgeBounds) && kIdleAgeBounds[bucket] <= now - at) move_to(bucket + 1);
-    while (bucket > 0 && kIdleAgeBounds[bucket - 1] > now - at) move_to(bucket - 1);
-    sum += count;
-  });
-  ages[bucket] = sum;
-}
-
 // Whole numbers that add up to `total`, in the proportions of `ages`.
 void Round(const Ages& ages, int64_t total, std::array<int64_t, NodeReport::kIdleAges>& counts) {
   double sum = 0;
@@ -315,8 +298,10 @@ void IntervalModel::FillReport(absl::string_view id, NodeReport& report) {
   FillClients(node, report);
 
   Ages ages{};
-  for (const IdleAges& rank : node.kept) AddAges(rank, now_, ages);
-  AddAges(node.dormant, now_, ages);
+  std::array<double, NodeReport::kIdleAges - 1> ends;
+  for (size_t i = 0; i < ends.size(); ++i) ends[i] = now_ - kIdleAgeBounds[i];
+  for (const IdleAges& rank : node.kept) rank.AddUp(ends, ages);
+  node.dormant.AddUp(ends, ages);
   Round(ages, report.open_count - report.active_count, report.idle_age_counts);
 
   node.is_calm = node.room() >= 0.5 && counters.rejected == node.rejected_reported;
@@ -348,8 +333,17 @@ double IntervalModel::Settled(const Node& node, double seconds) const {
   const double all = node.active + node.arrived;
   // What is left over times the seconds that a request takes: of the same sign, and without a division.
   const auto surplus = [&](double active) { return (all - active) * ServiceSeconds(node, active) - seconds * active; };
-  const double next = all / (1 + seconds / ServiceSeconds(node, node.active));
-  if (std::abs(next - node.active) <= 1e-3 + 1e-3 * node.active) return next;
+  // Newton's steps from what was; where they are long, they may lead to another root: halving.
+  double near = node.active;
+  for (int i = 0; i < 4; ++i) {
+    const double rise = node.slowness * service_time_ * (settings_.node.linear + 2 * quadratic_ * (near + 1));
+    const double slope = (all - near) * rise - ServiceSeconds(node, near) - seconds;
+    if (slope >= 0) break;
+    const double step = surplus(near) / -slope;
+    if (std::abs(step) > 0.25 * near + 0.5) break;
+    near = std::clamp(near + step, 0.0, all);
+    if (std::abs(step) <= 1e-3 + 1e-3 * near) return near;
+  }
   double low = node.active, high = node.active;
   while (high < all && surplus(high) > 0) low = std::exchange(high, std::min(all, 1.25 * high + 0.5));
   while (low > 0 && surplus(low) < 0) high = std::exchange(low, std::max(0.0, low / 1.25 - 0.5));
