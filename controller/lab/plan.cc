@@ -255,10 +255,11 @@ absl::Status CheckSize(const PlanReport& report, PlanOptions options, double pea
                         when, kPlannedNodesMax, remedy));
   };
   const absl::Duration ahead = std::exchange(options.what_if.ahead, absl::ZeroDuration());
-  HR_RETURN_IF_ERROR(check("", options.what_if.growth_per_day
-                                   ? "choose less --growth or a shorter --ahead"
-                                   : "give what one node carries (--per-node, --bytes-per-second-per-node, "
-                                     "--bytes-per-node) in the unit of the trace"));
+  const bool imagined = options.what_if.growth_per_day || options.what_if.campaign;
+  HR_RETURN_IF_ERROR(check(
+      "", absl::StrCat(imagined ? "choose less --growth, a smaller --multiply or a shorter --ahead, or " : "",
+                       "give what one node carries (--per-node, --bytes-per-second-per-node, --bytes-per-node) in the "
+                       "unit of the trace")));
   options.what_if.ahead = ahead;
   return check(absl::StrCat(" within ", SpanText(ahead)), "choose a shorter --ahead, or give the --growth to expect");
 }

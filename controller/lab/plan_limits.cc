@@ -103,7 +103,7 @@ NodeBounds BoundsOf(const std::vector<PlanLimit>& limits, const PlanOptions& opt
   const int zones = options.what_if.zones;
   const double left = zones > 1 ? (zones - 1.0) / zones : 1;
   const Outlook& demand = *limits.front().outlook;
-  NodeBounds bounds{.told_days = static_cast<int>(demand.peaks.size())};
+  NodeBounds bounds{.most_of = limits.front().name, .told_days = static_cast<int>(demand.peaks.size())};
   const double peak = std::max(use.peak, PeakAhead(demand, options.what_if.ahead));
   AskMost(WholeNodes(peak / use.per_node / use.target / left), limits.front().name, bounds);
   if (options.per_node <= 0) return bounds;  // these nodes are relative, and those of all else are not

@@ -36,7 +36,7 @@ TEST_F(LabCommandTest, ATraceIsMadeAndCompared) {
 TEST_F(LabCommandTest, TracesOfOneNameAreToldApartAndAFigureIsNotLostForAFile) {
   ASSERT_EQ(Run({"lab", "trace", "--shape", "step", "--length", "1h", "--out", Path("a.csv")}), 0) << err_;
   ASSERT_EQ(Run({"lab", "trace", "--shape", "step", "--length", "1h", "--out", Path("a.csv.gz")}), 0) << err_;
-  EXPECT_EQ(Run({"--format", "json", "lab", "compare", "--traces", folder_.path(), "--json", "/no/such/r.json"}), 4);
+  EXPECT_EQ(Run({"lab", "compare", "--traces", folder_.path(), "-o", "json", "--json", "/no/such/r.json"}), 4);
   EXPECT_THAT(out_, HasSubstr(absl::StrCat("\"name\": \"", Path("a.csv"), "\"")));
   EXPECT_THAT(out_, HasSubstr(absl::StrCat("\"name\": \"", Path("a.csv.gz"), "\"")));
   EXPECT_THAT(err_, HasSubstr("/no/such/r.json: cannot be written"));

@@ -110,6 +110,21 @@ TEST(OptimumTest, NoSequenceOfCountsIsCheaperByBruteForce) {
   EXPECT_GE(equal, rounds * 3 / 4) << "the bound is not tight";
 }
 
+// Several that ramp together may spare some of what each is charged for alone: hence the bound.
+TEST(OptimumTest, NoSequenceOfCountsIsCheaperThanTheRampFreeBound) {
+  sim::Random random(13);
+  for (int round = 0; round < 12; ++round) {
+    const std::vector<double> offered = RandomDemand(random, 9, 3);
+    Demand demand = DemandOf(offered);
+    auto course = std::make_shared<Course>(*demand.course);
+    course->terms.law = {.boot_steps = 2, .ramp_steps = 3, .paid_steps_min = 5};
+    demand.course = course;
+    const double best = BestCrewCost(offered, course->terms.law, InitialNodes(demand)), bound = RampFreeBound(demand);
+    EXPECT_LE(bound, best + 1e-6) << "round " << round;
+    EXPECT_GT(bound, 0.3 * best) << "round " << round;
+  }
+}
+
 TEST(OptimumTest, ThePlanComesToItsCostOrLessWhenItIsRun) {
   sim::Random random(3);
   for (int round = 0; round < 20; ++round) {

@@ -189,7 +189,7 @@ TEST(PlanInputs, GrowthWithoutEndIsRefusedByItsTime) {
   options.what_if.growth_per_day = 9;
   options.what_if.ahead = absl::Hours(24 * 10);
   EXPECT_THAT(std::string(MakePlan({.demand = Days(4, 500)}, options).status().message()),
-              HasSubstr("choose less --growth or a shorter --ahead"));
+              HasSubstr("choose less --growth, a smaller --multiply or a shorter --ahead"));
   Trace grown = Days(20, 500);
   for (size_t hour = 0; hour < grown.samples.size(); ++hour) {
     grown.samples[hour].value *= std::pow(1.3, static_cast<double>(hour / 24));
@@ -213,6 +213,14 @@ TEST(PlanTest, ThroughputThatNeedsMoreThanConnectionsRaisesTheMaxAndACampaignWit
   EXPECT_EQ(usual->recommended.max, 30) << "2.1 GB/s at 70 MB/s a node";
   EXPECT_EQ(campaign->recommended.max, 90);
   EXPECT_THAT(campaign->recommended.reasons, Contains(HasSubstr("max 90 is what throughput asks for")));
+}
+
+TEST(PlanTest, OneNodeThatIsEnoughIsAskedForBySomething) {
+  PlanOptions options = Options(1000);
+  options.has_max = false;
+  const auto plan = MakePlan({.demand = Hours(1)}, options);
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_THAT(plan->recommended.reasons, Contains(HasSubstr("max 1 is what connections asks for")));
 }
 
 TEST(PlanTest, WhereThePastTellsLessThanThePlanIsToHoldTheOperatorsMaxStays) {
