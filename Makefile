@@ -51,7 +51,8 @@ model-errors: configure ## Hold both models of a cluster against the last run of
 
 confusion: configure ## Measure diagnosis on simulated incidents of known cause (docs/diagnosis.md)
 	@cmake --build $(BUILD) --target confusion_test
-	@HEADROOM_CONFUSION_SEEDS=$${SEEDS:-50} HEADROOM_CONFUSION_FIRST=$${FIRST:-1} $(BUILD)/bin/confusion_test
+	@HEADROOM_CONFUSION_SEEDS=$${SEEDS:-50} HEADROOM_CONFUSION_FIRST=$${FIRST:-1} HEADROOM_CONFUSION_MAKER=$${MAKER:-} \
+	  $(BUILD)/bin/confusion_test
 
 format: ## Format our own code
 	@git ls-files '*.cc' '*.h' | xargs clang-format -i

@@ -51,6 +51,12 @@ double WorkFlat(const Evidence& e) {
   const std::optional<double> ratio = e.Ratio(Metric::kAnswers);
   return ratio.has_value() ? 1 - Rise(*ratio, 1.1, 1.35) : 0.5;
 }
+// Answers have grown by a small part of what connections have: it is not for them that there are more.
+double WorkLags(const Evidence& e) {
+  const double more = e.Ratio(Metric::kDemand).value_or(1) - 1;
+  const std::optional<double> answers = e.Ratio(Metric::kAnswers);
+  return more > 0 && answers.has_value() ? 1 - Rise((*answers - 1) / more, 0.3, 0.5) : 0;
+}
 double ErrorsUp(const Evidence& e) {
   const double ratio = e.NowOfAnswers(Metric::kErrorsSlotsFree).value_or(0);
   const double usual = e.UsualOfAnswers(Metric::kErrorsSlotsFree).value_or(0);
@@ -104,13 +110,14 @@ double OneDeviceSlow(const Evidence& e) {
               p50 <= 0 ? 0 : Rise(spread.slowest_device_p50.value_or(0) / p50, 1.3, 2)});
 }
 
-// The same clients hold more connections each and get no more answers by them.
+// The same clients hold more connections each and get hardly more answers by them.
 double MorePerClient(const Evidence& e) {
   const double clients = e.now.Or(Metric::kClients, 0), usual_clients = e.Usual(Metric::kClients).value_or(0);
   const double usual_open = e.Usual(Metric::kDemand).value_or(0);
   if (!e.clients_told || clients <= 0 || usual_clients <= 0 || usual_open <= 0) return 0;
   const double more = (static_cast<double>(e.open) / clients) / (usual_open / usual_clients);
-  return All({Rise(more, 1.2, 1.5), WorkFlat(e), 1 - Rise(e.now.Or(Metric::kActiveShare, 1), 0.15, 0.35)});
+  return All(
+      {Rise(more, 1.2, 1.5), Any({WorkFlat(e), WorkLags(e)}), 1 - Rise(e.now.Or(Metric::kActiveShare, 1), 0.15, 0.35)});
 }
 // One client holds ever more connections, a few do, or they grow old unused.
 double LeakSeen(const Evidence& e) {
@@ -146,7 +153,9 @@ double ScoreSurge(const Evidence& e) {
   const double at_once = e.fill_time.has_value() ? 1 - Rise(absl::ToDoubleSeconds(*e.fill_time), 2, 4) : 0;
   const double sudden = All({at_once, Rise(e.Ratio(Metric::kAnswers), 0.8, 0.95), 1 - LeakSeen(e)});
   const double knocking = (0.5 + 0.3 * sudden) * All({Rise(e.Ratio(Metric::kArrivals), 2, 4), 1 - LatencyUp(e)});
-  const double work = Any({Rise(e.Ratio(Metric::kAnswers), 1.1, 1.35), Rise(e.Ratio(Metric::kFirstAttempts), 1.1, 1.35),
+  const double not_by_leak = 1 - All({LeakSeen(e), WorkLags(e)});
+  const double answered = All({Rise(e.Ratio(Metric::kAnswers), 1.1, 1.35), not_by_leak});
+  const double work = Any({answered, Rise(e.Ratio(Metric::kFirstAttempts), 1.1, 1.35),
                            e.clients_told ? Rise(e.Ratio(Metric::kClients), 1.2, 1.6) : 0, knocking});
   // Where nobody counts retries, connections that are made for every answer, late ones at that, may all be retries.
   const bool told = e.Now(Metric::kAttempts).has_value();
@@ -215,8 +224,10 @@ double ScoreBadDeploy(const Evidence& e) {
   // With nodes of both kinds side by side the contrast proves it; alone, trouble must follow the change closely.
   const bool everywhere = !deploy.elsewhere.error_ratio.has_value();
   const double follows = 1 - Rise(absl::ToDoubleSeconds(deploy.before_onset), 120, 600);
-  // What a release does it does from its first request on. A while after the last node took it, it is but a suspect.
-  const double at_once = 1 - 0.45 * Rise(absl::ToDoubleSeconds(deploy.settled), 15, 30);
+  // What a release does it does from its first request on. A while after the last node took it, it is but a suspect,
+  // and the less of one the longer all was well.
+  const double settled = absl::ToDoubleSeconds(deploy.settled);
+  const double at_once = 1 - 0.45 * Rise(settled, 10, 20) - 0.3 * Rise(settled, 20, 60);
   return All({everywhere ? std::max(0.3, All({follows, at_once})) : 1.0, DeployEffect(e)});
 }
 
@@ -265,7 +276,10 @@ double HotByWork(const Evidence& e) {
   const SpreadEvidence& spread = e.spread;
   if (spread.nodes < 3 || spread.median_work < 1) return 0;
   const std::optional<double> grown = e.Ratio(Metric::kWorkSkew);
-  return All({Rise(e.Now(Metric::kWorkSkew), 1.8, 2.5), grown.has_value() ? Rise(*grown, 1.4, 2) : 0.5,
+  // One that does most because all the others are slow is the healthy one.
+  const double hardest_p50 = spread.hardest_p50.value_or(0);
+  const double healthy = hardest_p50 > 0 ? Rise(spread.median_p50.value_or(0) / hardest_p50, 2, 4) : 0;
+  return All({1 - healthy, Rise(e.Now(Metric::kWorkSkew), 1.8, 2.5), grown.has_value() ? Rise(*grown, 1.4, 2) : 0.5,
               1 - Rise(spread.hard_share, 0.34, 0.5), Rise(spread.work, 5, 10), 1 - 0.3 * RetriesSeen(e)});
 }
 
@@ -305,7 +319,8 @@ double ScoreClientLeak(const Evidence& e) {
   const double broad = e.spread.nodes < 2 ? 1 : Any({Rise(e.spread.median_taken, 0.6, 0.75), LeakSeen(e)});
   // What leaks leaks everywhere.
   const double not_of_one_node = 1 - 0.5 * Rise(e.spread.demand / std::max(1.0, e.spread.median_demand), 3, 6);
-  return All({SlotsPressed(e), WorkFlat(e), 1 - Rise(e.now.Or(Metric::kActiveShare, 1), 0.15, 0.35), more, held, broad,
+  const double not_for_work = Any({WorkFlat(e), All({LeakSeen(e), WorkLags(e)})});
+  return All({SlotsPressed(e), not_for_work, 1 - Rise(e.now.Or(Metric::kActiveShare, 1), 0.15, 0.35), more, held, broad,
               not_of_one_node, not_of_many, 1 - MedianLatencyUp(e), 1 - ErrorsUp(e), 1 - knocking});
 }
 
@@ -386,7 +401,7 @@ constexpr Explains kExplains[] = {
     {Cause::kSoftware, Cause::kRetryStorm}, {Cause::kClientLeak, Cause::kHotNode},
     {Cause::kSurge, Cause::kHotNode},       {Cause::kSoftware, Cause::kHotNode},
     {Cause::kImbalance, Cause::kSurge},     {Cause::kImbalance, Cause::kHotNode},
-    {Cause::kCpu, Cause::kHotNode},
+    {Cause::kCpu, Cause::kHotNode},         {Cause::kImbalance, Cause::kRetryStorm},
 };
 
 }  // namespace

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <map>
+
+#include "absl/strings/string_view.h"
 
 namespace headroom {
 namespace {
@@ -13,6 +16,7 @@ constexpr double kRetransmitsMin = 4;
 constexpr absl::Duration kFound = absl::Seconds(10);
 constexpr double kIdleAnswers = 0.2;
 constexpr int64_t kIdleDemand = 3;
+constexpr size_t kBusyMax = 6;
 
 // The value below which so much of them lies; zero when empty.
 double Lower(std::vector<double>& values, double share) {
@@ -40,8 +44,10 @@ double Rejections(const Node& node) {
 
 void SpreadView::Add(const Node& node) {
   const auto demand = static_cast<double>(node.DemandCount());
-  demands_.push_back(demand);
-  if (node.LimitCount() > 0) takens_.push_back(demand / static_cast<double>(node.OwnLimitCount()));
+  // Beside new nodes that nobody has found yet every other one would look hot, and no surge broad.
+  const bool unfound = IsUnfound(node);
+  if (!unfound) demands_.push_back(demand);
+  if (node.LimitCount() > 0 && !unfound) takens_.push_back(demand / static_cast<double>(node.OwnLimitCount()));
   if (node.latency_p50 > absl::ZeroDuration()) p50s_.push_back(absl::ToDoubleSeconds(node.latency_p50));
   if (busiest_ == nullptr || demand > static_cast<double>(busiest_->DemandCount())) busiest_ = &node;
   rejected_ += Rejections(node);
@@ -51,10 +57,11 @@ void SpreadView::Add(const Node& node) {
   work_ += rates.completed;
   accepted_ += rates.accepted;
   // Nodes that were launched lately are still filling; beside them every other one would look hot.
-  const bool fills = node.launched_at != absl::InfinitePast() && now_ - node.state_since <= newcomers_;
+  const bool fills = unfound || (node.launched_at != absl::InfinitePast() && now_ - node.state_since <= newcomers_);
   if (!fills) works_.push_back(rates.completed);
   if (!fills && (hardest_ == nullptr || rates.completed > hardest_->rates.completed)) hardest_ = &node;
-  AddIdle(node);
+  if (unfound && now_ - node.state_since >= kFound) idle_.push_back(&node);
+  if (!unfound && busy_.size() < kBusyMax) busy_.push_back(&node);
   AddCores(node);
   if (rates.segments_out.value_or(0) > 0 && rates.retransmits.has_value())
     losses_.push_back(*rates.retransmits < kRetransmitsMin ? 0 : *rates.retransmits / *rates.segments_out);
@@ -74,16 +81,14 @@ void SpreadView::AddCores(const Node& node) {
   most_cost_ = cost;
 }
 
-void SpreadView::AddIdle(const Node& node) {
-  const absl::Duration served = now_ - node.state_since;
-  const bool new_here = node.state == NodeState::kServing && served >= kFound && served <= newcomers_;
-  if (!new_here || node.rates.completed > kIdleAnswers || node.DemandCount() > kIdleDemand) return;
-  idle_.push_back(&node);
+bool SpreadView::IsUnfound(const Node& node) const {
+  const bool is_new = node.state == NodeState::kServing && now_ - node.state_since <= newcomers_;
+  return is_new && node.rates.completed <= kIdleAnswers && node.DemandCount() <= kIdleDemand;
 }
 
 SpreadEvidence SpreadView::Evidence() && {
   SpreadEvidence spread;
-  spread.nodes = static_cast<int>(demands_.size());
+  spread.nodes = static_cast<int>(demands_.size());  // that have been found
   if (busiest_ == nullptr) return spread;
   spread.busiest = busiest_->id;
   spread.demand = static_cast<double>(busiest_->DemandCount());
@@ -101,14 +106,36 @@ SpreadEvidence SpreadView::Evidence() && {
   return spread;
 }
 
-// Clients keep to the nodes that they know: one that is new is passed over only where others are newly connected to.
+// Whether the same clients have connections to all of the busy nodes: they choose one for each request. Few addresses
+// are those of balancers, which do not say so.
+bool SpreadView::ClientsAskAll() const {
+  constexpr int64_t kManyClients = 16;
+  constexpr double kShared = 0.5;
+  std::map<absl::string_view, int> nodes_of;
+  for (const Node* node : busy_) {
+    if (node->report.client_count < kManyClients) return false;
+    for (const ClientConnections& client : node->report.top_clients) ++nodes_of[client.address];
+  }
+  int told = 0, elsewhere = 0;
+  for (const auto& [address, nodes] : nodes_of) {
+    told += nodes;
+    elsewhere += nodes * (nodes - 1);
+  }
+  return elsewhere > 0 && elsewhere >= kShared * told * static_cast<double>(busy_.size() - 1);
+}
+
+// Clients keep to the nodes that they know: one that is new is passed over only where others are newly connected to, or
+// where clients choose among all that they know.
 void SpreadView::TellIdle(SpreadEvidence& spread) const {
-  constexpr double kPassedOver = 8;  // connections that each of the others was given meanwhile
+  constexpr double kPassedOver = 8;   // connections that each of the others was given meanwhile
+  constexpr double kKnownToAll = 20;  // seconds until clients that choose have learned of it
   const double others = static_cast<double>(told_ - idle_.size());
   if (idle_.empty() || others <= 0) return;
+  const bool clients_choose = ClientsAskAll();
   for (const Node* node : idle_) {
     const double seconds = absl::ToDoubleSeconds(now_ - node->state_since);
-    if (accepted_ / others * seconds < kPassedOver) continue;
+    const bool chosen_from = clients_choose && seconds >= kKnownToAll;
+    if (!chosen_from && accepted_ / others * seconds < kPassedOver) continue;
     if (spread.idle_nodes++ > 0) continue;
     spread.idle_node = node->id;
     spread.idle_seconds = seconds;
@@ -120,6 +147,7 @@ void SpreadView::TellWork(SpreadEvidence& spread) {
   if (hardest_ == nullptr) return;
   spread.hardest = hardest_->id;
   spread.work = hardest_->rates.completed;
+  spread.hardest_p50 = Seconds(hardest_->latency_p50);
   spread.hard_share = ShareOfThoseNear(works_, spread.work);
   spread.median_work = Lower(works_, kLowerMiddle);
   if (!losses_.empty()) {

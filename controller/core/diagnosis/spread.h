@@ -24,8 +24,9 @@ struct SpreadEvidence {
   std::optional<double> busiest_p50, median_p50;  // seconds
   // The node that answers most.
   NodeId hardest;
-  double work = 0, median_work = 0;  // answers a second
-  double hard_share = 0;             // nodes that answer at least 2/3 of what the hardest does
+  double work = 0, median_work = 0;   // answers a second
+  std::optional<double> hardest_p50;  // seconds
+  double hard_share = 0;              // nodes that answer at least 2/3 of what the hardest does
   // The node with the slowest device.
   NodeId slowest_device_node;
   std::optional<double> slowest_device, median_device;  // seconds
@@ -53,10 +54,11 @@ class SpreadView {
 
  private:
   void AddCores(const Node& node);
-  void AddIdle(const Node& node);
+  bool IsUnfound(const Node& node) const;
   void TellWork(SpreadEvidence& spread);
   void TellDevices(SpreadEvidence& spread);
   void TellIdle(SpreadEvidence& spread) const;
+  bool ClientsAskAll() const;
 
   const absl::Time now_;
   const absl::Duration newcomers_;
@@ -68,6 +70,7 @@ class SpreadView {
   const Node* hardest_ = nullptr;
   const Node* most_busy_ = nullptr;  // its cores
   std::vector<const Node*> idle_;
+  std::vector<const Node*> busy_;  // the first few that are not
 };
 
 // Connections that a node turned away, a second.

@@ -33,8 +33,8 @@ struct Incident {
 // Makes incidents of one cause (kNone: of none, harmless events only). `kRules` and `kOutages`: one after the causes,
 // one after outages (mixtures, ramps, partial faults), both by who knows the rules of diagnosis. `kPostmortems`: from
 // what is published of outages, on sites of every kind, among noise and harmless events, written before the rules were
-// read (postmortems.cc). `kChronicles`: further ones after what operators have told, none of which the rules were
-// mended on (chronicles.cc).
+// read (postmortems.cc). `kChronicles`: further ones after what operators have told, by who knew the rules
+// (chronicles.cc).
 enum class Maker : uint8_t { kRules, kOutages, kPostmortems, kChronicles };
 Incident MakeIncident(Cause cause, Maker maker, uint64_t seed);
 Incident MakePostmortem(Cause cause, uint64_t seed);

@@ -119,8 +119,8 @@ TEST(Diagnosis, EmptyNewNodesAreNoTrouble) {
 }
 
 // Two nodes come that get nothing to do, while each of the others is newly connected to so many times a second.
-std::map<Cause, int> SaidOfIdleSpares(double arrivals) {
-  GeneratedCluster cluster({.nodes = 3}, 2);
+std::map<Cause, int> SaidOfIdleSpares(const ClusterSetup& setup, double arrivals) {
+  GeneratedCluster cluster(setup, 2);
   const auto play = [&](int seconds) {
     return PlayFor(cluster, seconds, [&](int, int i, NodeWeather& w) {
       w.arrivals = arrivals;
@@ -135,8 +135,50 @@ std::map<Cause, int> SaidOfIdleSpares(double arrivals) {
 }
 
 TEST(Diagnosis, SparesThatNobodyHasReasonToConnectToAreNoTrouble) {
-  EXPECT_THAT(SaidOfIdleSpares(0), testing::ElementsAre(testing::Pair(Cause::kNone, 120)));
-  EXPECT_THAT(SaidOfIdleSpares(4), testing::Contains(testing::Key(Cause::kImbalance)));
+  const ClusterSetup keeping{.nodes = 3, .keeps_clients = true}, hidden{.nodes = 3, .tells_clients = false};
+  EXPECT_THAT(SaidOfIdleSpares(keeping, 0), testing::ElementsAre(testing::Pair(Cause::kNone, 120)));
+  EXPECT_THAT(SaidOfIdleSpares(hidden, 0), testing::ElementsAre(testing::Pair(Cause::kNone, 120)));
+  EXPECT_THAT(SaidOfIdleSpares(keeping, 4), testing::Contains(testing::Key(Cause::kImbalance)));
+}
+
+TEST(Diagnosis, SparesThatAreUnknownToClientsWhoAskAllTheOthersArePassedOver) {
+  EXPECT_THAT(SaidOfIdleSpares({.nodes = 3}, 0), testing::Contains(testing::Key(Cause::kImbalance)));
+}
+
+TEST(Diagnosis, NodesThatNobodyHasFoundDoNotMakeTheOthersHot) {
+  GeneratedCluster cluster({.nodes = 2, .keeps_clients = true}, 2);
+  PlayFor(cluster, 40, Everyday);
+  for (int i = 0; i < 4; ++i) cluster.AddNode();
+  const auto said = PlayFor(cluster, 60, [](int, int i, NodeWeather& w) {
+    w.connections = 230;
+    if (i >= 2) w.requests = w.retries = w.connections = w.arrivals = 0;
+  });
+  EXPECT_THAT(said, testing::Not(testing::Contains(testing::Key(Cause::kHotNode))));
+  EXPECT_THAT(said, testing::Contains(testing::Key(Cause::kImbalance)));
+}
+
+TEST(Diagnosis, TheOneHealthyNodeOfManySlowOnesIsNotHot) {
+  GeneratedCluster cluster({}, 2);
+  PlayFor(cluster, 40, Everyday);
+  const auto said = PlayFor(cluster, 60, [](int, int i, NodeWeather& w) {
+    if (i == 3) return;
+    w.requests = 15;
+    w.service_ms = 1500;
+    w.cpu_ms = 130;
+    w.cpu_some = 0.9;
+  });
+  EXPECT_THAT(said, testing::Not(testing::Contains(testing::Key(Cause::kHotNode))));
+  EXPECT_THAT(said, testing::Contains(testing::Key(Cause::kCpu)));
+}
+
+TEST(Diagnosis, ErrorsThatBeginLongAfterAReleaseHasSettledAreNotItsDoing) {
+  GeneratedCluster cluster({}, 2);
+  PlayFor(cluster, 40, Everyday);
+  for (int i = 0; i < 4; ++i) cluster.Change(i, "server/1.5.0", "cfg-2");
+  PlayFor(cluster, 45, Everyday);
+  const auto said = PlayFor(cluster, 30, [](int, int, NodeWeather& w) { w.error_ratio = 0.2; });
+  EXPECT_THAT(said, testing::Contains(testing::Key(Cause::kSoftware)));
+  EXPECT_THAT(said, testing::Not(testing::Contains(testing::Key(Cause::kBadDeploy))));
 }
 
 TEST(Diagnosis, ASurgeAfterAGoodDeployIsASurge) {

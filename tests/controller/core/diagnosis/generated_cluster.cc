@@ -131,7 +131,8 @@ void GeneratedCluster::Report(int index, const NodeWeather& weather) {
   report.idle_age_counts[1] = report.open_count - report.active_count - report.idle_age_counts[5];
   if (setup_.tells_clients) {
     report.client_count = std::llround(Noisy(weather.clients, 0.03));
-    report.top_clients = {{"10.0.0.7", std::llround(std::min(open, weather.largest_client))}, {"10.0.0.8", 2}};
+    const std::string net = setup_.keeps_clients ? absl::StrCat("10.0.", index, ".") : "10.0.0.";
+    report.top_clients = {{net + "7", std::llround(std::min(open, weather.largest_client))}, {net + "8", 2}};
   } else {
     report.client_count = 1;
     report.top_clients = {{"10.0.0.1", report.open_count}};

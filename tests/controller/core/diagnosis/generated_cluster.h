@@ -50,7 +50,8 @@ struct ClusterSetup {
   int nodes = 4;
   int64_t limit = 200, backlog = 128;
   double cores = 2;
-  bool tells_clients = true;  // false: behind a TCP balancer, all clients have its address
+  bool keeps_clients = false;  // each client keeps to one node; else all nodes have the same
+  bool tells_clients = true;   // false: behind a TCP balancer, all clients have its address
   bool tells_retries = false;
   bool tells_device = true;
   bool tells_kernel = true;  // retransmits and overflows

@@ -285,6 +285,20 @@ std::vector<Case> ClientLeaks() {
        {},
        90,
        15},
+      {"several clients leak while traffic rises",
+       Cause::kClientLeak,
+       [](int s, int, NodeWeather& w) {
+         const double leaked = 12 * (s + 1), clients = w.clients;
+         Scale(w, 1.25);
+         w.clients = 1.05 * clients;
+         w.connections += leaked;
+         w.largest_client += leaked / 8;
+         w.arrivals += 12;
+         w.established = 140;
+       },
+       {},
+       90,
+       20},
       {"connections leak behind a balancer",
        Cause::kClientLeak,
        [](int s, int, NodeWeather& w) {
