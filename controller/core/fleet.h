@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 
 #include "controller/base/boxed_map.h"
+#include "controller/core/balancers.h"
 #include "controller/core/data_fill.h"
 #include "controller/core/event.h"
 #include "controller/core/limits/knee.h"
@@ -55,31 +56,6 @@ struct FixedLimit {
     visit("until", self.until);
     visit("reason", self.reason);
     visit("actor", self.actor);
-  }
-};
-
-// What the balancers together say of one node.
-struct BalancerView {
-  bool holds_slots = false;  // SlotPlace::kBalancer: limit, sessions and queue are the slots
-  bool is_stale = false;     // said by balancers that are silent, have left, or list the node no more
-  int64_t session_count = 0, queue_count = 0;
-  int64_t limit_count = 0;  // sum over balancers; 0: none
-  // Where others are heard, of those that are not, and may enforce their limits still:
-  int64_t quiet_count = 0;       // connected, so that theirs is part of what the node was granted
-  int64_t silent_count = 0;      // gone, so that it is not
-  int64_t configured_count = 0;  // sum of the limits that they came with: theirs, not ours
-  absl::Time told_at = absl::InfinitePast();
-  template <class Self, class Visitor>
-  static void Fields(Self& self, Visitor&& visit) {
-    visit("holds_slots", self.holds_slots);
-    visit("stale", self.is_stale);
-    visit("sessions", self.session_count);
-    visit("queue", self.queue_count);
-    visit("limit", self.limit_count);
-    visit("quiet", self.quiet_count);
-    visit("silent", self.silent_count);
-    visit("configured", self.configured_count);
-    visit("told_at", self.told_at);
   }
 };
 
@@ -184,7 +160,13 @@ struct Node {
   // Slots are where they run out: at the node, or in a balancer that reuses connections.
   int64_t OpenCount() const { return behind.holds_slots ? behind.session_count : report.open_count; }
   int64_t LimitCount() const { return behind.holds_slots ? behind.limit_count : report.limits.connection_count_max; }
-  int64_t ConfiguredCount() const { return behind.holds_slots ? behind.configured_count : hello.configured_count_max; }
+  // Balancers cannot tell whether what they were first seen with was raised by an earlier controller: the node never
+  // takes more than it says itself. 0: unknown.
+  int64_t ConfiguredCount() const {
+    const int64_t own = hello.configured_count_max;
+    if (!behind.holds_slots) return own;
+    return own > 0 ? std::min(behind.configured_count, own) : behind.configured_count;
+  }
   // The limit before anyone raised it: what a node is held against is its size, not what surges have left behind.
   // 0: none is known.
   int64_t OwnLimitCount() const {
@@ -204,14 +186,21 @@ struct Node {
   bool IsOverdue(absl::Time now, absl::Duration launch_timeout) const {
     return launch_failed && IsComing() && now - LastWordAt() > launch_timeout;
   }
+  // One that Headroom launched is on every list that was begun a while after it spoke.
+  bool IsDenied(absl::Time list_began_at) const {
+    constexpr absl::Duration kListTakes = absl::Minutes(1);
+    return !launch_id.empty() && !hello.boot_id.empty() && last_report_at < list_began_at - kListTakes;
+  }
   void Listed(absl::Time at) {
     listed = true;
     listed_at = at;
     if (machine_since == absl::InfinitePast()) machine_since = at;
   }
   bool IsComing() const { return state == NodeState::kLaunching || state == NodeState::kJoining; }
-  // A machine that the provider lists, and that carries nothing that we know of.
+  // A machine that the provider lists, and that carries nothing that we know of. One that an operator drained is as
+  // little part of the fleet dead as alive.
   bool IsAbsent() const {
+    if (drained_by_operator) return false;
     const bool stays = state == NodeState::kTerminating && leave_unheard;
     return listed && (state == NodeState::kLost || stays || (IsComing() && launch_failed));
   }
@@ -288,55 +277,6 @@ struct Node {
     visit("foreign_since", self.foreign_since);
     visit("fill", self.fill);
   }
-};
-
-// What one balancer last said of one node.
-struct BalancerWord {
-  bool holds_slots = false;
-  int64_t session_count = 0, queue_count = 0, limit_count = 0;
-  int64_t configured_count = 0;  // the first limit that was seen
-  absl::Time told_at = absl::InfinitePast();
-  absl::Time stale_since = absl::InfiniteFuture();  // when it ceased to be of now
-  template <class Self, class Visitor>
-  static void Fields(Self& self, Visitor&& visit) {
-    visit("holds_slots", self.holds_slots);
-    visit("sessions", self.session_count);
-    visit("queue", self.queue_count);
-    visit("limit", self.limit_count);
-    visit("configured", self.configured_count);
-    visit("told_at", self.told_at);
-    visit("stale_since", self.stale_since);
-  }
-};
-
-// A balancer as last heard. One that fell silent, left or lists nothing keeps its words for an hour: that its
-// process or its agent restarts says nothing about the demand or the limits of the nodes behind it.
-struct Balancer {
-  BalancerReport report;
-  std::map<NodeId, BalancerWord> words;  // of nodes of the fleet
-  bool connected = false;
-  bool silent = false;   // at the last tick
-  bool unheard = false;  // since the controller restarted
-  bool awaited = false;  // it has joined, and has not reported since
-  bool shares = false;   // a part of what nodes were granted is its
-  absl::Time last_report_at = absl::InfinitePast();
-  template <class Self, class Visitor>
-  static void Fields(Self& self, Visitor&& visit) {
-    visit("report", self.report);
-    visit("words", self.words);
-    visit("connected", self.connected);
-    visit("silent", self.silent);
-    visit("unheard", self.unheard);
-    visit("awaited", self.awaited);
-    visit("shares", self.shares);
-    visit("last_report_at", self.last_report_at);
-  }
-};
-
-// Who shares what nodes were granted, once some have come and some have gone.
-struct NewSplit {
-  int64_t before = 0, staying = 0;  // balancers
-  std::vector<Balancer*> leavers, joiners;
 };
 
 // An action whose outcome has not come yet.
@@ -486,6 +426,7 @@ class Fleet {
   bool SplitAnew(absl::Time now, const Policy& policy);
   void SplitGrant(Node& node, const NewSplit& split, absl::Time now) const;
   BalancerView ViewOf(const NodeId& id, absl::Time now);
+  bool IsHalfListed(const Node& node, absl::Time now) const;
   void GatherBalancerViews(absl::Time now);
   void NoteProvider(absl::Time at, absl::string_view operation, absl::string_view error);
 

@@ -208,11 +208,23 @@ BalancerView Fleet::ViewOf(const NodeId& id, absl::Time now) {
   return stale;
 }
 
+// Balancers list a new server one after the other. Until all have, what the first ones give it is not its limit.
+bool Fleet::IsHalfListed(const Node& node, absl::Time now) const {
+  constexpr absl::Duration kListedWithin = absl::Minutes(1);
+  if (now - node.state_since >= kListedWithin) return false;
+  return std::any_of(balancers_.begin(), balancers_.end(), [&node, now](const auto& entry) {
+    const Balancer& balancer = entry.second;
+    const bool speaks = balancer.connected && !balancer.silent && (balancer.words.empty() || IsKnown(balancer, now));
+    return speaks && !balancer.words.contains(node.id);
+  });
+}
+
 void Fleet::GatherBalancerViews(absl::Time now) {
   views_due_ = absl::InfiniteFuture();
   for (const auto& [id, node] : nodes_) {
     const bool held_slots = node.behind.holds_slots;
     node.behind = ViewOf(id, now);
+    if (!held_slots && node.behind.holds_slots) node.behind.holds_slots = !IsHalfListed(node, now);
     if (node.behind.holds_slots == held_slots) continue;
     // The slots have moved: what was known of the limit at the other place says nothing about this one.
     node.ForgetGrants();

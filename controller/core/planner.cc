@@ -190,7 +190,7 @@ bool CanRemove(const State& state, const Policy& policy) {
 // to be judged: one that has restarted has less than its share, and to give it that again would be to raise it.
 int64_t ShareOf(const Node& node, int64_t split_count, const Policy& policy) {
   constexpr int64_t kNoWord = 0;
-  if (!node.behind.holds_slots || node.granted_count == 0 || split_count == 0) return kNoWord;
+  if (!policy.limits.enabled || !node.behind.holds_slots || node.granted_count == 0 || split_count == 0) return kNoWord;
   if (policy.limits.budget_count > 0 && !node.IsSteerable()) return kNoWord;
   return std::max<int64_t>(1, node.granted_count / split_count);  // 0 is no word
 }

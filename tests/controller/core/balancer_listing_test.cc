@@ -1,0 +1,75 @@
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "controller/core/autoscaler.h"
+#include "tests/controller/core/http_balancer.h"
+
+// What balancers are told of nodes, and what the first sight of a node behind them is worth.
+
+namespace headroom {
+namespace {
+
+TEST(Balancers, ALimitThatAnEarlierControllerRaisedIsNotTakenForTheSizeOfTheNode) {
+  World world = SixNodes();
+  HttpBalancer balancer(world);
+  balancer.limit = 345;  // of 200, and the state was lost with the disk
+  world.Run(absl::Seconds(10), balancer.Says(150, 0));
+  EXPECT_EQ(world.core.fleet().Find("node-1")->ConfiguredCount(), 200);
+  EXPECT_EQ(balancer.limit, 345) << "nothing is cut in a hurry";
+}
+
+TEST(Balancers, ANodeThatOneOfTwoListsBeforeTheOtherIsNotCutToHalf) {
+  World world = SixNodes();
+  HttpBalancer first(world), second(world, "second");
+  second.skipped = "late";
+  const auto says = first.Says(20, 0), says_too = second.Says(20, 0);
+  const auto both = [&] {
+    says();
+    says_too();
+  };
+  world.Run(absl::Minutes(2), both);
+  world.AddNode("late");
+  world.Run(absl::Seconds(3), both);
+  second.skipped = "";
+  world.Run(absl::Seconds(5), both);
+  EXPECT_EQ(world.core.fleet().Find("late")->ConfiguredCount(), 120);
+  EXPECT_EQ(first.limit, 60);
+  EXPECT_EQ(second.limit, 60);
+}
+
+TEST(Balancers, WhenLimitsAreTurnedOffNoneIsToldAnyMore) {
+  World world = SixNodes();
+  HttpBalancer balancer(world);
+  world.Run(absl::Seconds(3), balancer.Says(20, 0));
+  world.Run(absl::Seconds(5), balancer.Says(60, 100));
+  ASSERT_GT(balancer.limit, 60);
+  balancer.limit = 60;  // by hand
+  balancer.obeys = false;
+  Policy policy = world.core.policy();
+  policy.limits.enabled = false;
+  world.core.Observe(world.now, PolicyChanged{policy});
+  world.decisions.clear();
+  world.Run(absl::Seconds(3), balancer.Says(20, 0));
+  world.AddNode("another");
+  world.Run(absl::Seconds(3), balancer.Says(20, 0));
+  const std::vector<Action> told = world.ActionsOf("set_servers");
+  ASSERT_FALSE(told.empty());
+  for (const ServerTarget& target : std::get<SetServers>(told.back().body).servers)
+    EXPECT_EQ(target.session_count_max, 0) << target.node;
+}
+
+TEST(Balancers, OneOfTwoThatNeverListsANodeIsNotWaitedForWithoutEnd) {
+  World world = SixNodes();
+  HttpBalancer first(world), second(world, "second");
+  second.skipped = "node-1";
+  const auto says = first.Says(40, 0), says_too = second.Says(40, 0);
+  world.Run(absl::Seconds(65), [&] {
+    says();
+    says_too();
+  });
+  EXPECT_TRUE(world.core.fleet().Find("node-1")->behind.holds_slots);
+}
+
+}  // namespace
+}  // namespace headroom
