@@ -45,12 +45,13 @@ bool Fleet::On(absl::Time at, const MachinesListed& event, const Policy&) {
     }
   }
   // A machine that was ever there and is not any more is gone, unless it still speaks to us (then a later list ends
-  // it), or came after the list was made.
+  // it), or came after the list was made. So is one that died before any list could name it.
   for (auto it = nodes_.begin(); it != nodes_.end();) {
     Node& node = it->second;
     const bool was_listed = node.listed_at != absl::InfinitePast();
     if (was_listed && node.listed_at >= began_at) node.listed = true;
-    const bool vanished = was_listed && !node.listed && !node.connected && !node.hypothetical;
+    const bool died_unlisted = node.state == NodeState::kLost && node.IsDenied(began_at);
+    const bool vanished = (was_listed || died_unlisted) && !node.listed && !node.connected && !node.hypothetical;
     if (vanished && node.IsComing() && !node.launch_failed && node.launched_at != absl::InfinitePast()) {
       LaunchFailed(at, "the machine vanished before it served");
     }

@@ -39,6 +39,18 @@ TEST(Loss, MachinesThatAreThereCountForTheMaximumSilentOrNot) {
   EXPECT_LE(world.nodes.size(), 10u);
 }
 
+TEST(Loss, DeadOnesThatAnOperatorDrainsTakeNoRoomOfTheMaximum) {
+  World world = TenNodes();
+  Silence(world, 2);
+  world.Run(absl::Minutes(1), Spread(world, 1000));
+  ASSERT_EQ(world.core.fleet().Find("node-0")->state, NodeState::kLost);
+  for (const char* id : {"node-0", "node-1"}) {
+    world.core.Observe(world.now, DrainRequested{id, true, "it does not come back", "ann"});
+  }
+  world.Run(absl::Minutes(2), Spread(world, 1900));
+  EXPECT_EQ(world.Last().serving_count, 10) << "the maximum, beside two that are as good as gone";
+}
+
 TEST(Loss, WhatIsLeftOfAFleetIsNotShrunk) {
   World world = TenNodes();
   Silence(world, 5);
@@ -92,6 +104,36 @@ TEST(Loss, AMachineThatVanishedWhileItsStreamWasHalfOpenIsForgottenLater) {
   world.core.Observe(world.now, NodeLeft{"node-4", gone.boot, NodeLeft::How::kLost});
   world.Run(absl::Minutes(1), Spread(world, 500));
   EXPECT_EQ(world.core.fleet().Find("node-4"), nullptr);
+}
+
+// The provider's lists fail for as long as it lives.
+NodeId OneThatDiesUnlisted(World& world, const ActionId& launch) {
+  world.broken = {"list"};
+  world.launched["node-4"] = launch;
+  world.AddNode("node-4");
+  world.Run(absl::Seconds(40), Spread(world, 500));
+  world.core.Observe(world.now, NodeLeft{"node-4", world.nodes["node-4"].boot, NodeLeft::How::kLost});
+  world.nodes.erase("node-4");
+  world.Run(absl::Minutes(3), Spread(world, 500));
+  return "node-4";
+}
+
+TEST(Loss, AMachineOfOursThatDiedBeforeAnyListNamedItIsGoneWithTheNextList) {
+  World world = ThreeNodes();
+  const NodeId node = OneThatDiesUnlisted(world, "the-launch");
+  ASSERT_NE(world.core.fleet().Find(node), nullptr) << "no list denies it yet";
+  world.broken.clear();
+  world.Run(absl::Minutes(3), Spread(world, 500));
+  EXPECT_EQ(world.core.fleet().Find(node), nullptr);
+}
+
+TEST(Loss, ANodeThatOthersLaunchedIsNotGoneForNotBeingListed) {
+  World world = ThreeNodes();
+  const NodeId node = OneThatDiesUnlisted(world, "");
+  world.broken.clear();
+  world.Run(absl::Minutes(3), Spread(world, 500));
+  ASSERT_NE(world.core.fleet().Find(node), nullptr);
+  EXPECT_EQ(world.core.fleet().Find(node)->state, NodeState::kLost);
 }
 
 TEST(Loss, AReportThatComesAfterItsStreamEndedDoesNotOpenIt) {
