@@ -267,6 +267,23 @@ TEST(Drain, ADrainedNodeThatServesAgainIsDrainedAgainBeforeItIsTerminated) {
   EXPECT_EQ(world.ActionsOf("terminate").size(), 1u);
 }
 
+TEST(Drain, ADrainedNodeOnWhichAConnectionIsOpenAgainIsNotTerminatedAsEmpty) {
+  World world = FiveNodes();
+  world.core.Observe(world.now, HoldChanged{HoldDirection::kDown, world.now + absl::Minutes(1), "", "op"});
+  world.core.Observe(world.now, ActionStarted{{"drain", 1, "node-5", {}, DrainNode{}}});
+  World::FakeNode& node = world.nodes["node-5"];
+  node.draining = true;
+  world.Run(absl::Seconds(5), Spread(world, 500));
+  ASSERT_EQ(NodeOf(world, "node-5").state, NodeState::kDrained);
+  world.Run(absl::Minutes(2), [&] {
+    Spread(world, 500)();
+    node.open = 1;
+  });
+  EXPECT_TRUE(world.ActionsOf("terminate").empty());
+  world.Run(absl::Seconds(3), Spread(world, 500));
+  EXPECT_EQ(world.ActionsOf("terminate").size(), 1u);
+}
+
 TEST(Drain, AServerThatCannotDrainIsNoVictim) {
   World world(LivePolicy());
   for (const char* id : {"node-1", "node-2", "node-3", "node-4", "node-5"}) {
