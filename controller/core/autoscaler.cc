@@ -55,8 +55,18 @@ void RememberHold(State& state, absl::Time at, const HoldChanged& hold) {
   if (state.holds.size() < kHoldsMax) state.holds.push_back(hold);
 }
 
-absl::Time CooldownOf(absl::Time grown_at, double ratio, const NodePolicy& policy) {
-  return grown_at + policy.cooldown * std::clamp(ratio, 0.1, 1.0);
+absl::Time CooldownOf(const Growth& growth, const NodePolicy& policy) {
+  return growth.at + policy.cooldown * std::clamp(growth.ratio, 0.1, 1.0);
+}
+
+void RememberGrowth(ScaleMemory& scale, const Growth& growth) {
+  scale.grown_at = growth.at;
+  scale.grown_ratio = growth.ratio;
+  std::erase_if(scale.growths, [&](const Growth& older) { return older.ratio <= growth.ratio; });
+  scale.growths.push_back(growth);
+  if (scale.growths.size() <= ScaleMemory::kGrowthsMax) return;
+  scale.growths[1].ratio = scale.growths[0].ratio;
+  scale.growths.erase(scale.growths.begin());
 }
 
 // Fills the stabilisation window. What was wanted while a signal was unknown, or nobody ticked, is not in it: after a
@@ -101,11 +111,7 @@ void RememberScale(State& state, const FleetSummary& summary, const Decision& de
       scale.step_began_at = now;
       scale.step_base = summary.effective;
     }
-    // A small step after a large one does not end the wait for the large one.
-    if (CooldownOf(now, ratio, policy.nodes) >= GrowthCoolsUntil(scale, policy.nodes)) {
-      scale.grown_at = now;
-      scale.grown_ratio = ratio;
-    }
+    RememberGrowth(scale, {now, ratio});
   }
   if (shrinks) scale.shrunk_at = now;
 }
@@ -118,8 +124,7 @@ void RememberLostTick(State& state, absl::Time at, const Action& action, const N
   const bool grows =
       std::holds_alternative<LaunchNode>(action.body) || std::holds_alternative<CancelDrain>(action.body);
   if (!grows) return;
-  scale.grown_ratio = 1;
-  scale.grown_at = at;
+  RememberGrowth(scale, {at, 1});
   if (at - scale.step_began_at < LeadTime(state, policy)) return;
   scale.step_began_at = at;
   scale.step_base = CountBefore(state.fleet, action);
@@ -148,7 +153,9 @@ void Append(std::vector<Action>& to, std::vector<Action> from) {
 }  // namespace
 
 absl::Time GrowthCoolsUntil(const ScaleMemory& scale, const NodePolicy& policy) {
-  return CooldownOf(scale.grown_at, scale.grown_ratio, policy);
+  absl::Time until = CooldownOf({scale.grown_at, scale.grown_ratio}, policy);
+  for (const Growth& growth : scale.growths) until = std::max(until, CooldownOf(growth, policy));
+  return until;
 }
 
 Autoscaler Autoscaler::Load(Policy policy, State state) {

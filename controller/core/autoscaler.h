@@ -20,13 +20,29 @@
 
 namespace headroom {
 
+// A growth, and how much of the fleet it was.
+struct Growth {
+  absl::Time at = absl::InfinitePast();
+  double ratio = 0;
+  template <class Self, class Visitor>
+  static void Fields(Self& self, Visitor&& visit) {
+    visit("at", self.at);
+    visit("ratio", self.ratio);
+  }
+};
+
 // What the decisions about the number of nodes remember between ticks.
 struct ScaleMemory {
+  static constexpr size_t kGrowthsMax = 16;
+
   WindowedMax wanted;                           // largest wanted count of the stabilisation window
   absl::Time began_at = absl::InfinitePast();   // since when the window is being filled, without a gap
   absl::Time filled_at = absl::InfinitePast();  // when all signals were last known
   absl::Time grown_at = absl::InfinitePast();   // last growth, and how much of the fleet it was
   double grown_ratio = 0;
+  // Growths, oldest first, each more of the fleet than any after it: whatever the cooldown becomes, one of them ends
+  // last. Beyond kGrowthsMax the second counts as much as the first, which is forgotten.
+  std::vector<Growth> growths;
   absl::Time shrunk_at = absl::InfinitePast();
   absl::Time step_began_at = absl::InfinitePast();  // growth step: base count of the current lead time
   int step_base = 0;
@@ -40,6 +56,7 @@ struct ScaleMemory {
     visit("filled_at", self.filled_at);
     visit("grown_at", self.grown_at);
     visit("grown_ratio", self.grown_ratio);
+    visit("growths", self.growths);
     visit("shrunk_at", self.shrunk_at);
     visit("step_began_at", self.step_began_at);
     visit("step_base", self.step_base);
@@ -48,7 +65,7 @@ struct ScaleMemory {
   }
 };
 
-// Until when the last growth forbids to shrink: the longer, the more of the fleet it was.
+// Until when growth forbids to shrink: the longer, the more of the fleet it was.
 absl::Time GrowthCoolsUntil(const ScaleMemory& scale, const NodePolicy& policy);
 
 // Everything that outlives a tick. Versioned by its field names (base/fields.h): state written by one release is read

@@ -83,5 +83,24 @@ TEST(ScaleMemory, ASmallStepAfterALargeOneDoesNotShortenTheCooldown) {
   EXPECT_GE(GrowthCoolsUntil(world.core.Save().scale, policy.nodes), until);
 }
 
+TEST(ScaleMemory, ACooldownThatIsMadeLongerCountsFromTheLargeGrowthBeforeTheLastOneToo) {
+  Policy policy = LivePolicy();
+  policy.nodes.max = 30;
+  policy.nodes.cooldown = absl::Seconds(12);
+  World world(policy);
+  for (int i = 0; i < 4; ++i) world.AddNode("node-" + std::to_string(i));
+  world.Run(absl::Seconds(10), Spread(world, 520));
+  world.Run(absl::Seconds(30), Spread(world, 1100));  // to eight
+  ASSERT_EQ(world.nodes.size(), 8u);
+  const absl::Time doubled_at = world.core.Save().scale.grown_at;
+  world.Run(absl::Seconds(30), Spread(world, 1180));  // one more
+  const absl::Time grown_at = world.core.Save().scale.grown_at;
+  ASSERT_GT(grown_at, doubled_at + policy.nodes.cooldown);
+  policy.nodes.cooldown = absl::Minutes(10);
+  const absl::Time until = GrowthCoolsUntil(world.core.Save().scale, policy.nodes);
+  EXPECT_GE(until, doubled_at + absl::Minutes(5));
+  EXPECT_GT(until, grown_at + absl::Minutes(2)) << "a ninth of it for one node of eight";
+}
+
 }  // namespace
 }  // namespace headroom
