@@ -217,7 +217,8 @@ CeilingAnswer LowestCeiling(const LimitPolicy& policy, const LimitInputs& inputs
   consider(inputs.memory_count_max, Ceiling::kMemory);
   consider(inputs.knee_count_max, Ceiling::kKnee);
   if (memory.bad_count > 0 && now - memory.bad_since < policy.bad_memory) {
-    consider(static_cast<int64_t>(static_cast<double>(memory.bad_count) * policy.cut_ratio), Ceiling::kTriedAndBad);
+    const auto below = static_cast<int64_t>(static_cast<double>(memory.bad_count) * policy.cut_ratio);
+    consider(std::max(below, inputs.configured_count), Ceiling::kTriedAndBad);
   }
   return lowest;
 }
@@ -237,7 +238,9 @@ std::optional<LimitCause> HealthVeto(const LimitPolicy& policy, const LimitInput
 LimitAnswer NextLimit(const LimitPolicy& policy, const LimitInputs& inputs, LimitMemory& memory, absl::Time now) {
   const int64_t before = memory.limit_count;
   const Step step = Decide(policy, inputs, memory, now);
-  if (step.limit > before && step.cause == LimitCause::kDemand) BeginWatch(inputs, memory, now);
+  // Up to its configured limit a node is on tested ground: only beyond it a raise is a trial.
+  const bool tries = step.cause == LimitCause::kDemand && step.limit > std::max(before, inputs.configured_count);
+  if (tries) BeginWatch(inputs, memory, now);
   if (step.limit != before) Remember(memory, step.limit, now);
   memory.wanted_count = step.limit;
   memory.cause = step.cause;

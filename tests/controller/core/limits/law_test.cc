@@ -253,6 +253,31 @@ TEST(Law, ARaiseThatLostGoodputIsRolledBackAndRememberedAsBad) {
   EXPECT_EQ(CeilingName(later.bound_by), "bad");
 }
 
+// An operator's low limit has ended. What happens elsewhere in the next minute says nothing of a limit that the server
+// was given by its owner; an hour at a third of it, with clients waiting, would be the outage itself.
+TEST(Law, ANodeOnItsWayBackToItsConfiguredLimitIsNotHeldBelowItForAnHour) {
+  LimitInputs in = Calm();
+  in.open_count = in.open_peak_count = 60;
+  LimitMemory memory = At(21);
+  NextLimit(LimitPolicy{}, in, memory, kStart);
+  in.goodput_per_second = 40;
+  for (int i = 1; i < 30; ++i) {
+    const LimitAnswer answer = NextLimit(LimitPolicy{}, in, memory, kStart + absl::Seconds(i));
+    EXPECT_NE(answer.cause, LimitCause::kRollBack) << i;
+  }
+  EXPECT_EQ(memory.limit_count, 200);
+}
+
+TEST(Law, WhatWasTriedAndBadIsNeverACeilingBelowTheConfiguredLimit) {
+  LimitInputs in = Calm();
+  in.open_count = 190;
+  LimitMemory memory = At(100);
+  memory.bad_count = 205;
+  memory.bad_since = kStart;
+  for (int i = 1; i < 10; ++i) NextLimit(LimitPolicy{}, in, memory, kStart + absl::Seconds(i));
+  EXPECT_EQ(memory.limit_count, 200);
+}
+
 TEST(Law, ARaiseInASlowSteadyLoadIsNotTakenBackByChance) {
   // Six long downloads a second, told over five: counts scatter by a fifth and more.
   std::mt19937_64 random(7);
