@@ -14,6 +14,7 @@ ControlLoop::ControlLoop(Autoscaler core, Executor& executor, Journal& journal)
       mode_(core_.policy().mode),
       journal_(journal),
       last_nanos_(absl::ToUnixNanos(core_.Save().last_tick_at)),
+      wanted_nanos_(last_nanos_.load()),
       journal_error_(core_.Save().journal_error) {}
 
 absl::Status ControlLoop::Ask(Question question, absl::Duration timeout) {
@@ -62,6 +63,7 @@ absl::Time ControlLoop::RunOnce(absl::Time wall) {
   if (now >= committed_at_ + kCommitInterval) Commit(now);
   const absl::Time next =
       uncommitted_ ? std::min(core_.next_tick(), committed_at_ + kCommitInterval) : core_.next_tick();
+  wanted_nanos_ = absl::ToUnixNanos(next);
   return next - (now - wall);
 }
 
@@ -74,6 +76,13 @@ void ControlLoop::ObserveAll(absl::Time now) {
     batch_ = mailbox_.Drain(std::move(batch_));
     for (Event& event : batch_) Observe(now, std::move(event));
   } while (core_.policy().mode != mode_);
+}
+
+absl::Time ControlLoop::CoreTime(absl::Time wall) const {
+  const absl::Time last = absl::FromUnixNanos(last_nanos_.load());
+  const absl::Time ahead = std::max(wall + absl::Nanoseconds(ahead_nanos_.load()), last);
+  const absl::Time latest = absl::FromUnixNanos(wanted_nanos_.load()) + kOversleptMax;
+  return std::min(ahead, std::max({wall, latest, last}));
 }
 
 absl::Time ControlLoop::Advance(absl::Time wall) {

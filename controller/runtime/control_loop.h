@@ -34,14 +34,18 @@ namespace headroom {
 // journal's health becomes JournalChanged.
 //
 // The core's time never goes backwards: where the clock was set back, or an earlier process ran on a faster one, the
-// core runs ahead of it by as much, and stays ahead over restarts until the clock has caught up. All times that are
-// compared with the core's (the end of a hold, the age of a report) are taken from CoreTime() or a CoreClock.
+// core runs ahead of it by as much, and stays ahead over restarts until the clock has caught up. A clock that then goes
+// forward by more than the loop waited for has been set right: the core is ahead by so much less, and no report looks
+// old for it. All times that are compared with the core's (the end of a hold, the age of a report) are taken from
+// CoreTime() or a CoreClock.
 class ControlLoop {
  public:
   using Question = std::function<void(const Autoscaler&)>;
   static constexpr absl::Duration kCommitInterval = absl::Milliseconds(200);
   static constexpr absl::Duration kSnapshotInterval = absl::Minutes(1);
   static constexpr size_t kQuestionsMax = 256;
+  // A wait that is overslept by more shows that the clock was set forward.
+  static constexpr absl::Duration kOversleptMax = absl::Seconds(2);
 
   ControlLoop(Autoscaler core, Executor& executor, Journal& journal);
 
@@ -72,9 +76,7 @@ class ControlLoop {
   void Wait(const std::function<absl::Time()>& now, absl::Time until) { mailbox_.Wait(until - now()); }
   void Wake() { mailbox_.Wake(); }
   // What the core's time is when the clock says `wall`. Any thread.
-  absl::Time CoreTime(absl::Time wall) const {
-    return std::max(wall + absl::Nanoseconds(ahead_nanos_.load()), absl::FromUnixNanos(last_nanos_.load()));
-  }
+  absl::Time CoreTime(absl::Time wall) const;
   // Ends the questions and writes a last snapshot for a quick start of the next process. Loop thread only, at the end.
   absl::Status Finish(absl::Time wall);
 
@@ -107,6 +109,7 @@ class ControlLoop {
   // Of the core's time, written by the loop thread only.
   std::atomic<int64_t> last_nanos_;
   std::atomic<int64_t> ahead_nanos_{0};
+  std::atomic<int64_t> wanted_nanos_;  // when the loop last wanted to run next
   absl::Time committed_at_ = absl::InfinitePast();
   absl::Time snapshot_at_ = absl::InfinitePast();
   std::string journal_error_;

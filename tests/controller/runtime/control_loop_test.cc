@@ -180,8 +180,32 @@ TEST_F(ControlLoopTest, TheCoresTimeIsTheSameForThoseWhoGiveItTimes) {
   wall.Set(at - absl::Hours(2));
   EXPECT_EQ(clock.Now(), at) << "before the loop has seen that the clock was set back";
   world_.loop.RunOnce(wall.Now());
-  wall.Advance(absl::Minutes(1));
-  EXPECT_EQ(clock.Now(), at + absl::Minutes(1));
+  wall.Advance(absl::Seconds(1));
+  EXPECT_EQ(clock.Now(), at + absl::Seconds(1));
+}
+
+TEST_F(ControlLoopTest, AClockThatIsSetRightAgainMakesNoNodeLookSilent) {
+  for (const char* id : {"node-1", "node-2", "node-3"}) world_.Add(id, 130);
+  world_.Run(10);
+  world_.now -= absl::Hours(1);
+  world_.Run(10);
+  const Decision before = *world_.loop.Latest();
+  ASSERT_EQ(before.serving_count, 3);
+  world_.now += absl::Hours(1);
+  EXPECT_LE(world_.loop.CoreTime(world_.now), before.at + absl::Seconds(5)) << "for those who give it times";
+  world_.loop.RunOnce(world_.now);  // before any node has spoken again
+  EXPECT_EQ(world_.loop.Latest()->serving_count, 3);
+  EXPECT_LE(world_.loop.Latest()->at, before.at + absl::Seconds(5));
+  world_.Run(5);
+  EXPECT_EQ(world_.loop.Latest()->serving_count, 3);
+  EXPECT_LE(world_.loop.Latest()->at - world_.now, absl::Seconds(1)) << "and the core is ahead no more";
+}
+
+TEST_F(ControlLoopTest, ALongSleepOfAClockThatWasNeverSetBackIsTime) {
+  world_.Run(5);
+  world_.now += absl::Hours(1);
+  world_.Run(1);
+  EXPECT_EQ(world_.loop.Latest()->at, world_.now);
 }
 
 }  // namespace
