@@ -7,39 +7,16 @@
 #include "absl/strings/str_join.h"
 
 #include "controller/runtime/control_loop.h"
+#include "controller/sim/checker_words.h"
 
 namespace headroom::sim {
 namespace {
 
-using Memory = SafetyChecker::Memory;
-using Finding = std::optional<std::string>;
-
-// A controller decides by the reports of its last tick.
-absl::Duration Slack(const Policy& policy) {
-  return policy.control.tick + absl::Seconds(1);
-}
-
-template <typename Body>
-std::vector<const Action*> ActionsOf(const Decision& decision) {
-  std::vector<const Action*> found;
-  for (const Action& action : decision.actions) {
-    if (std::holds_alternative<Body>(action.body)) found.push_back(&action);
-  }
-  return found;
-}
-
-const MachineFacts* Find(const Moment& moment, const NodeId& node) {
-  const auto found = moment.machines.find(node);
-  return found == moment.machines.end() ? nullptr : &found->second;
-}
-
-// Told to leave, and it has not said for long that it serves on.
-bool Leaves(const MachineFacts& machine, const Moment& moment, const Memory& memory) {
-  constexpr absl::Duration kFollows = absl::Seconds(10);
-  if (moment.orders.drained.contains(machine.id) || memory.terminated.contains(machine.id)) return true;
-  const auto drain = memory.drains.find(machine.id);
-  if (drain == memory.drains.end()) return false;
-  return !machine.heard_serving || machine.heard_at < drain->second.since + kFollows;
+// Its machine is gone; or a later process has heard it serve, and takes what an earlier one ordered as not carried out.
+bool IsOver(const NodeId& node, const Memory::Drain& drain, const Moment& moment) {
+  const MachineFacts* machine = Find(moment, node);
+  if (machine == nullptr) return true;
+  return drain.process != moment.process && machine->heard_process == moment.process && machine->heard_serving;
 }
 
 // Drains that the controller wants for itself, not those that it repeats or that operators ask for.
@@ -51,59 +28,31 @@ std::vector<const Action*> OwnDrains(const Moment& moment, const Memory& memory)
   return drains;
 }
 
-const OverrideSet* Override(const Moment& moment) {
-  const auto& set = moment.orders.override_set;
-  return set.has_value() && set->until > moment.decision.at ? &*set : nullptr;
-}
-
-int MinOf(const Moment& moment) {
-  const OverrideSet* set = Override(moment);
-  const int most = set != nullptr && set->nodes_max > 0 ? set->nodes_max : moment.policy.nodes.max;
-  const int least = set != nullptr && set->nodes_min > 0 ? set->nodes_min : moment.policy.nodes.min;
-  return std::max(std::min(least, most), moment.policy.nodes.data_floor);
-}
-int MaxOf(const Moment& moment) {
-  const OverrideSet* set = Override(moment);
-  const int most = set != nullptr && set->nodes_max > 0 ? set->nodes_max : moment.policy.nodes.max;
-  return std::max(most, moment.policy.nodes.data_floor);
-}
-
-bool IsHeld(const Moment& moment, HoldDirection direction) {
-  return std::any_of(moment.orders.holds.begin(), moment.orders.holds.end(), [&](const HoldChanged& hold) {
-    return hold.until > moment.decision.at && (hold.direction == direction || hold.direction == HoldDirection::kBoth);
-  });
-}
-
-bool HeardWithin(const MachineFacts& machine, absl::Duration age, const Moment& moment) {
-  return moment.decision.at - machine.heard_at <= age + Slack(moment.policy);
-}
-
 // --- Bounds.
 
 Finding NeverBelowMinimum(const Moment& moment, const Memory& memory) {
   const std::vector<const Action*> drains = OwnDrains(moment, memory);
   if (drains.empty()) return {};
-  const auto serves = [&](const auto& entry) {
-    const MachineFacts& machine = entry.second;
+  const auto serves = [&](const MachineFacts& machine) {
     return machine.heard_serving && HeardWithin(machine, moment.policy.control.lost_after, moment) &&
            !Leaves(machine, moment, memory);
   };
-  const auto stay = std::count_if(moment.machines.begin(), moment.machines.end(), serves) +
-                    std::count_if(moment.vanished.begin(), moment.vanished.end(), serves);
-  const auto left = stay - static_cast<int64_t>(drains.size());
-  if (left >= MinOf(moment)) return {};
-  return absl::StrCat("drains ", drains.size(), " of ", stay, " nodes that serve; at least ", MinOf(moment),
-                      " must stay");
+  const auto serves_too = [&](const auto& entry) { return serves(entry.second); };
+  const auto stay = std::count_if(moment.machines.begin(), moment.machines.end(), serves_too) +
+                    std::count_if(moment.vanished.begin(), moment.vanished.end(), serves_too);
+  // One that is dead, though the controller does not know it yet, is none of those that serve.
+  const auto victims = std::count_if(drains.begin(), drains.end(), [&](const Action* drain) {
+    const MachineFacts* machine = Find(moment, drain->node);
+    return machine == nullptr || serves(*machine);
+  });
+  if (stay - victims >= MinOf(moment)) return {};
+  return absl::StrCat("drains ", victims, " of ", stay, " nodes that serve; at least ", MinOf(moment), " must stay");
 }
 
 Finding NeverAboveMaximum(const Moment& moment, const Memory& memory) {
   const auto launches = static_cast<int64_t>(ActionsOf<LaunchNode>(moment.decision).size());
   if (launches == 0) return {};
-  const auto there = std::count_if(moment.machines.begin(), moment.machines.end(), [&](const auto& entry) {
-    const MachineFacts& machine = entry.second;
-    // Who drains, by whose hand ever, is no capacity.
-    return machine.is_told && !machine.heard_draining && !Leaves(machine, moment, memory);
-  });
+  const int64_t there = CountThere(moment, memory);
   const int64_t after = there + static_cast<int64_t>(memory.launches_open.size()) + launches;
   if (after <= MaxOf(moment)) return {};
   return absl::StrCat("launches ", launches, " beside ", there, " machines and ", memory.launches_open.size(),
@@ -353,10 +302,10 @@ Finding TermsOnlyGrow(const Moment& moment, const Memory& memory) {
 
 Finding SequencesAndTimesOnlyGrow(const Moment& moment, const Memory& memory) {
   // What a killed process did last was not committed yet.
-  const bool is_new = moment.process != memory.process;
-  const absl::Duration lost = is_new ? ControlLoop::kCommitInterval + absl::Seconds(1) : absl::ZeroDuration();
-  if (moment.decision.at + lost < memory.at && !moment.forgot) {
-    return absl::StrCat("goes back in time by ", absl::FormatDuration(memory.at - moment.decision.at));
+  const bool is_new = moment.process != memory.process && !memory.uncommitted.empty();
+  const absl::Time last = is_new ? memory.uncommitted.front() : memory.at;
+  if (moment.decision.at < last && !moment.forgot) {
+    return absl::StrCat("goes back in time by ", absl::FormatDuration(last - moment.decision.at));
   }
   // What was decided last before a crash may be unwritten; its number is used again, under another term.
   if (moment.process == memory.process && moment.decision.sequence <= memory.sequence) {
@@ -385,7 +334,7 @@ struct Rule {
   Finding (*check)(const Moment& moment, const Memory& memory);
 };
 
-constexpr std::array<Rule, 20> kRules = {{
+constexpr std::array<Rule, 22> kRules = {{
     {"min", NeverBelowMinimum},
     {"max", NeverAboveMaximum},
     {"budget", NeverAboveBudget},
@@ -398,6 +347,8 @@ constexpr std::array<Rule, 20> kRules = {{
     {"zones", NeverTwoZonesAtOnce},
     {"terminate_undrained", NeverTerminatesUndrained},
     {"growth_delayed", CooldownsNeverDelayGrowth},
+    {"growth_waits", GrowthNeverWaits},
+    {"raise_waits", RaisesNeverWait},
     {"limit_below_active", NeverLimitsBelowTheActive},
     {"limit_below_open", NeverLimitsBelowTheOpenWithoutShedding},
     {"limit_of_silent", NeverLowersLimitsOfTheSilent},
@@ -423,7 +374,7 @@ std::vector<absl::string_view> SafetyChecker::RuleNames() {
 }
 
 void SafetyChecker::Ended(const ActionFinished& outcome) {
-  memory_.launches_open.erase(outcome.id);
+  if (memory_.launches_open.erase(outcome.id) > 0) memory_.short_since = absl::InfiniteFuture();
   if (outcome.code == absl::StatusCode::kOk) return;
   std::erase_if(memory_.terminated, [&](const auto& one) { return one.second == outcome.id; });
 }
@@ -434,10 +385,11 @@ std::vector<Violation> SafetyChecker::Check(const Moment& moment) {
     memory_.growths.clear();
   }
   std::erase_if(memory_.terminated, [&](const auto& one) { return !moment.machines.contains(one.first); });
-  std::erase_if(memory_.drains, [&](const auto& drain) { return !moment.machines.contains(drain.first); });
+  std::erase_if(memory_.drains, [&](const auto& drain) { return IsOver(drain.first, drain.second, moment); });
   for (const auto& [id, machine] : moment.machines) {
     if (machine.is_told) memory_.launches_open.erase(machine.launch_id);
   }
+  NoteWaits(moment, memory_);
   std::vector<Violation> violations;
   for (const Rule& rule : kRules) {
     if (Finding finding = rule.check(moment, memory_); finding.has_value()) {
@@ -450,10 +402,15 @@ std::vector<Violation> SafetyChecker::Check(const Moment& moment) {
 
 void SafetyChecker::Remember(const Moment& moment) {
   const Decision& decision = moment.decision;
-  memory_.process = moment.process;
   memory_.term = std::max(memory_.term, decision.term);
   memory_.sequence = decision.sequence;
   memory_.at = decision.at;
+  const absl::Time committed = decision.at - ControlLoop::kCommitInterval - absl::Seconds(1);
+  auto& times = memory_.uncommitted;
+  if (moment.process != memory_.process) times.clear();
+  times.push_back(decision.at);
+  while (times.size() > 1 && times[1] <= committed) times.erase(times.begin());
+  memory_.process = moment.process;
   bool grows = false;
   for (const Action& action : decision.actions) {
     if (std::holds_alternative<LaunchNode>(action.body)) {
@@ -467,14 +424,16 @@ void SafetyChecker::Remember(const Moment& moment) {
       memory_.drains.erase(action.node);
     } else if (std::holds_alternative<DrainNode>(action.body)) {
       const MachineFacts* machine = Find(moment, action.node);
-      memory_.drains.try_emplace(action.node, Memory::Drain{decision.at, machine == nullptr ? "" : machine->zone,
-                                                            moment.orders.drained.contains(action.node)});
+      memory_.drains.try_emplace(action.node,
+                                 Memory::Drain{decision.at, machine == nullptr ? "" : machine->zone,
+                                               moment.orders.drained.contains(action.node), moment.process});
     } else if (const auto* grant = std::get_if<GrantLimits>(&action.body)) {
       const MachineFacts* machine = Find(moment, action.node);
       memory_.granted[action.node] = {machine == nullptr ? 0 : machine->boot, grant->connection_count_max};
     }
   }
   if (!grows) return;
+  memory_.short_since = absl::InfiniteFuture();
   const double ratio =
       static_cast<double>(decision.desired_count - decision.effective_count) / std::max(1, decision.effective_count);
   constexpr size_t kGrowthsMax = 64;

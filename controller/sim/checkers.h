@@ -34,9 +34,11 @@ struct MachineFacts {
   absl::Time launched_at = absl::InfinitePast();  // decided by a controller
   // Its newest report that was delivered; never: InfinitePast.
   absl::Time heard_at = absl::InfinitePast();
+  int heard_process = 0;      // the controller's that heard it
+  bool is_connected = false;  // as far as that one was told
   bool heard_serving = false;
   bool heard_draining = false;  // by its last word, of before a crash that forgot the others too
-  int64_t heard_open_count = 0, heard_active_count = 0;
+  int64_t heard_open_count = 0, heard_active_count = 0, heard_waiting_count = 0;
 };
 
 // What operators have ordered and what is in force.
@@ -55,9 +57,12 @@ struct Moment {
   Policy policy;
   std::map<NodeId, MachineFacts> machines;
   std::map<NodeId, MachineFacts> vanished;  // machines that are gone, and nothing that was delivered says so
+  int undenied = 0;                         // machines that are gone, and no list of the provider says so
   Orders orders;
   int balancers = 0;           // that are connected
   bool journal_fails = false;  // and the core was told so
+  // When the provider told this process of its machines; never: InfinitePast.
+  absl::Time listed_at = absl::InfinitePast();
 };
 
 struct Violation {
@@ -83,22 +88,30 @@ class SafetyChecker {
       absl::Time since;
       std::string zone;
       bool by_operator = false;
+      int process = 0;  // the controller's that ordered it
     };
     struct Granted {
       int boot = 0;
       int64_t count = 0;
     };
+    struct Full {
+      absl::Time since;
+      int64_t limit_count = 0;
+    };
     int process = -1;
     int64_t term = 0;
     uint64_t sequence = 0;
     absl::Time at = absl::InfinitePast();
+    std::vector<absl::Time> uncommitted;  // times of decisions that a crash may take back, and of the last before them
     // Growth that may cool still, and how much of the fleet it was.
     std::vector<std::pair<absl::Time, double>> growths;
-    std::set<ActionId> action_ids;          // of launches
-    std::set<ActionId> launches_open;       // without an outcome
-    std::map<NodeId, ActionId> terminated;  // ordered, not refused, and there still
-    std::map<NodeId, Drain> drains;         // ordered, neither cancelled nor gone
-    std::map<NodeId, Granted> granted;      // last, to which process
+    std::set<ActionId> action_ids;                    // of launches
+    std::set<ActionId> launches_open;                 // without an outcome
+    std::map<NodeId, ActionId> terminated;            // ordered, not refused, and there still
+    std::map<NodeId, Drain> drains;                   // ordered, neither cancelled nor gone
+    std::map<NodeId, Granted> granted;                // last, to which process
+    std::map<NodeId, Full> full;                      // whose clients wait, at this limit
+    absl::Time short_since = absl::InfiniteFuture();  // fewer nodes than are needed are there or asked for
     // Nothing: nothing was granted to the process that runs.
     std::optional<int64_t> GrantedTo(const MachineFacts& machine) const;
   };

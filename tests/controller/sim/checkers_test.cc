@@ -40,6 +40,7 @@ class Stream {
                           .configured_count = 200,
                           .configured_idle_timeout = absl::Seconds(30),
                           .heard_at = kStart,
+                          .is_connected = true,
                           .heard_serving = true,
                           .heard_open_count = 100,
                           .heard_active_count = 10};
@@ -51,7 +52,9 @@ class Stream {
     ++now.decision.sequence;
     now.decision.at += later;
     for (auto& [id, machine] : now.machines) {
-      if (!silent.contains(id)) machine.heard_at = now.decision.at;
+      if (silent.contains(id)) continue;
+      machine.heard_at = now.decision.at;
+      machine.heard_process = now.process;
     }
     now.decision.actions = actions;
     int index = 0;
@@ -192,6 +195,26 @@ std::vector<Mutation> Mutations() {
     };
   };
   all.push_back({"terminate_undrained", terminate(1), terminate(0)});
+  const auto full = [](absl::Duration later) {
+    return [later](Stream& s) {
+      s.now.machines["a"].heard_open_count = 190;
+      s.now.machines["a"].heard_waiting_count = 10;
+      EXPECT_THAT(s.Decide(kLong, {}), IsEmpty());
+      return s.Decide(later, {});
+    };
+  };
+  all.push_back({"raise_waits", full(absl::Seconds(6)), full(absl::Seconds(5))});
+  const auto crowded = [](absl::Duration later) {
+    return [later](Stream& s) {
+      s.now.policy.nodes.max = 9;
+      for (auto& [id, machine] : s.now.machines) machine.heard_open_count = 199;
+      s.now.listed_at = kStart + kLong;
+      EXPECT_THAT(s.Decide(kLong, {}), IsEmpty());
+      s.now.listed_at += later;
+      return s.Decide(later, {});
+    };
+  };
+  all.push_back({"growth_waits", crowded(absl::Seconds(39)), crowded(absl::Seconds(38))});
   const auto verdict = [](int after) {
     return [after](Stream& s) {
       s.now.decision.verdicts = {{.guard = "cooldown", .before = 6, .after = after}};
@@ -279,6 +302,18 @@ TEST(SafetyChecker, AMachineThatVanishedUnnoticedCountsAsServingUntilItsSilenceT
   EXPECT_THAT(later.Decide(kLong, {Drain("a"), Drain("b"), Drain("c")}), ElementsAre("min"));
 }
 
+TEST(SafetyChecker, ADrainOfADeadMachineLeavesAsManyThatServe) {
+  const auto drain = [](const NodeId& node) {
+    Stream stream;
+    stream.now.policy.nodes.min = 3;
+    stream.now.policy.control.quorum_ratio = 0.5;
+    stream.silent = {"d"};
+    return stream.Decide(kLong, {Drain(node)});
+  };
+  EXPECT_THAT(drain("d"), IsEmpty());
+  EXPECT_THAT(drain("a"), ElementsAre("min"));
+}
+
 TEST(SafetyChecker, AMachineWhoseTerminationWasRefusedStays) {
   const auto then_shrink = [](absl::StatusCode code) {
     Stream stream;
@@ -290,6 +325,31 @@ TEST(SafetyChecker, AMachineWhoseTerminationWasRefusedStays) {
   };
   EXPECT_THAT(then_shrink(absl::StatusCode::kOk), ElementsAre("min"));
   EXPECT_THAT(then_shrink(absl::StatusCode::kUnavailable), IsEmpty());
+}
+
+TEST(SafetyChecker, ADrainThatANewProcessSawNotFollowedExcusesNoDrainOfItsOwn) {
+  const auto drain_again = [](bool restarted) {
+    Stream stream;
+    EXPECT_THAT(stream.Decide(kLong, {Drain("a")}), IsEmpty());
+    stream.now.orders.holds = {{HoldDirection::kDown, absl::InfiniteFuture(), "", ""}};
+    if (restarted) ++stream.now.process, ++stream.now.decision.term;
+    EXPECT_THAT(stream.Decide(kSecond, {}), IsEmpty());
+    return stream.Decide(kLong, {Drain("a")});
+  };
+  EXPECT_THAT(drain_again(true), ElementsAre("hold"));
+  EXPECT_THAT(drain_again(false), IsEmpty()) << "one that was not followed is told again";
+}
+
+TEST(SafetyChecker, ACrashTakesBackNoDecisionThatIsLongCommitted) {
+  const auto back_by = [](absl::Duration back) {
+    Stream stream;
+    for (int i = 0; i < 10; ++i) EXPECT_THAT(stream.Decide(kSecond, {}), IsEmpty());
+    ++stream.now.process;
+    ++stream.now.decision.term;
+    return stream.Decide(-back, {});
+  };
+  EXPECT_THAT(back_by(2 * kSecond), IsEmpty()) << "two decisions may be lost, and the clock may be behind";
+  EXPECT_THAT(back_by(2.1 * kSecond), ElementsAre("order"));
 }
 
 TEST(SafetyChecker, SlotsOfABalancerThatIsAwayCountBesideThoseThatAreAsked) {
