@@ -357,16 +357,19 @@ Outcome Diagnose(const Incident& incident) {
   }
   Outcome outcome{.expected = incident.cause, .after = absl::InfiniteDuration()};
   const absl::Time begins = run.start() + incident.begins;
-  absl::Time named_at = absl::InfiniteFuture();
+  absl::Time named_at = absl::InfiniteFuture(), felt = absl::InfiniteFuture();
+  Cause excused = Cause::kNone;  // named before the onset, and ever since
   run.OnDecision([&](const Decision& decision) {
     const Cause cause = decision.diagnosis.cause;
+    if (decision.at <= felt) excused = incident.meanwhile.count(cause) > 0 ? cause : Cause::kNone;
+    if (cause != excused) excused = Cause::kNone;
     if (cause < Cause::kSurge) return;
     if (cause == incident.cause && decision.at >= begins)
       named_at = std::min(named_at, decision.at);
-    else if (incident.meanwhile.count(cause) == 0)
+    else if (cause != excused)
       outcome.slipped = true;
   });
-  const absl::Time felt = RunUntilFelt(run, incident);
+  felt = RunUntilFelt(run, incident);
   run.RunUntil(felt + kJudged);
   outcome.after = std::max(absl::ZeroDuration(), named_at - felt);
   const Diagnosis said = run.Latest()->diagnosis;
