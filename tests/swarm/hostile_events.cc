@@ -16,17 +16,18 @@ double Every(absl::Duration mean) {
   return absl::FDivDuration(World::kStep, mean);
 }
 
+}  // namespace
+
 std::string WhyOf(const Decision& decision) {
   std::string why;
   for (const Demand& demand : decision.demands) absl::StrAppend(&why, "; ", RenderReason(demand.reason));
   for (const Verdict& verdict : decision.verdicts) {
     absl::StrAppend(&why, "; ", verdict.guard, ": ", RenderReason(verdict.reason));
   }
+  for (const LimitDecision& limit : decision.limits) absl::StrAppend(&why, "; ", RenderReason(limit.reason));
   if (decision.diagnosis.cause != Cause::kNone) absl::StrAppend(&why, "; ", RenderReason(decision.diagnosis.reason));
   return why;
 }
-
-}  // namespace
 
 NodeId HostileRun::AnyServer() {
   const auto& servers = world_.servers();
@@ -67,7 +68,8 @@ void HostileRun::TroubleController() {
                                                   : absl::OkStatus());
   }
   if (hazards.clock && Chance(random_, Every(absl::Seconds(100)))) {
-    clock_behind_ += absl::Seconds(Between(random_, 1, 300));
+    const bool set_right = clock_behind_ > absl::ZeroDuration() && Chance(random_, 0.4);
+    clock_behind_ = set_right ? absl::ZeroDuration() : clock_behind_ + absl::Seconds(Between(random_, 1, 300));
     Line(absl::StrCat("the clock is ", absl::FormatDuration(clock_behind_), " behind"));
     wake_ = now_;
   }
@@ -101,7 +103,8 @@ void HostileRun::TroubleCluster() {
     }
   }
   if (happens(hazards.errors, absl::Seconds(60))) {
-    world_.SetErrors(AnyServer(), Chance(random_, 0.5) ? Between(random_, 0.0, 0.3) : 0);
+    const NodeId node = AnyServer();
+    world_.SetErrors(node, Chance(random_, 0.5) ? Between(random_, 0.0, 0.3) : 0);
   }
   if (!world_.balancers().empty() && happens(hazards.balancers, absl::Seconds(90))) {
     Line("a balancer restarts");
@@ -202,6 +205,7 @@ void HostileRun::MakeWell() {
   if (loop_ == nullptr) return;
   policy_ = plan_.policy;
   Post(PolicyChanged{policy_});
+  if (!policy_.limits.enabled) world_.LeaveLimits();
   Post(HoldChanged{});
   Post(OverrideSet{});
   for (const auto& [id, server] : world_.servers()) {
@@ -212,19 +216,23 @@ void HostileRun::MakeWell() {
   orders_ = {};
 }
 
+// The largest fleet that may want to be no smaller: with the slack that projection keeps, and a connection for each
+// sum of whole numbers that is told.
+int HostileRun::MostNeeded(double need) const {
+  constexpr double kSlack = 1.1;
+  const size_t sums = std::max<size_t>(1, world_.balancers().size());
+  const double rounding = NodesNeeded(policy_, world_.settings(), static_cast<double>(sums));
+  return static_cast<int>(std::ceil((need + rounding) * kSlack));
+}
+
 // What is missing until the cluster is what its load needs; nothing: it is.
 std::optional<std::string> HostileRun::NotYet() const {
-  constexpr double kSlack = 1.1;  // that projection may keep
   if (loop_ == nullptr || loop_->Latest() == nullptr) return "no controller";
   const Decision& last = *loop_->Latest();
   if (policy_.mode != Mode::kLive) return std::nullopt;
   const double need = NodesNeeded(policy_, world_.settings(), world_.demand());
   const int least = std::max({static_cast<int>(std::ceil(need - 1e-9)), policy_.nodes.min, policy_.nodes.data_floor});
-  // Each reporter rounds up.
-  const size_t reporters = world_.servers().size() * std::max<size_t>(1, world_.balancers().size());
-  const double rounding = NodesNeeded(policy_, world_.settings(), static_cast<double>(reporters));
-  const int most =
-      std::max({static_cast<int>(std::ceil((need + rounding) * kSlack)), policy_.nodes.min, policy_.nodes.data_floor});
+  const int most = std::max({MostNeeded(need), policy_.nodes.min, policy_.nodes.data_floor});
   int serving = 0, never_spoke = 0;
   for (const auto& [id, server] : world_.servers()) {
     if (server.boot == 0 && policy_.nodes.data == DataPlacement::kBearing) {
@@ -239,6 +247,10 @@ std::optional<std::string> HostileRun::NotYet() const {
   if (serving < std::min(least, policy_.nodes.max - never_spoke) || too_many) return absl::StrCat(counts, WhyOf(last));
   if (last.serving_count != serving) return absl::StrCat("it counts ", last.serving_count, " of ", serving, " serving");
   if (last.effective_count != serving) return absl::StrCat(last.effective_count, " count, ", serving, " serve");
+  const bool stuck_is_said = std::any_of(last.alarms.begin(), last.alarms.end(), [](const Reason& alarm) {
+    return alarm.code == ReasonCode::kAlarmLaunchStuck;
+  });
+  if (never_spoke > 0 && !stuck_is_said) return absl::StrCat(never_spoke, " never spoke, and no alarm says so");
   for (const Reason& alarm : last.alarms) {
     if (alarm.code == ReasonCode::kAlarmLaunchStuck && policy_.nodes.data == DataPlacement::kBearing) continue;
     const bool wants_more = alarm.code == ReasonCode::kAlarmAtMax && most >= policy_.nodes.max;
@@ -253,16 +265,18 @@ std::optional<std::string> HostileRun::LimitsNotYet() const {
   for (const auto& [id, server] : world_.servers()) {
     if (!server.IsUp()) continue;
     const int64_t limit = server.limits.connection_count_max;
-    sum += limit;
+    if (world_.settings().balancing != Balancing::kRequests) sum += limit;
     if (server.limits.source != LimitSource::kGrant || server.lease_until <= now_)
       return absl::StrCat(id, " has no lease");
     if (server.queue > 0) return absl::StrCat(id, " has a queue of ", server.queue);
     if (server.open > static_cast<double>(limit)) return absl::StrCat(id, " has more open than its limit of ", limit);
-    const bool home = policy_.limits.budget_count > 0 || limit >= server.limits.connection_count_max;
-    if (!home) return absl::StrCat(id, " has a limit of ", limit);
+    const int64_t configured = world_.settings().connection_limit;
+    if (policy_.limits.budget_count == 0 && limit < configured)
+      return absl::StrCat(id, " has a limit of ", limit, ", below the configured ", configured);
   }
   for (const BalancerProcess& balancer : world_.balancers()) {
     for (const auto& [id, entry] : balancer.servers) {
+      if (world_.settings().balancing == Balancing::kRequests) sum += entry.session_count_max;
       if (entry.queue > 0) return absl::StrCat(balancer.id, " queues ", entry.queue, " for ", id);
       if (!world_.servers().contains(id)) return absl::StrCat(balancer.id, " has ", id, ", which is gone");
     }
@@ -270,6 +284,8 @@ std::optional<std::string> HostileRun::LimitsNotYet() const {
       if (server.IsUp() && !balancer.servers.contains(id)) return absl::StrCat(balancer.id, " lacks ", id);
     }
   }
+  if (policy_.limits.budget_count > 0 && sum > policy_.limits.budget_count)
+    return absl::StrCat("limits add up to ", sum, ", above the budget of ", policy_.limits.budget_count);
   return std::nullopt;
 }
 

@@ -23,13 +23,6 @@ std::string BootId(const BalancerProcess& balancer) {
   return absl::StrCat(balancer.id, "-", balancer.boot);
 }
 
-// Whether a decision asks for anything that a rule could judge.
-bool IsNoteworthy(const Decision& decision) {
-  return std::any_of(decision.actions.begin(), decision.actions.end(), [](const Action& action) {
-    return !IsRenewal(action) && !std::holds_alternative<ListMachines>(action.body);
-  });
-}
-
 }  // namespace
 
 // Every tick is judged when it is recorded, that is before anything of it is carried out.
@@ -50,9 +43,14 @@ class HostileRun::Disk final : public Journal {
     journal_.RecordTick(at, std::move(decision));
   }
   void RecordSnapshot(absl::Time at, const Autoscaler& core) override {
-    constexpr size_t kStateBytesMax = size_t{512} << 10;
-    if (const size_t bytes = EncodeState(core.Save()).size(); bytes > kStateBytesMax)
-      run_.Violate("bounded", absl::StrCat("the state has ", bytes, " bytes"));
+    constexpr size_t kStateBytesMax = size_t{512} << 10, kNodeBytesMax = 20'000;
+    State durable = core.Save();
+    const size_t nodes = durable.fleet.nodes().size(), whole = EncodeState(durable).size();
+    durable.fleet = {};  // what is learned of a node lives at the node
+    const size_t bytes = EncodeState(durable).size();
+    if (bytes > kStateBytesMax) run_.Violate("bounded", absl::StrCat("the state of the cluster has ", bytes, " bytes"));
+    if (whole - bytes > kNodeBytesMax * (nodes + 1))
+      run_.Violate("bounded", absl::StrCat("the state of ", nodes, " nodes has ", whole - bytes, " bytes"));
     journal_.RecordSnapshot(at, core);
   }
   absl::Status CommitIntents(absl::Time at, const std::vector<Action>& intents) override {
@@ -207,6 +205,8 @@ void HostileRun::Step() {
 
 void HostileRun::Start() {
   ++process_;
+  listed_at_ = absl::InfinitePast();
+  for (auto& [node, heard] : heard_) heard.connected = false;
   ++outcome_.starts;
   core_knows_disk_fails_ = false;
   absl::StatusOr<Autoscaler> core = Recover(*disk_, policy_, Wall());
@@ -290,7 +290,7 @@ void HostileRun::Post(Event event) {
 void HostileRun::Hear(const Event& event) {
   if (const auto* joined = std::get_if<NodeJoined>(&event)) {
     Heard& heard = heard_[joined->node];
-    heard.is_told = true;
+    heard.is_told = heard.connected = true;
     if (heard.boot_id != joined->hello.boot_id) heard.sequence = 0;
     heard.boot_id = joined->hello.boot_id;
     heard.limit = joined->hello.limits.connection_count_max;
@@ -309,20 +309,28 @@ void HostileRun::Hear(const Event& event) {
     if (boot_id != report.boot_id || report.sequence <= heard.sequence) return;
     heard.sequence = report.sequence;
     heard.at = CoreNow();
+    heard.process = process_;
     heard.serving = report.state == ServerState::kServing;
     heard.draining = !heard.serving;
     heard.open = report.open_count;
     heard.active = report.active_count;
+    heard.waiting = report.accept_queue_count;
     heard.limit = report.limits.connection_count_max;
   } else if (const auto* left = std::get_if<NodeLeft>(&event)) {
+    heard_[left->node].connected = false;
     if (!world_.servers().contains(left->node)) heard_[left->node].is_told = false;
   } else if (const auto* balanced = std::get_if<BalancerReported>(&event)) {
     balancers_heard_.insert(balanced->report.boot_id);
   } else if (const auto* listed = std::get_if<MachinesListed>(&event)) {
+    listed_at_ = CoreNow();
     for (auto& [node, heard] : heard_) {
       if (!world_.servers().contains(node)) heard.is_told = false;
+      heard.denied = true;
     }
-    for (const Machine& machine : listed->machines) heard_[machine.node].is_told = true;
+    for (const Machine& machine : listed->machines) {
+      heard_[machine.node].is_told = true;
+      heard_[machine.node].denied = false;
+    }
   } else if (const auto* finished = std::get_if<ActionFinished>(&event)) {
     checker_.Ended(*finished);
     if (!finished->node.empty() && world_.servers().contains(finished->node)) heard_[finished->node].is_told = true;
@@ -407,16 +415,20 @@ void HostileRun::CountSlots(sim::MachineFacts& facts) const {
 void HostileRun::TellHeard(const Heard& heard, sim::MachineFacts& facts) {
   facts.is_told = heard.is_told;
   facts.heard_at = heard.at;
+  facts.heard_process = heard.process;
+  facts.is_connected = heard.connected;
   facts.heard_serving = heard.serving;
   facts.heard_draining = heard.draining;
   facts.heard_open_count = heard.open;
   facts.heard_active_count = heard.active;
+  facts.heard_waiting_count = heard.waiting;
 }
 
 sim::Moment HostileRun::MomentOf(const Decision& decision) const {
   sim::Moment moment{
       .process = process_, .forgot = forgot_, .decision = decision, .policy = policy_, .orders = orders_};
   moment.journal_fails = core_knows_disk_fails_;
+  moment.listed_at = listed_at_;
   for (const BalancerProcess& balancer : world_.balancers()) moment.balancers += balancer.connected ? 1 : 0;
   for (const auto& [id, server] : world_.servers()) {
     sim::MachineFacts& facts = moment.machines[id];
@@ -441,7 +453,9 @@ sim::Moment HostileRun::MomentOf(const Decision& decision) const {
     if (foreign) facts.limit_count = std::min(facts.limit_count, heard->second.limit);
   }
   for (const auto& [id, heard] : heard_) {
-    if (!heard.is_told || world_.servers().contains(id)) continue;
+    if (world_.servers().contains(id)) continue;
+    if (!heard.denied) ++moment.undenied;
+    if (!heard.is_told) continue;
     moment.vanished[id].id = id;
     TellHeard(heard, moment.vanished[id]);
   }
@@ -460,8 +474,10 @@ void HostileRun::Judge(const Decision& decision) {
       Line(absl::StrCat("#", decision.sequence, " serving ", decision.serving_count, " effective ",
                         decision.effective_count, " desired ", decision.desired_count, ":", line));
   }
-  if (decision.mode != Mode::kLive || !IsNoteworthy(decision)) return;
-  for (sim::Violation& violation : checker_.Check(MomentOf(decision))) Violate(violation.rule, violation.what);
+  if (decision.mode != Mode::kLive) return;
+  std::vector<sim::Violation> violations = checker_.Check(MomentOf(decision));
+  if (!violations.empty()) Line(absl::StrCat("it decided so: ", WhyOf(decision)));
+  for (sim::Violation& violation : violations) Violate(std::move(violation.rule), std::move(violation.what));
 }
 
 }  // namespace headroom::swarm

@@ -19,6 +19,9 @@
 
 namespace headroom::swarm {
 
+// What a decision was taken from: its signals, guards, limits and diagnosis. One line.
+std::string WhyOf(const Decision& decision);
+
 // How a run ended.
 struct Outcome {
   std::vector<sim::Violation> violations;  // the first kViolationsMax
@@ -47,12 +50,14 @@ class HostileRun {
   class DryRunExecutor;
   // What the controller was told of one node.
   struct Heard {
-    bool is_told = false;
+    bool is_told = false, connected = false;
+    bool denied = false;  // the last list of the provider lacked it
     std::string boot_id, forgotten_boot_id;
     uint64_t sequence = 0;
     absl::Time at = absl::InfinitePast();
+    int process = 0;
     bool serving = false, draining = false;
-    int64_t open = 0, active = 0, limit = 0;
+    int64_t open = 0, active = 0, waiting = 0, limit = 0;
   };
 
   absl::Time Wall() const { return now_ - clock_behind_; }
@@ -88,6 +93,7 @@ class HostileRun {
   void Command();
   NodeId AnyServer();
   void MakeWell();
+  int MostNeeded(double need) const;
   std::optional<std::string> NotYet() const;
   std::optional<std::string> LimitsNotYet() const;
 
@@ -105,6 +111,7 @@ class HostileRun {
   absl::Time now_, wake_ = absl::InfiniteFuture(), step_at_, restart_at_ = absl::InfinitePast();
   absl::Duration clock_behind_;
   int process_ = 0;
+  absl::Time listed_at_ = absl::InfinitePast();  // the provider's list reached this process
   bool hostile_ = true, forgot_ = false, disk_fails_ = false, core_knows_disk_fails_ = false;
   double demand_goal_ = 0;
   std::multimap<absl::Time, std::function<void()>> due_;

@@ -24,6 +24,20 @@ int64_t Whole(double value) {
   return static_cast<int64_t>(value);
 }
 
+// Whole numbers of what is shared in fractions, one after the other, with the sum of all.
+class Shares {
+ public:
+  int64_t Next(double value) {
+    constexpr double kNoise = 1e-6;  // of sums
+    const int64_t before = Whole(sum_ + kNoise);
+    sum_ += value;
+    return Whole(sum_ + kNoise) - before;
+  }
+
+ private:
+  double sum_ = 0;
+};
+
 }  // namespace
 
 World::World(WorldSettings settings) : settings_(std::move(settings)), random_(settings_.seed), now_(settings_.start) {
@@ -45,6 +59,7 @@ void World::Step() {
   now_ += kStep;
   for (auto& [id, server] : servers_) Live(server);
   Flow();
+  CountWhole();
   for (auto& [id, server] : servers_) {
     Count(server);
     Talk(server);
@@ -120,6 +135,18 @@ void World::Flow() {
       share = here / static_cast<double>(routed.size());
     }
     FlowAtNode(server, share);
+  }
+}
+
+void World::CountWhole() {
+  Shares at_servers;
+  for (auto& [id, server] : servers_) {
+    const bool leaves = server.draining || server.open == 0;
+    server.open_count = leaves ? Whole(std::ceil(server.open)) : at_servers.Next(server.open);
+  }
+  for (BalancerProcess& balancer : balancers_) {
+    Shares at_balancer;
+    for (auto& [id, entry] : balancer.servers) entry.session_count = at_balancer.Next(entry.sessions);
   }
 }
 
@@ -202,13 +229,13 @@ void World::Say(Server& server, Urgency urgency) {
   server.report_at = now_ + settings_.report_interval;
   NodeReport report{{.boot_id = BootId(server),
                      .sequence = ++server.sequence,
-                     .open_count = Whole(std::ceil(server.open)),
-                     .active_count = Whole(server.active),
-                     .in_flight_count = Whole(server.active),
+                     .open_count = server.open_count,
+                     .active_count = std::min(Whole(server.active), server.open_count),
+                     .in_flight_count = std::min(Whole(server.active), server.open_count),
                      .limits = server.limits,
                      .accept_queue_count = Whole(server.queue),
                      .accept_queue_count_max = kBacklog,
-                     .fd_count = Whole(server.open) + 32,
+                     .fd_count = server.open_count + 32,
                      .fd_count_max = 10'000,
                      .cpu_count = 2,
                      .state = server.draining ? ServerState::kDraining : ServerState::kServing,
@@ -226,9 +253,9 @@ void World::Say(BalancerProcess& balancer) {
     const auto server = servers_.find(id);
     const bool up = server != servers_.end() && server->second.IsUp();
     const bool slots = settings_.balancing == Balancing::kRequests;
-    const double sessions = slots ? entry.sessions : up ? server->second.open / settings_.balancers : 0;
+    const int64_t sessions = slots ? entry.session_count : up ? server->second.open_count / settings_.balancers : 0;
     report.servers.push_back({.node = id,
-                              .session_count = Whole(std::ceil(sessions)),
+                              .session_count = sessions,
                               .queue_count = Whole(entry.queue),
                               .session_count_max = entry.session_count_max,
                               .up = up,
@@ -384,9 +411,15 @@ void World::Heal() {
       server.life_until = now_;
     }
     server.connect_at = std::min(server.connect_at, now_ + kReconnect);
-    server.limits.source = server.limits.source == LimitSource::kForeign ? LimitSource::kGrant : server.limits.source;
   }
   for (BalancerProcess& balancer : balancers_) balancer.connect_at = std::min(balancer.connect_at, now_ + kReconnect);
+}
+
+void World::LeaveLimits() {
+  for (auto& [id, server] : servers_) server.limits.connection_count_max = settings_.connection_limit;
+  for (BalancerProcess& balancer : balancers_) {
+    for (auto& [id, entry] : balancer.servers) entry.session_count_max = SessionsFirst();
+  }
 }
 
 }  // namespace headroom::swarm

@@ -33,6 +33,7 @@ struct Server {
   int boot = 0;
   bool draining = false, drain_sticks = false;  // one client never goes
   double open = 0, queue = 0, active = 0;
+  int64_t open_count = 0;  // in whole connections: all servers together have as many as there are
   double error_ratio = 0;
   LimitsInForce limits;
   absl::Time lease_until = absl::InfiniteFuture();
@@ -54,6 +55,7 @@ struct BalancerProcess {
     bool draining = false;
     int64_t session_count_max = 0;
     double sessions = 0, queue = 0;
+    int64_t session_count = 0;  // whole, as above
   };
   std::string id;
   int boot = 1;
@@ -114,7 +116,8 @@ class World {
   void RestartBalancer(size_t index);
   void CloseStreams();  // the controller is gone
   void OpenStreams();   // ... and back: they come within seconds
-  void Heal();          // all that is broken by hand is well again
+  void Heal();          // all that is broken is well again; what others have set is the controller's to set right
+  void LeaveLimits();   // nobody steers limits any more: nodes go back to their own
 
   const std::map<NodeId, Server>& servers() const { return servers_; }
   const std::vector<BalancerProcess>& balancers() const { return balancers_; }
@@ -125,6 +128,7 @@ class World {
   int64_t SessionsFirst() const;
   void Live(Server& server);
   void Flow();
+  void CountWhole();
   void FlowAtNode(Server& server, double share);
   void FlowAtBalancer(BalancerProcess& balancer, double demand);
   void Count(Server& server) const;

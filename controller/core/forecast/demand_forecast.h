@@ -12,7 +12,7 @@ namespace headroom::forecast {
 
 // DemandForecast: what the core remembers of a cluster's demand in order to forecast it. Ticks give it the demand of
 // now; it averages over slots of a minute (of five where nodes take longer than ten minutes to come) and asks a
-// Forecaster. A slot of which less than half is known is unknown. Saved with the state, at most 440 kB;
+// Forecaster. A slot of which less than half is known is unknown. Saved with the state, at most 445 kB;
 // thread-compatible.
 class DemandForecast {
  public:

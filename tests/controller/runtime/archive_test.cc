@@ -328,6 +328,47 @@ TEST(ArchiveTest, TenThousandNodesAreSavedInWellUnderASecond) {
   EXPECT_LT(saving, absl::Seconds(5)) << "a shared machine is slow, but not so slow";
 }
 
+// A cluster of one node that has seen two busy days.
+State OfTwoDays() {
+  Policy policy;
+  Autoscaler core(policy);
+  absl::Time now = absl::FromUnixSeconds(1'700'000'000);
+  NodeHello hello;
+  hello.boot_id = "boot";
+  hello.configured_count_max = 200;
+  core.Observe(now, NodeJoined{"node", hello});
+  std::mt19937_64 random(7);
+  NodeReport report;
+  report.boot_id = "boot";
+  report.limits.connection_count_max = 200;
+  constexpr absl::Duration kStep = absl::Seconds(5);
+  for (int i = 0; i < 2 * 17'280; ++i) {
+    ++report.sequence;
+    report.open_count = 100 + static_cast<int64_t>(60 * std::sin(i * 0.0007)) + static_cast<int64_t>(random() % 20);
+    report.active_count = report.open_count / 10;
+    report.counters.uptime += kStep;
+    report.counters.completed += report.open_count * 5;
+    report.counters.accepted += report.open_count;
+    report.counters.sent_bytes += report.open_count * 5000 + static_cast<int64_t>(random() % 1000);
+    report.counters.errors += random() % 7 == 0 ? 1 : 0;
+    report.counters.cpu_time += absl::Milliseconds(report.open_count);
+    report.counters.latency.Add(absl::Microseconds(static_cast<int64_t>(10'000 + random() % 10'000)));
+    core.Observe(now += kStep, NodeReported{"node", report});
+    (void)core.Tick(now);
+  }
+  return core.Save();
+}
+
+TEST(RecordsTest, TheStateOfAClusterThatHasSeenDaysIsUnderHalfAMegabyteBesideItsNodes) {
+  State state = OfTwoDays();
+  const size_t whole = EncodeState(state).size();
+  state.fleet = {};  // what is learned of a node lives at the node
+  const size_t durable = EncodeState(state).size();
+  EXPECT_LE(durable, size_t{512} << 10);
+  EXPECT_GE(durable, size_t{400} << 10) << "it remembers its demand";
+  EXPECT_LE(whole - durable, 20'000u);
+}
+
 TEST(RecordsTest, DecisionsThatDifferOnlyInTimeNumberLooksAndRenewalsSayTheSame) {
   Decision first, second;
   first.sequence = 1;
