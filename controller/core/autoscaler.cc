@@ -114,6 +114,7 @@ void RememberScale(State& state, const FleetSummary& summary, const Decision& de
     RememberGrowth(scale, {now, ratio});
   }
   if (shrinks) scale.shrunk_at = now;
+  scale.served.Add(now, ScaleMemory::kServedWindow, summary.carrying);
 }
 
 // What a tick began that this core has not taken: its controller was killed, and only what it asked for is known. How

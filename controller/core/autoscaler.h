@@ -34,6 +34,7 @@ struct Growth {
 // What the decisions about the number of nodes remember between ticks.
 struct ScaleMemory {
   static constexpr size_t kGrowthsMax = 16;
+  static constexpr absl::Duration kServedWindow = absl::Hours(8 * 24);  // a week, and what lies beside
 
   WindowedMax wanted;                           // largest wanted count of the stabilisation window
   absl::Time began_at = absl::InfinitePast();   // since when the window is being filled, without a gap
@@ -46,6 +47,7 @@ struct ScaleMemory {
   absl::Time shrunk_at = absl::InfinitePast();
   absl::Time step_began_at = absl::InfinitePast();  // growth step: base count of the current lead time
   int step_base = 0;
+  WindowedMax served;                               // largest number of serving nodes, over kServedWindow
   absl::Time unknown_since = absl::InfinitePast();  // a signal has been unknown since
   absl::Time shed_at = absl::InfinitePast();        // last rebalancing shed
 
@@ -60,6 +62,7 @@ struct ScaleMemory {
     visit("shrunk_at", self.shrunk_at);
     visit("step_began_at", self.step_began_at);
     visit("step_base", self.step_base);
+    visit("served", self.served);
     visit("unknown_since", self.unknown_since);
     visit("shed_at", self.shed_at);
   }

@@ -143,6 +143,9 @@ struct Node {
     return IsLeaving() && hears && !drained_by_operator && !shadow_gone && (!found_draining || Can("drain"));
   }
 
+  // Whether to be without it saves anything: it is paid for so long from its launch at least.
+  bool IsPaidOut(absl::Time now, absl::Duration paid_min) const { return now - launched_at >= paid_min; }
+
   void Become(NodeState to, absl::Time at);
   void Granted(uint64_t new_id, int64_t limit_count, absl::Time at);
   // Whoever holds the slots knows nothing of our grants.

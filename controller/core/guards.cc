@@ -130,6 +130,21 @@ Bound ForecastKeeps(const GuardInput& in, int desired) {
                  MakeReason(ReasonCode::kGuardForecast, need->demand.upper, need->demand.ahead, need->nodes));
 }
 
+// What is paid anyway may as well serve. What was there before stays longer than what Headroom launched, so it does not
+// leave in its stead.
+Bound Paid(const GuardInput& in, int desired) {
+  const absl::Duration paid_min = in.policy.nodes.paid_min;
+  if (paid_min <= absl::ZeroDuration() || desired >= in.summary.effective) return {};
+  int launched = 0, unpaid = 0;
+  for (const auto& [id, node] : in.state.fleet.nodes()) {
+    if (node.state != NodeState::kServing || node.launched_at == absl::InfinitePast()) continue;
+    ++launched;
+    if (!node.IsPaidOut(in.now, paid_min)) ++unpaid;
+  }
+  if (unpaid == 0) return {};
+  return AtLeast(in.summary.effective - (launched - unpaid), MakeReason(ReasonCode::kGuardPaid, unpaid, paid_min));
+}
+
 // Would the smaller fleet want to grow again at once? Then do not shrink to it: a tenth of slack, where no forecast can
 // tell better.
 Bound Projection(const GuardInput& in, int desired) {
@@ -172,12 +187,15 @@ int WithinReach(const GuardInput& in) {
   return in.summary.effective + in.summary.returnable;
 }
 
+// Back to what has served lately is no step into the unknown: however wrong a signal may be, that many were right once.
 Bound Step(const GuardInput& in, int) {
   const ScaleMemory& scale = in.state.scale;
   const absl::Duration lead = in.state.fleet.learned_lead_time().value_or(in.policy.nodes.lead_time);
   const bool running = in.now - scale.step_began_at < lead;
   const int base = std::max(1, running ? scale.step_base : in.summary.effective);
-  const int most = std::max(base + 1, static_cast<int>(std::ceil(base * in.policy.nodes.growth_ratio_max)));
+  const int served = static_cast<int>(scale.served.Max(in.now, ScaleMemory::kServedWindow));
+  const int grown = static_cast<int>(std::ceil(base * in.policy.nodes.growth_ratio_max));
+  const int most = std::max({base + 1, grown, served});
   return AtMost(std::max(most, WithinReach(in)), MakeReason(ReasonCode::kGuardStep, most, lead));
 }
 
@@ -281,7 +299,7 @@ struct Guard {
 };
 
 // Order = priority, lowest first. The bounds of safety stand last.
-constexpr std::array<Guard, 25> kGuards = {{
+constexpr std::array<Guard, 26> kGuards = {{
     {"override", Override},
     {"projection", Projection},
     {"unfilled", Unfilled},
@@ -294,6 +312,7 @@ constexpr std::array<Guard, 25> kGuards = {{
     {"anomaly", Anomaly},
     {"unknown_signal", UnknownSignal},
     {"reports_lost", ReportsLost},
+    {"paid", Paid},
     {"remove_step", RemoveStep},
     {"growth_step", Step},
     {"restarting", Restarting},
@@ -339,7 +358,8 @@ int ApplyGuards(const GuardInput& in, std::vector<Verdict>& verdicts) {
   for (const Guard& guard : kGuards) {
     // A number that an operator set is walked only through the guards of safety.
     const bool advice = guard.check == Projection || guard.check == Unfilled || guard.check == Stabilization ||
-                        guard.check == ForecastKeeps || guard.check == Warm || guard.check == Cooldown;
+                        guard.check == ForecastKeeps || guard.check == Warm || guard.check == Cooldown ||
+                        guard.check == Paid;
     if (pinned_by_operator && advice) continue;
     Walk(guard.name, guard.check(in, desired), desired, verdicts);
   }

@@ -71,8 +71,9 @@ void Grow(const State& state, const Policy& policy, const NodePlan& plan, int mi
   }
 }
 
-// Victims: of the fullest zone, and never of two zones at once; among them the one with the fewest connections to move.
-std::vector<const Node*> Victims(const State& state) {
+// Victims: of the fullest zone, and never of two zones at once; among them those that are paid
+// out, and the one with the fewest connections to move.
+std::vector<const Node*> Victims(const State& state, const Policy& policy, absl::Time now) {
   std::set<std::string> zones_leaving;
   for (const auto& [id, node] : state.fleet.nodes()) {
     const bool terminating = node.state == NodeState::kTerminating && !node.shadow_gone;
@@ -86,20 +87,22 @@ std::vector<const Node*> Victims(const State& state) {
     victims.push_back(&node);
   }
   const std::map<std::string, int> zones = NodesByZone(state.fleet);
+  const auto paid_out = [&](const Node& node) { return node.IsPaidOut(now, policy.nodes.paid_min); };
   std::stable_sort(victims.begin(), victims.end(), [&](const Node* a, const Node* b) {
     if (a->hypothetical != b->hypothetical) return a->hypothetical;
     if (zones.at(a->zone) != zones.at(b->zone)) return zones.at(a->zone) > zones.at(b->zone);
     if ((a->launched_at == absl::InfinitePast()) != (b->launched_at == absl::InfinitePast())) {
       return b->launched_at == absl::InfinitePast();  // what Headroom launched goes before what was there
     }
+    if (paid_out(*a) != paid_out(*b)) return paid_out(*a);
     return a->OpenCount() < b->OpenCount();
   });
   return victims;
 }
 
-void Shrink(const State& state, const NodePlan& plan, int surplus, std::vector<Action>& actions) {
+void Shrink(const State& state, const Policy& policy, const NodePlan& plan, int surplus, std::vector<Action>& actions) {
   std::string zone;
-  for (const Node* node : Victims(state)) {
+  for (const Node* node : Victims(state, policy, plan.now)) {
     if (surplus == 0) return;
     if (!actions.empty() && node->zone != zone) continue;
     zone = node->zone;
@@ -213,7 +216,7 @@ std::vector<Action> PlanNodes(const State& state, const FleetSummary& summary, c
   const size_t asked = actions.size();
   const int difference = plan.desired - summary.effective - CountReturns(state, actions);
   if (difference > 0) Grow(state, policy, plan, difference, actions);
-  if (difference < 0 && asked == 0 && CanRemove(state, policy)) Shrink(state, plan, -difference, actions);
+  if (difference < 0 && asked == 0 && CanRemove(state, policy)) Shrink(state, policy, plan, -difference, actions);
   if (leaving + coming > 0 && CanRemove(state, policy)) Finish(state, policy, plan, actions);
   return actions;
 }

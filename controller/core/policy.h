@@ -34,6 +34,7 @@ struct NodePolicy {
   absl::Duration restart_grace = absl::Minutes(2);
   int launch_failures_max = 3;
   absl::Duration launch_backoff = absl::Seconds(30);
+  absl::Duration paid_min;  // from a launch; zero: a machine is paid as long as it runs
 
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {
@@ -52,6 +53,7 @@ struct NodePolicy {
     visit("restart_grace", self.restart_grace);
     visit("launch_failures_max", self.launch_failures_max);
     visit("launch_backoff", self.launch_backoff);
+    visit("paid_min", self.paid_min);
   }
 };
 

@@ -161,6 +161,7 @@ void CheckNodes(const NodePolicy& nodes, const v1::Nodes& message, Faults& fault
   faults.Within("nodes.restart_grace", nodes.restart_grace, absl::ZeroDuration(), kLongest);
   faults.Within("nodes.launch_failures_max", nodes.launch_failures_max, 1, 1000);
   faults.Within("nodes.launch_backoff", nodes.launch_backoff, absl::Milliseconds(10), kLongest);
+  faults.Within("nodes.paid_min", nodes.paid_min, absl::ZeroDuration(), kLongest);
   std::set<std::string> seen;
   for (size_t i = 0; i < nodes.zones.size(); ++i) {
     const std::string path = absl::StrCat("nodes.zones[", i, "]");

@@ -165,6 +165,7 @@ enum class ReasonCode : uint16_t {
   kNotImbalance,          // idle nodes, nodes
   kMaybeImbalance,        // the same
   kRemedyBalancer,        // node
+  kGuardPaid,             // nodes, for how long each is paid at least
   kCount,
 };
 

@@ -324,6 +324,8 @@ inline constexpr ReasonRow kReasonRows[] = {
      "An imbalance is not ruled out: {idle} of {nodes} nodes came lately and get nothing to do."},
     {ReasonCode::kRemedyBalancer, "remedy_balancer",
      "Tell whoever spreads the load of {node}, or shed connections at the others; more nodes do not help."},
+    {ReasonCode::kGuardPaid, "guard_paid",
+     "{nodes} nodes were launched less than {paid_min} ago: they are paid anyway, and stay."},
 };
 
 #undef HR_FACTS_SURGE

@@ -22,6 +22,7 @@ Policy OfTheTask(Policy policy, const Terms& terms, Headroom::Unit unit) {
   policy.nodes.max = terms.nodes_max;
   policy.nodes.data = DataPlacement::kGateway;
   policy.nodes.lead_time = terms.law.mature_steps() * kStep;
+  policy.nodes.paid_min = terms.law.paid_steps_min * kStep;
   const bool believes = unit == Headroom::Unit::kInFull && policy.connections.per_node_count > 0;
   if (!believes) policy.connections.per_node_count = kPerNode;
   policy.control.tick = policy.control.report_interval = kStep;

@@ -51,8 +51,9 @@ struct Nodes {
   int ready = 0;    // of those: booted
 };
 
-// Which nodes leave at scale-in: the booting and then the youngest, or the oldest.
-enum class Victims { kYoungest, kOldest };
+// Which nodes leave at scale-in: the booting and then the youngest, or the oldest, or the youngest of those that have
+// been paid for as long as they must be (of the others only where there is none).
+enum class Victims { kYoungest, kOldest, kPaidOut };
 
 // Rival: a policy of node counts under the standard task. Made for one run of one seed; single-threaded.
 class Rival {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <limits>
 
 namespace headroom::lab {
@@ -59,12 +60,21 @@ class Crew {
 
  private:
   void Remove(int step, Victims victims) {
-    const auto victim = victims == Victims::kOldest ? launches_.begin() : launches_.end() - 1;
-    const int paid_until = *victim + law_.paid_steps_min;
+    const size_t victim = Victim(step, victims);
+    const int paid_until = launches_[victim] + law_.paid_steps_min;
     if (paid_until > step) paid_steps_ += scored_[std::min(paid_until, steps_)] - scored_[step];
-    launches_.erase(victim);
-    if (victims == Victims::kOldest && mature_ > 0) --mature_;
-    mature_ = std::min(mature_, launches_.size());
+    launches_.erase(launches_.begin() + static_cast<std::ptrdiff_t>(victim));
+    if (victim < mature_) --mature_;
+  }
+
+  size_t Victim(int step, Victims victims) const {
+    if (victims == Victims::kOldest) return 0;
+    size_t after = launches_.size();
+    if (victims == Victims::kPaidOut) {
+      while (after > 0 && step - launches_[after - 1] < law_.paid_steps_min) --after;
+      if (after == 0) after = launches_.size();
+    }
+    return after - 1;
   }
 
   const NodeLaw law_;

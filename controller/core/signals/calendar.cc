@@ -13,7 +13,8 @@ struct Due {
   std::optional<double> usual, connections, nodes;  // nodes: nothing where it cannot be told
 };
 
-// Nodes that growth by steps reaches within one more lead time; the rule is that of the guard `growth_step`.
+// Nodes that growth by steps reaches within one more lead time at least; the rule is that of the guard `growth_step`,
+// without what served lately.
 int AfterStep(int nodes, double ratio) {
   return std::max(nodes + 1, static_cast<int>(std::ceil(nodes * ratio)));
 }

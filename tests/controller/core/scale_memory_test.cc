@@ -1,3 +1,8 @@
+#include <algorithm>
+#include <set>
+#include <string>
+#include <vector>
+
 #include <gtest/gtest.h>
 
 #include "controller/core/autoscaler.h"
@@ -100,6 +105,70 @@ TEST(ScaleMemory, ACooldownThatIsMadeLongerCountsFromTheLargeGrowthBeforeTheLast
   const absl::Time until = GrowthCoolsUntil(world.core.Save().scale, policy.nodes);
   EXPECT_GE(until, doubled_at + absl::Minutes(5));
   EXPECT_GT(until, grown_at + absl::Minutes(2)) << "a ninth of it for one node of eight";
+}
+
+TEST(ScaleMemory, WhatServedLatelyComesBackInOneStep) {
+  Policy policy = LivePolicy();
+  policy.nodes.growth_ratio_max = 1.3;
+  policy.nodes.cooldown = absl::Seconds(1);
+  World world = ThreeNodes(policy);
+  world.Run(absl::Minutes(1), Spread(world, 300));
+  world.Run(absl::Seconds(4), Spread(world, 1000));
+  EXPECT_EQ(world.nodes.size(), 4u) << "so many have never served";
+  world.Run(absl::Minutes(4), Spread(world, 1000));
+  ASSERT_EQ(world.nodes.size(), 8u);
+  world.Run(absl::Minutes(6), Spread(world, 300));
+  ASSERT_EQ(world.nodes.size(), 3u);
+  world.Run(absl::Seconds(4), Spread(world, 1000));
+  EXPECT_EQ(world.nodes.size(), 8u);
+}
+
+Policy PaidPolicy() {
+  Policy policy = LivePolicy();
+  policy.nodes.cooldown = absl::Seconds(1);
+  policy.nodes.paid_min = absl::Minutes(10);
+  return policy;
+}
+
+TEST(PaidNodes, AreNotRemovedBeforeWhatIsPaidAnywayIsOver) {
+  World world = ThreeNodes(PaidPolicy());
+  world.Run(absl::Minutes(1), Spread(world, 330));
+  world.Run(absl::Minutes(1), Spread(world, 1100));
+  ASSERT_EQ(world.nodes.size(), 8u);
+  world.Run(absl::Minutes(7), Spread(world, 330));
+  EXPECT_TRUE(world.ActionsOf("drain").empty()) << "two more minutes are paid";
+  const auto& verdicts = world.Last().verdicts;
+  EXPECT_TRUE(std::any_of(verdicts.begin(), verdicts.end(), [](const Verdict& one) { return one.guard == "paid"; }));
+  world.Run(absl::Minutes(5), Spread(world, 330));
+  EXPECT_EQ(world.nodes.size(), 3u);
+}
+
+TEST(PaidNodes, AreNotKeptAgainstANumberThatAnOperatorSet) {
+  World world = ThreeNodes(PaidPolicy());
+  world.Run(absl::Minutes(1), Spread(world, 330));
+  world.Run(absl::Minutes(1), Spread(world, 1100));
+  ASSERT_EQ(world.nodes.size(), 8u);
+  OverrideSet set;
+  set.nodes = 5;
+  set.until = world.now + absl::Hours(1);
+  world.core.Observe(world.now, set);
+  world.Run(absl::Minutes(3), Spread(world, 330));
+  EXPECT_EQ(world.nodes.size(), 5u);
+}
+
+TEST(PaidNodes, ThoseThatArePaidOutLeaveBeforeYoungerOnes) {
+  Policy policy = PaidPolicy();
+  policy.nodes.max = 12;
+  World world = ThreeNodes(policy);
+  world.Run(absl::Minutes(1), Spread(world, 330));
+  world.Run(absl::Minutes(9), Spread(world, 800));  // three more
+  ASSERT_EQ(world.nodes.size(), 6u);
+  world.Run(absl::Minutes(2), Spread(world, 1200));  // and again three
+  ASSERT_EQ(world.nodes.size(), 9u);
+  world.Run(absl::Minutes(5), Spread(world, 330));
+  std::set<NodeId> left;
+  for (const auto& [id, node] : world.nodes) left.insert(id);
+  EXPECT_EQ(left, (std::set<NodeId>{"node-1", "node-2", "node-3", "new-4", "new-5", "new-6"}));
 }
 
 }  // namespace

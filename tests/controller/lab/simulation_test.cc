@@ -94,6 +94,17 @@ TEST(SimulationTest, TheYoungestLeavesFirstUnlessThePolicySaysOtherwise) {
   EXPECT_NEAR(Steps(RunWants(demand, count, Victims::kOldest).node_hours), 400 + 50, 1e-6);
 }
 
+TEST(SimulationTest, OneThatIsPaidOutLeavesBeforeTheYoungestWhereThePolicySaysSo) {
+  const Demand demand = DemandOf(Flat(2, 400));
+  const auto brief = [](int step) { return step >= 100 && step < 150 ? 3 : 2; };
+  const Outcome old = RunWants(demand, brief, Victims::kPaidOut);
+  EXPECT_NEAR(Steps(old.node_hours), 800 + 50, 1e-6) << "of those that were there one leaves, at no cost";
+  EXPECT_FLOAT_EQ(old.supply[155], 2);
+  const auto none_is_old = [](int step) { return step < 100 ? 1 : step < 110 ? 3 : step < 120 ? 2 : 1; };
+  EXPECT_NEAR(Steps(RunWants(demand, none_is_old, Victims::kPaidOut).node_hours), 400 + 20 + 10 + 100, 1e-6)
+      << "the first one to leave is paid out, the second one is not";
+}
+
 TEST(SimulationTest, ABootingNodeLeavesBeforeOneThatServes) {
   const Outcome outcome = RunWants(DemandOf(Flat(2, 100)), [](int step) { return step >= 50 && step < 60 ? 5 : 2; });
   EXPECT_EQ(outcome.unserved_hours, 0);
