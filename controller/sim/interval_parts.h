@@ -17,7 +17,8 @@ namespace headroom::sim {
 
 // The nearest whole number of what is not negative: std::llround() is a call, and there are fifteen to a report.
 inline int64_t Whole(double count) {
-  return static_cast<int64_t>(count + 0.5);
+  const double above = count + 0.5;
+  return static_cast<int64_t>(above);
 }
 
 // Erlang's loss formula: the share of calls that finds all of `lines` busy.
