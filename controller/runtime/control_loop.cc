@@ -81,8 +81,8 @@ void ControlLoop::ObserveAll(absl::Time now) {
 absl::Time ControlLoop::CoreTime(absl::Time wall) const {
   const absl::Time last = absl::FromUnixNanos(last_nanos_.load());
   const absl::Time ahead = std::max(wall + absl::Nanoseconds(ahead_nanos_.load()), last);
-  const absl::Time latest = absl::FromUnixNanos(wanted_nanos_.load()) + kOversleptMax;
-  return std::min(ahead, std::max({wall, latest, last}));
+  const absl::Time wanted = absl::FromUnixNanos(wanted_nanos_.load());
+  return ahead <= wanted + kOversleptMax ? ahead : std::max({wall, wanted, last});
 }
 
 absl::Time ControlLoop::Advance(absl::Time wall) {
