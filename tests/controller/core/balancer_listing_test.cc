@@ -22,18 +22,18 @@ TEST(Balancers, ALimitThatAnEarlierControllerRaisedIsNotTakenForTheSizeOfTheNode
 TEST(Balancers, ANodeThatOneOfTwoListsBeforeTheOtherIsNotCutToHalf) {
   World world = SixNodes();
   HttpBalancer first(world), second(world, "second");
-  second.skipped = "late";
+  second.skipped = "z-late";
   const auto says = first.Says(20, 0), says_too = second.Says(20, 0);
   const auto both = [&] {
     says();
     says_too();
   };
   world.Run(absl::Minutes(2), both);
-  world.AddNode("late");
+  world.AddNode("z-late");
   world.Run(absl::Seconds(3), both);
   second.skipped = "";
   world.Run(absl::Seconds(5), both);
-  EXPECT_EQ(world.core.fleet().Find("late")->ConfiguredCount(), 120);
+  EXPECT_EQ(world.core.fleet().Find("z-late")->ConfiguredCount(), 120);
   EXPECT_EQ(first.limit, 60);
   EXPECT_EQ(second.limit, 60);
 }

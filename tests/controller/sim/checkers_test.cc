@@ -207,8 +207,9 @@ std::vector<Mutation> Mutations() {
   const auto crowded = [](absl::Duration later) {
     return [later](Stream& s) {
       s.now.policy.nodes.max = 9;
+      EXPECT_THAT(s.Decide(kSecond, {}), IsEmpty());
       for (auto& [id, machine] : s.now.machines) machine.heard_open_count = 199;
-      s.now.listed_at = kStart + kLong;
+      s.now.listed_at = kStart + kSecond + kLong;
       EXPECT_THAT(s.Decide(kLong, {}), IsEmpty());
       s.now.listed_at += later;
       return s.Decide(later, {});
