@@ -225,6 +225,16 @@ int HostileRun::MostNeeded(double need) const {
   return static_cast<int>(std::ceil((need + rounding) * kSlack));
 }
 
+// A machine that never spoke is a person's to remove where nodes bear data. One that somebody else launched and that no
+// list of the provider ever named is nobody's to deny: its name is kept for a day.
+bool HostileRun::IsExcused(const Reason& alarm) const {
+  if (alarm.code == ReasonCode::kAlarmLaunchStuck) return policy_.nodes.data == DataPlacement::kBearing;
+  if (alarm.code != ReasonCode::kAlarmNodeLost) return false;
+  const auto& node = std::get<std::string>(alarm.arguments.front());
+  const auto heard = heard_.find(node);
+  return heard != heard_.end() && heard->second.nobodys && !world_.servers().contains(node);
+}
+
 // What is missing until the cluster is what its load needs; nothing: it is.
 std::optional<std::string> HostileRun::NotYet() const {
   if (loop_ == nullptr || loop_->Latest() == nullptr) return "no controller";
@@ -252,7 +262,7 @@ std::optional<std::string> HostileRun::NotYet() const {
   });
   if (never_spoke > 0 && !stuck_is_said) return absl::StrCat(never_spoke, " never spoke, and no alarm says so");
   for (const Reason& alarm : last.alarms) {
-    if (alarm.code == ReasonCode::kAlarmLaunchStuck && policy_.nodes.data == DataPlacement::kBearing) continue;
+    if (IsExcused(alarm)) continue;
     const bool wants_more = alarm.code == ReasonCode::kAlarmAtMax && most >= policy_.nodes.max;
     if (!wants_more) return absl::StrCat("alarm: ", RenderReason(alarm), WhyOf(last));
   }

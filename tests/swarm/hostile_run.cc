@@ -289,7 +289,9 @@ void HostileRun::Post(Event event) {
 // What the controller could know, in the plainest way.
 void HostileRun::Hear(const Event& event) {
   if (const auto* joined = std::get_if<NodeJoined>(&event)) {
+    const bool is_new = !heard_.contains(joined->node);
     Heard& heard = heard_[joined->node];
+    heard.nobodys = heard.nobodys || (is_new && joined->hello.launch_id.empty());
     heard.is_told = heard.connected = true;
     if (heard.boot_id != joined->hello.boot_id) heard.sequence = 0;
     heard.boot_id = joined->hello.boot_id;
@@ -329,7 +331,7 @@ void HostileRun::Hear(const Event& event) {
     }
     for (const Machine& machine : listed->machines) {
       heard_[machine.node].is_told = true;
-      heard_[machine.node].denied = false;
+      heard_[machine.node].denied = heard_[machine.node].nobodys = false;
     }
   } else if (const auto* finished = std::get_if<ActionFinished>(&event)) {
     checker_.Ended(*finished);

@@ -51,7 +51,8 @@ class HostileRun {
   // What the controller was told of one node.
   struct Heard {
     bool is_told = false, connected = false;
-    bool denied = false;  // the last list of the provider lacked it
+    bool denied = false;   // the last list of the provider lacked it
+    bool nobodys = false;  // launched by somebody else, and no list has named it
     std::string boot_id, forgotten_boot_id;
     uint64_t sequence = 0;
     absl::Time at = absl::InfinitePast();
@@ -94,6 +95,7 @@ class HostileRun {
   NodeId AnyServer();
   void MakeWell();
   int MostNeeded(double need) const;
+  bool IsExcused(const Reason& alarm) const;
   std::optional<std::string> NotYet() const;
   std::optional<std::string> LimitsNotYet() const;
 

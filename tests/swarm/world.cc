@@ -24,14 +24,14 @@ int64_t Whole(double value) {
   return static_cast<int64_t>(value);
 }
 
-// Whole numbers of what is shared in fractions, one after the other, with the sum of all.
+// Whole numbers of what is shared in fractions, one after the other. Their sum is that of all, rounded up.
 class Shares {
  public:
   int64_t Next(double value) {
     constexpr double kNoise = 1e-6;  // of sums
-    const int64_t before = Whole(sum_ + kNoise);
+    const int64_t before = Whole(std::ceil(sum_ - kNoise));
     sum_ += value;
-    return Whole(sum_ + kNoise) - before;
+    return Whole(std::ceil(sum_ - kNoise)) - before;
   }
 
  private:
