@@ -289,16 +289,15 @@ std::vector<Case> ClientLeaks() {
        Cause::kClientLeak,
        [](int s, int, NodeWeather& w) {
          const double leaked = 12 * (s + 1), clients = w.clients;
-         Scale(w, 1.25);
+         Scale(w, 1.35);
          w.clients = 1.05 * clients;
          w.connections += leaked;
          w.largest_client += leaked / 8;
          w.arrivals += 12;
-         w.established = 140;
        },
-       {},
+       {.limit = 400},
        90,
-       20},
+       24},
       {"connections leak behind a balancer",
        Cause::kClientLeak,
        [](int s, int, NodeWeather& w) {
