@@ -231,8 +231,7 @@ bool HostileRun::IsExcused(const Reason& alarm) const {
   if (alarm.code == ReasonCode::kAlarmLaunchStuck) return policy_.nodes.data == DataPlacement::kBearing;
   if (alarm.code != ReasonCode::kAlarmNodeLost) return false;
   const auto& node = std::get<std::string>(alarm.arguments.front());
-  const auto heard = heard_.find(node);
-  return heard != heard_.end() && heard->second.nobodys && !world_.servers().contains(node);
+  return nobodys_.contains(node) && !world_.servers().contains(node);
 }
 
 // What is missing until the cluster is what its load needs; nothing: it is.

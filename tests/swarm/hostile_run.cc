@@ -289,9 +289,8 @@ void HostileRun::Post(Event event) {
 // What the controller could know, in the plainest way.
 void HostileRun::Hear(const Event& event) {
   if (const auto* joined = std::get_if<NodeJoined>(&event)) {
-    const bool is_new = !heard_.contains(joined->node);
     Heard& heard = heard_[joined->node];
-    heard.nobodys = heard.nobodys || (is_new && joined->hello.launch_id.empty());
+    if (joined->hello.launch_id.empty() && !named_.contains(joined->node)) nobodys_.insert(joined->node);
     heard.is_told = heard.connected = true;
     if (heard.boot_id != joined->hello.boot_id) heard.sequence = 0;
     heard.boot_id = joined->hello.boot_id;
@@ -331,7 +330,9 @@ void HostileRun::Hear(const Event& event) {
     }
     for (const Machine& machine : listed->machines) {
       heard_[machine.node].is_told = true;
-      heard_[machine.node].denied = heard_[machine.node].nobodys = false;
+      heard_[machine.node].denied = false;
+      named_.insert(machine.node);
+      nobodys_.erase(machine.node);
     }
   } else if (const auto* finished = std::get_if<ActionFinished>(&event)) {
     checker_.Ended(*finished);

@@ -51,8 +51,7 @@ class HostileRun {
   // What the controller was told of one node.
   struct Heard {
     bool is_told = false, connected = false;
-    bool denied = false;   // the last list of the provider lacked it
-    bool nobodys = false;  // launched by somebody else, and no list has named it
+    bool denied = false;  // the last list of the provider lacked it
     std::string boot_id, forgotten_boot_id;
     uint64_t sequence = 0;
     absl::Time at = absl::InfinitePast();
@@ -121,6 +120,8 @@ class HostileRun {
   std::set<std::string> balancers_heard_;  // their boots
   std::map<ActionId, absl::Time> launched_at_;
   std::set<NodeId> hand_drained_;
+  std::set<NodeId> named_;    // by a list of the provider, ever
+  std::set<NodeId> nobodys_;  // launched by somebody else, and never named
   int64_t term_ = 0;
   Outcome outcome_;
 };
