@@ -287,7 +287,8 @@ std::optional<std::string> HostileRun::LimitsNotYet() const {
     for (const auto& [id, entry] : balancer.servers) {
       if (world_.settings().balancing == Balancing::kRequests) sum += entry.session_count_max;
       if (entry.queue > 0) return absl::StrCat(balancer.id, " queues ", entry.queue, " for ", id);
-      if (!world_.servers().contains(id)) return absl::StrCat(balancer.id, " has ", id, ", which is gone");
+      const bool is_gone = !world_.servers().contains(id) && !nobodys_.contains(id);
+      if (is_gone) return absl::StrCat(balancer.id, " has ", id, ", which is gone");
     }
     for (const auto& [id, server] : world_.servers()) {
       if (server.IsUp() && !balancer.servers.contains(id)) return absl::StrCat(balancer.id, " lacks ", id);
