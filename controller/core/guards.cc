@@ -138,6 +138,7 @@ Bound Paid(const GuardInput& in, int desired) {
   int launched = 0, unpaid = 0;
   for (const auto& [id, node] : in.state.fleet.nodes()) {
     if (node.state != NodeState::kServing || node.launched_at == absl::InfinitePast()) continue;
+    if (node.pinned || !node.Can("drain")) continue;
     ++launched;
     if (!node.IsPaidOut(in.now, paid_min)) ++unpaid;
   }

@@ -22,7 +22,7 @@ Policy OfTheTask(Policy policy, const Terms& terms, Headroom::Unit unit) {
   policy.nodes.max = terms.nodes_max;
   policy.nodes.data = DataPlacement::kGateway;
   policy.nodes.lead_time = terms.law.mature_steps() * kStep;
-  policy.nodes.paid_min = terms.law.paid_steps_min * kStep;
+  if (unit == Headroom::Unit::kAtTarget) policy.nodes.paid_min = terms.law.paid_steps_min * kStep;
   const bool believes = unit == Headroom::Unit::kInFull && policy.connections.per_node_count > 0;
   if (!believes) policy.connections.per_node_count = kPerNode;
   policy.control.tick = policy.control.report_interval = kStep;
@@ -60,6 +60,11 @@ void Headroom::Lose(int nodes) {
 
 double Headroom::metric_max() const {
   return unit_ == Unit::kAtTarget ? 1 / core_.policy().connections.target_ratio : 1;
+}
+
+// A core that is not told what is paid goes by connections.
+Victims Headroom::victims() const {
+  return core_.policy().nodes.paid_min > absl::ZeroDuration() ? Victims::kPaidOut : Victims::kYoungest;
 }
 
 int Headroom::Decide(const Meter& meter, const Nodes& nodes) {

@@ -23,15 +23,15 @@ class Headroom final : public Rival {
   enum class Unit { kAtTarget, kInFull };
   // What a node is said to carry in full, in connections: so many that a share of one is nothing.
   static constexpr int64_t kInFullCount = 10'000;
-  // The policy's nodes.min and max, its paid_min and the pace of the loop are the task's. So is connections.per_node,
-  // kInFullCount, but with kInFull: there a policy may take a node for more or for less.
+  // The policy's nodes.min and max and the pace of the loop are the task's. So are nodes.paid_min and
+  // connections.per_node (kInFullCount), but with kInFull: there a policy may take a node for more or for less.
   explicit Headroom(Policy policy, const Terms& terms = {}, Unit unit = Unit::kAtTarget);
 
   int period_steps() const override { return 1; }
   int Decide(const Meter& meter, const Nodes& nodes) override;
   // All of a node's slots: 1 / target of what it carries at target.
   double metric_max() const override;
-  Victims victims() const override { return Victims::kPaidOut; }
+  Victims victims() const override;
   void Lose(int nodes) override;
   const Autoscaler& core() const { return core_; }
 

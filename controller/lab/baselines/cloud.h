@@ -21,6 +21,8 @@ class AwsTargetTracking final : public Rival {
   explicit AwsTargetTracking(const Setting& setting);
   int period_steps() const override { return kMinuteSteps; }
   int Decide(const Meter& meter, const Nodes& nodes) override;
+  // Of the default termination policy: "closest to the next billing hour".
+  Victims victims() const override { return Victims::kPaidOut; }
 
   static constexpr Sensor kPoints = {
       .window_steps = kMinuteSteps, .refresh_steps = kMinuteSteps, .delay_steps = kMinuteSteps};
