@@ -55,11 +55,18 @@ void RememberHold(State& state, absl::Time at, const HoldChanged& hold) {
   if (state.holds.size() < kHoldsMax) state.holds.push_back(hold);
 }
 
+// The part of the cooldown that the least growth is worth.
+constexpr double kGrowthLeast = 0.1;
+
 absl::Time CooldownOf(const Growth& growth, const NodePolicy& policy) {
-  return growth.at + policy.cooldown * std::clamp(growth.ratio, 0.1, 1.0);
+  return growth.at + policy.cooldown * std::clamp(growth.ratio, kGrowthLeast, 1.0);
 }
 
-void RememberGrowth(ScaleMemory& scale, const Growth& growth) {
+// Where there are too many, the two oldest become one: as large as the one, as late as the other.
+void RememberGrowth(ScaleMemory& scale, Growth growth) {
+  growth.ratio = std::clamp(growth.ratio, kGrowthLeast, 1.0);
+  const bool is_unlisted = scale.growths.empty() && scale.grown_at != absl::InfinitePast();
+  if (is_unlisted) scale.growths.push_back({scale.grown_at, scale.grown_ratio});  // of an older release
   scale.grown_at = growth.at;
   scale.grown_ratio = growth.ratio;
   std::erase_if(scale.growths, [&](const Growth& older) { return older.ratio <= growth.ratio; });

@@ -200,6 +200,7 @@ void Horizon::LearnPredictors(const Pending& pending, double value) {
     learner.error = std::max(1e-4, learner.error + 0.01 * (std::min(error, 5 * learner.error) - learner.error));
     learner.predictor.Learn(features, target, kRecipes[i].robust ? weight : 1);
   }
+  if (std::isnan(pending.mix)) return;
   const double slope = pending.mix > value ? 1 : pending.mix < value ? -1 : 0;
   mixture_.Learn(pending.predictions, pending.mix, slope, pending.level);
   const double last = pending.features[kLastValue];
@@ -215,6 +216,8 @@ void Horizon::LearnErrors(const Pending& pending, double value, const std::vecto
     if (samples.empty()) residuals_[i].Add(scaled(value));
     for (const double sample : samples) residuals_[i].Add(scaled(sample), 1.0 / static_cast<double>(samples.size()));
   }
+  // Nothing is kept of it in a state of before, but its errors are.
+  if (std::isinf(largest_error_)) largest_error_ = pending.level * residuals_.front().Quantile(kLevelMax);
   largest_error_ = std::max(kLargestKept * largest_error_, value - pending.expected);
   for (const double sample : samples) largest_error_ = std::max(largest_error_, sample - pending.expected);
   surprise_ = size > kSurprisingErrors * usual_error_ ? 1 : kSurpriseKept * surprise_;

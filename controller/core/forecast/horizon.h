@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <vector>
 
@@ -74,7 +75,8 @@ class Horizon {
     int64_t slot = -1;
     Features features{};
     double level = 1, expected = 0;
-    double mix = 0, surprise = 0;  // what the mixture said, and how surprising the values before were
+    double mix = std::numeric_limits<double>::quiet_NaN();  // what the mixture said; NaN: read from before it was kept
+    double surprise = 0;                                    // how surprising the values before were
     std::vector<double> predictions, spreads, uppers;
     std::optional<double> upper;
 
@@ -127,7 +129,7 @@ class Horizon {
   double shift_ = 0;                     // of the upper quantile's level
   double surprise_ = 0;                  // 1: the last value was beyond all errors of before; fades
   double surprise_regret_ = 0;           // what the last value lost to the mixture after surprises; in levels
-  double largest_error_ = 0;             // of values above what was expected; fades
+  double largest_error_ = std::numeric_limits<double>::infinity();  // of values above what was expected; fades
 };
 
 }  // namespace headroom::forecast

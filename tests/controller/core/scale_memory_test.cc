@@ -88,6 +88,23 @@ TEST(ScaleMemory, ASmallStepAfterALargeOneDoesNotShortenTheCooldown) {
   EXPECT_GE(GrowthCoolsUntil(world.core.Save().scale, policy.nodes), until);
 }
 
+TEST(ScaleMemory, ManySmallStepsDoNotMakeAnOldLargeOneYounger) {
+  Policy policy = LivePolicy();
+  policy.nodes.max = 40;
+  policy.nodes.cooldown = absl::Minutes(10);
+  World world(policy);
+  for (int i = 0; i < 4; ++i) world.AddNode("node-" + std::to_string(i));
+  world.Run(absl::Seconds(10), Spread(world, 520));
+  world.Run(absl::Seconds(30), Spread(world, 1100));
+  ASSERT_EQ(world.nodes.size(), 8u);
+  const absl::Time doubled_at = world.core.Save().scale.grown_at;
+  for (int step = 1; step <= 22; ++step) world.Run(absl::Seconds(20), Spread(world, 1100 + 140 * step));
+  ASSERT_GE(world.nodes.size(), 8u + 17);
+  const ScaleMemory scale = world.core.Save().scale;
+  EXPECT_LE(GrowthCoolsUntil(scale, policy.nodes),
+            std::max(doubled_at + absl::Minutes(10), scale.grown_at + absl::Minutes(2)));
+}
+
 TEST(ScaleMemory, ACooldownThatIsMadeLongerCountsFromTheLargeGrowthBeforeTheLastOneToo) {
   Policy policy = LivePolicy();
   policy.nodes.max = 30;
