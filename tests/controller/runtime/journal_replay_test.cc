@@ -152,11 +152,11 @@ TEST_F(JournalReplayTest, ShowsTheFirstDecisionThatDiffersFieldByField) {
 
 TEST_F(JournalReplayTest, TellsDamagedEventsAndGoesOnAtTheNextSnapshot) {
   Record(absl::Minutes(4));
-  Damage("UPDATE events SET body = x'00' WHERE id = 20");
+  Damage("UPDATE events SET body = x'00' WHERE id = (SELECT MIN(id) + MAX(id) FROM events) / 4");
   const auto replay = Replay();
   ASSERT_TRUE(replay.ok()) << replay.status();
   EXPECT_FALSE(replay->first.has_value());
-  EXPECT_THAT(replay->notes, Contains(HasSubstr("events 20 are damaged: nothing is compared until the next snapshot")));
+  EXPECT_THAT(replay->notes, Contains(HasSubstr(" are damaged: nothing is compared until the next snapshot")));
   EXPECT_GT(replay->compared, 30);
 }
 
