@@ -250,7 +250,7 @@ void Fleet::FollowServer(Node& node, absl::Time at, const Policy& policy) {
     return;
   }
   if (says == ServerState::kStopping && node.state == NodeState::kServing) node.Become(NodeState::kRestarting, at);
-  const bool counts = node.CountsAsCapacity() || node.state == NodeState::kLost;
+  const bool counts = node.CountsAsCapacity() || node.IsAwaited() || node.state == NodeState::kLost;
   if (says == ServerState::kDraining && counts) {
     if (node.returning && node.state == NodeState::kServing && at - node.state_since > kReturnMax) {
       node.returning = false;

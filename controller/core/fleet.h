@@ -178,9 +178,9 @@ struct Node {
   // Clients outside: accept queue, drops per second of the listening socket, balancers' queues.
   int64_t WaitingCount() const;
   int64_t DemandCount() const { return OpenCount() + WaitingCount(); }
-  // Will it serve once all work in flight lands?
+  // Will it serve once all work in flight lands? One that an operator drains before it serves will not.
   bool CountsAsCapacity() const {
-    return state == NodeState::kServing || state == NodeState::kRestarting || (IsComing() && !launch_failed);
+    return state == NodeState::kServing || state == NodeState::kRestarting || (IsAwaited() && !drained_by_operator);
   }
   // Since when it is to come; of a machine that somebody else launched: since we know of it.
   absl::Time AwaitedSince() const { return launched_at == absl::InfinitePast() ? state_since : launched_at; }
@@ -200,6 +200,7 @@ struct Node {
     if (machine_since == absl::InfinitePast()) machine_since = at;
   }
   bool IsComing() const { return state == NodeState::kLaunching || state == NodeState::kJoining; }
+  bool IsAwaited() const { return IsComing() && !launch_failed; }
   // A machine that the provider lists, and that carries nothing that we know of. One that an operator drained is as
   // little part of the fleet dead as alive.
   bool IsAbsent() const {

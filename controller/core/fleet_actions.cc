@@ -165,8 +165,10 @@ void Fleet::FinishTerminate(absl::Time at, const Action& action, const ActionFin
   if (found == nodes_.end()) return;
   Node& node = found->second;
   if (outcome.code != absl::StatusCode::kOk) {
-    // One that never served is not drained either: it may come after all, and serve.
-    node.Become(node.launch_failed ? NodeState::kJoining : NodeState::kDrained, at);
+    // One that never served is not drained either: it may come after all, and serve. That it was late may be forgotten
+    // with the controller that found it so.
+    const bool never_spoke = !node.launch_id.empty() && node.hello.boot_id.empty();
+    node.Become(node.launch_failed || never_spoke ? NodeState::kJoining : NodeState::kDrained, at);
     node.terminates_failed.Failed(at);
   } else if (outcome.hypothetical && !node.hypothetical) {
     node.shadow_gone = true;

@@ -40,7 +40,7 @@ void CountState(const Node& node, FleetSummary& summary) {
   if (node.IsLeaving() && (node.drained_by_operator || node.found_draining)) ++summary.kept;
   if (node.CountsAsCapacity()) ++summary.effective;
   if (node.launch_failed && node.IsComing()) ++summary.stuck;
-  if (node.IsComing() && !node.launch_failed && node.launched_at != absl::InfinitePast()) {
+  if (node.IsAwaited() && node.launched_at != absl::InfinitePast()) {
     ++summary.asked;
     summary.asked_at = std::min(summary.asked_at, node.launched_at);
   }
@@ -121,7 +121,7 @@ std::optional<double> Positions::Quantile(double p) const {
 void Summarizer::Add(const Node& node) {
   CountState(node, summary_);
   if (node.IsAbsent() || node.MayStillCome(now_, policy_.nodes.launch_timeout)) ++summary_.absent;
-  const bool died_unlisted = node.state == NodeState::kLost && !node.listed && !node.launch_id.empty();
+  const bool died_unlisted = node.state == NodeState::kLost && !node.listed && !node.drained_by_operator;
   if (died_unlisted) unlisted_heard_.push_back(node.last_report_at);
   const bool fresh = node.state == NodeState::kServing && now_ - node.state_since < policy_.nodes.restart_grace;
   if (fresh && node.launched_at == absl::InfinitePast()) ++summary_.newcomers;

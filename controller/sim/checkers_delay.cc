@@ -77,15 +77,11 @@ std::optional<int64_t> NodesNeeded(const Moment& moment, const Memory& memory) {
 
 bool IsShort(const Moment& moment, const Memory& memory) {
   const auto vanished = static_cast<int64_t>(moment.vanished.size());
-  // What an operator drains before it serves is still awaited.
-  const auto awaited = std::count_if(moment.machines.begin(), moment.machines.end(), [&](const auto& entry) {
-    return entry.second.is_told && entry.second.boot == 0 && moment.orders.drained.contains(entry.first);
-  });
   const auto launches = static_cast<int64_t>(memory.launches_open.size());
   // Machines that are gone count for the maximum until a list denies them.
   const bool listed = moment.decision.at - moment.listed_at <= 2 * moment.policy.control.list_interval + kListTakes;
   if (!listed || IsHeld(moment, HoldDirection::kUp) || IsCapped(moment)) return false;
-  return NodesNeeded(moment, memory).value_or(0) > CountThere(moment, memory) + vanished + launches + awaited;
+  return NodesNeeded(moment, memory).value_or(0) > CountThere(moment, memory) + vanished + launches;
 }
 
 bool Grows(const Decision& decision) {

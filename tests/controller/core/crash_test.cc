@@ -276,12 +276,13 @@ TEST(UnansweredLaunch, ThatIsAnsweredLateIsAMachineOfOurs) {
   EXPECT_EQ(world.core.fleet().unanswered_launches(), 0);
 }
 
-TEST(UnlistedNode, ThatDiedBeforeAnyListNamedItStillCountsAsAMachine) {
+// Machines that count for the maximum beside those that serve, once a node that no list named died.
+int AbsentAfterADeath(const ActionId& launch) {
   Policy policy = LivePolicy();
   World world = Settled(policy);
   NodeHello hello;
   hello.boot_id = "boot";
-  hello.launch_id = "launch";
+  hello.launch_id = launch;
   world.core.Observe(world.now, NodeJoined{"node-4", hello});
   NodeReport report;
   report.boot_id = "boot";
@@ -290,8 +291,26 @@ TEST(UnlistedNode, ThatDiedBeforeAnyListNamedItStillCountsAsAMachine) {
   world.core.Observe(world.now, NodeLeft{"node-4", "boot", NodeLeft::How::kLost});
   const absl::Time later = world.now + policy.control.lost_after + absl::Seconds(1);
   world.core.Tick(later);
-  ASSERT_EQ(world.core.fleet().Find("node-4")->state, NodeState::kLost);
-  EXPECT_EQ(Summarize(world.core.fleet(), policy, later).absent, 4) << "three that are listed and lost, and this one";
+  EXPECT_EQ(world.core.fleet().Find("node-4")->state, NodeState::kLost);
+  return Summarize(world.core.fleet(), policy, later).absent;
+}
+
+TEST(UnlistedNode, ThatDiedBeforeAnyListNamedItStillCountsAsAMachine) {
+  EXPECT_EQ(AbsentAfterADeath("launch"), 4) << "three that are listed and lost, and this one";
+  EXPECT_EQ(AbsentAfterADeath(""), 4) << "whoever launched it";
+}
+
+TEST(NodeThatNeverSpoke, CountsAsAMachineAfterARefusedTerminateThoughItsLatenessIsForgotten) {
+  World world = Settled(LivePolicy());
+  world.stuck["stuck"] = "launch";
+  world.core.Observe(world.now, MachinesListed{{{"stuck", Machine::State::kRunning, "", "launch"}}});
+  const Action terminate{.id = "end", .node = "stuck", .body = TerminateNode{}};
+  world.core.Observe(world.now, ActionStarted{terminate});
+  world.core.Observe(world.now, ActionFinished{.id = "end", .code = absl::StatusCode::kUnavailable, .node = "stuck"});
+  EXPECT_EQ(world.core.fleet().Find("stuck")->state, NodeState::kJoining);
+  world.broken = {"terminate"};
+  world.Run(world.core.policy().nodes.launch_timeout + absl::Minutes(1));
+  EXPECT_EQ(Summarize(world.core.fleet(), world.core.policy(), world.now).absent, 1);
 }
 
 // The budget, beside crashes.

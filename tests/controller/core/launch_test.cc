@@ -48,6 +48,18 @@ TEST(Launch, AMachineThatNeverServedIsNotTakenBackAsCapacityWhenItsTerminateFail
   EXPECT_TRUE(world.stuck.empty());
 }
 
+TEST(Launch, OneThatAnOperatorDrainsBeforeItServesIsNotAwaited) {
+  World world = ThreeNodes();
+  world.Run(absl::Seconds(20), Spread(world, 330));
+  world.launches_stick = 1;
+  world.Run(absl::Seconds(3), Spread(world, 470));
+  ASSERT_EQ(world.Last().effective_count, 4);
+  world.core.Observe(world.now, DrainRequested{"new-1", true, "the wrong image", "ann"});
+  world.Run(absl::Seconds(3), Spread(world, 470));
+  EXPECT_EQ(world.nodes.size(), 4u) << "another one is launched in its stead";
+  EXPECT_EQ(world.Last().effective_count, 4);
+}
+
 TEST(Launch, AMachineThatServesAfterItsTerminateFailedIsLeftAlone) {
   Policy policy = LivePolicy();
   policy.nodes.launch_timeout = absl::Minutes(1);
