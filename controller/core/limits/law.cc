@@ -80,7 +80,7 @@ bool JudgeWatch(const LimitPolicy& policy, const LimitInputs& inputs, LimitMemor
 void BeginWatch(const LimitInputs& inputs, LimitMemory& memory, absl::Time now) {
   // Raises that follow each other are one raise: it is held against what was before the first of them.
   if (memory.watch_from_count == 0) {
-    memory.watch_from_count = memory.limit_count;
+    memory.watch_from_count = std::max(memory.limit_count, inputs.configured_count);
     memory.watch_goodput_per_second = inputs.goodput_per_second;
     memory.watch_active_count = inputs.active_count;
     memory.watch_latency = inputs.latency_p50.value_or(absl::ZeroDuration());

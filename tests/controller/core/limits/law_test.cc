@@ -268,6 +268,20 @@ TEST(Law, ANodeOnItsWayBackToItsConfiguredLimitIsNotHeldBelowItForAnHour) {
   EXPECT_EQ(memory.limit_count, 200);
 }
 
+TEST(Law, ARaiseAcrossTheConfiguredLimitIsTakenBackToItAndNoFurther) {
+  LimitInputs in = Calm();
+  in.open_count = 150;
+  in.waiting_count = 50;
+  LimitMemory memory = At(150);
+  ASSERT_EQ(NextLimit(LimitPolicy{}, in, memory, kStart).limit_count, 250);
+  in.open_count = 240;
+  in.latency_p50 = absl::Milliseconds(90);
+  NextLimit(LimitPolicy{}, in, memory, kStart + absl::Seconds(4));
+  const LimitAnswer answer = NextLimit(LimitPolicy{}, in, memory, kStart + absl::Seconds(5));
+  EXPECT_EQ(answer.cause, LimitCause::kRollBack);
+  EXPECT_EQ(answer.limit_count, 200);
+}
+
 TEST(Law, WhatWasTriedAndBadIsNeverACeilingBelowTheConfiguredLimit) {
   LimitInputs in = Calm();
   in.open_count = 190;
