@@ -184,11 +184,13 @@ bool Fleet::On(absl::Time at, const NodeReported& event, const Policy& policy) {
   }
   node.report = report;
   node.last_report_at = node.reported_at = at;
-  // One that knows no numbers of grants confirms by what it has.
+  // One that knows no numbers of grants confirms by what it has. A ceiling of its own may keep it below what it was
+  // granted; but so may be what it had before its first grant, until that has had the time to come.
   const LimitsInForce& in_force = report.limits;
   const bool unnumbered = in_force.grant_id == 0 && in_force.source != LimitSource::kSelf;
-  const bool same = unnumbered && in_force.connection_count_max > 0 &&
-                    in_force.connection_count_max <= node.granted_count;  // a ceiling of its own may keep it below
+  const int64_t has = in_force.connection_count_max;
+  const bool has_come = at - node.granted_at > policy.control.silent_after;
+  const bool same = unnumbered && has > 0 && (has == node.granted_count || (has < node.granted_count && has_come));
   // Nobody is told what a dry run grants: no node can hold any of it.
   const bool untold = policy.mode == Mode::kDryRun;
   if (same || untold || in_force.grant_id == node.grant_id) node.passed_count = 0;

@@ -265,12 +265,29 @@ TEST(LimitPlanner, ABudgetThatIsHeldByLostNodesNeverCutsTheOthersToNothing) {
 
 TEST(LimitPlanner, ANodeThatNumbersNoGrantsConfirmsByHavingNoMoreThanItWasGranted) {
   World world = SettledNodes(ThreeFixedNodes());
-  for (int i = 0; i < 10; ++i) {
+  world.nodes["node-1"].numbers_grants = false;
+  world.nodes["node-1"].report.limits = {};
+  for (int i = 0; i < 20; ++i) {
     Fill(world, 400, 100);
     world.Run(absl::Seconds(1), [&world] { world.nodes["node-1"].limit = 220; });  // a ceiling of its own
   }
   ASSERT_GT(world.core.fleet().Find("node-1")->granted_count, 220);
   EXPECT_EQ(world.core.fleet().Find("node-1")->passed_count, 0) << "the budget would count it for ever";
+}
+
+TEST(LimitPlanner, WhatANodeHadBeforeItsFirstGrantsCameConfirmsNoneOfThem) {
+  World world(ThreeFixedNodes());
+  world.AddNode("node-1", {.open = 190, .queue = 100, .hears_grants = false});
+  world.Run(absl::Seconds(2));
+  const int64_t raised = world.core.fleet().Find("node-1")->granted_count;
+  ASSERT_GT(raised, 300);
+  world.core.Observe(world.now, NodeLimitFixed{"node-1", 220, absl::InfiniteFuture(), "test", "me"});
+  world.Run(absl::Seconds(3));
+  const Node& node = *world.core.fleet().Find("node-1");
+  ASSERT_EQ(node.granted_count, 220);
+  EXPECT_EQ(node.passed_count, raised) << "both grants may be on their way, and the stream may break between them";
+  world.Run(absl::Seconds(6));
+  EXPECT_EQ(node.passed_count, 0) << "it has been told, and keeps to less";
 }
 
 TEST(LimitPlanner, AServerThatTakesNoLimitsIsGrantedNone) {

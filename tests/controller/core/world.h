@@ -21,6 +21,7 @@ class World {
     double requests_per_second = 100, error_ratio = 0, rejected_per_second = 0;
     absl::Duration latency = absl::Milliseconds(20);
     bool silent = false, draining = false;
+    bool hears_grants = true, numbers_grants = true;
     std::string zone;
     std::vector<std::string> capabilities;
     std::string boot = "boot-1";
@@ -128,7 +129,7 @@ class World {
       return;
     }
     if (const auto* grant = std::get_if<GrantLimits>(&action.body)) {
-      nodes[action.node].limit = grant->connection_count_max;
+      TakeGrant(nodes[action.node], *grant);
     } else if (std::holds_alternative<LaunchNode>(action.body)) {
       if (launches_fail) {
         done.code = absl::StatusCode::kResourceExhausted;
@@ -161,6 +162,14 @@ class World {
       core.Observe(now, listed);
     }
     core.Observe(now, done);
+  }
+
+  static void TakeGrant(FakeNode& node, const GrantLimits& grant) {
+    if (!node.hears_grants) return;
+    node.limit = grant.connection_count_max;
+    if (!node.numbers_grants) return;
+    node.report.limits.grant_id = grant.grant_id;
+    node.report.limits.source = LimitSource::kGrant;
   }
 
   int launches_ = 0;
