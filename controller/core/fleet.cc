@@ -74,6 +74,9 @@ void Node::Become(NodeState to, absl::Time at) {
   if (state == to) return;
   state = to;
   state_since = at;
+  if (to != NodeState::kServing) return;
+  was_drained = false;
+  terminates_failed = {};
 }
 
 void Node::Granted(uint64_t new_id, int64_t limit_count, absl::Time at) {
@@ -267,7 +270,8 @@ void Fleet::FollowServer(Node& node, absl::Time at, const Policy& policy) {
       node.state == NodeState::kDrained && node.report.open_count > 0 && node.terminates_failed.in_a_row == 0;
   if (used_again && policy.mode == Mode::kLive) node.Become(NodeState::kDraining, at);
   if (node.state == NodeState::kDraining && node.report.open_count == 0) {
-    drain_times_.Add(at - node.state_since);
+    // What a client takes who visits a drained node is not how long a drain takes.
+    if (!std::exchange(node.was_drained, true)) drain_times_.Add(at - node.state_since);
     node.Become(NodeState::kDrained, at);
   }
 }

@@ -85,6 +85,7 @@ struct Node {
   bool latency_counted = false;  // latency is part of Fleet::latency()
   bool unheard = false;          // since the controller restarted: it may hold a grant that is written nowhere
   bool leave_unheard = false;    // it was told to leave before that, and has not said since what it does
+  bool was_drained = false;      // once at least since it last served
   absl::Time state_since = absl::InfinitePast();
   absl::Time told_at = absl::InfinitePast();         // when it was last told to drain or to serve
   absl::Time last_report_at = absl::InfinitePast();  // receive time, never the node's clock
@@ -277,6 +278,7 @@ struct Node {
     visit("passed", self.passed_count);
     visit("unheard", self.unheard);
     visit("leave_unheard", self.leave_unheard);
+    visit("was_drained", self.was_drained);
     visit("granted_idle_timeout", self.granted_idle_timeout);
     visit("foreign_since", self.foreign_since);
     visit("fill", self.fill);

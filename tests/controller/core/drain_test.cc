@@ -284,6 +284,46 @@ TEST(Drain, ADrainedNodeOnWhichAConnectionIsOpenAgainIsNotTerminatedAsEmpty) {
   EXPECT_EQ(world.ActionsOf("terminate").size(), 1u);
 }
 
+// Probes of a node that is kept drained: each visit is over in a second, and says nothing of how long a drain takes.
+TEST(Drain, VisitsOfADrainedNodeDoNotMakeDrainsLookShort) {
+  World world = FiveNodes();
+  world.drains_hang = true;
+  world.core.Observe(world.now, DrainRequested{"node-5", true, "kept at hand", "op"});
+  int second = 0;
+  const auto visit = [&] {
+    Spread(world, 500)();
+    world.nodes["node-5"].open = ++second < 60 ? 50 : second % 5 == 0;
+  };
+  world.Run(absl::Minutes(5), visit);
+  ASSERT_TRUE(NodeOf(world, "node-5").IsLeaving());
+  EXPECT_GT(world.core.fleet().drain_times().Deadline(absl::Hours(1)), absl::Minutes(1));
+}
+
+TEST(Drain, ATerminateThatFailedBeforeTheNodeServedAgainIsForgotten) {
+  World world = FiveNodes();
+  world.broken.insert("terminate");
+  world.core.Observe(world.now, ActionStarted{{"drain", 1, "node-5", {}, DrainNode{}}});
+  World::FakeNode& node = world.nodes["node-5"];
+  node.draining = true;
+  world.Run(absl::Seconds(5), Spread(world, 500));
+  ASSERT_GT(NodeOf(world, "node-5").terminates_failed.in_a_row, 0);
+  world.Run(absl::Seconds(5), Spread(world, 900));
+  ASSERT_EQ(NodeOf(world, "node-5").state, NodeState::kServing);
+  world.broken.clear();
+  world.decisions.clear();
+  world.core.Observe(world.now, HoldChanged{HoldDirection::kDown, world.now + absl::Minutes(4), "", "op"});
+  world.Run(absl::Minutes(3), Spread(world, 500));  // nothing asks for it any more
+  world.core.Observe(world.now, ActionStarted{{"drain-2", 1, "node-5", {}, DrainNode{}}});
+  node.draining = true;
+  world.Run(absl::Seconds(5), Spread(world, 500));
+  ASSERT_EQ(NodeOf(world, "node-5").state, NodeState::kDrained);
+  world.Run(absl::Minutes(2), [&] {
+    Spread(world, 500)();
+    node.open = 1;
+  });
+  EXPECT_TRUE(world.ActionsOf("terminate").empty()) << "a client is there";
+}
+
 TEST(Drain, AServerThatCannotDrainIsNoVictim) {
   World world(LivePolicy());
   for (const char* id : {"node-1", "node-2", "node-3", "node-4", "node-5"}) {
