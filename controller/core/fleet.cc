@@ -421,6 +421,7 @@ void Fleet::ForgiveSilence(absl::Time now, absl::Duration absence) {
     const bool there = node.connected || node.state != NodeState::kLost;
     node.unheard |= there && !node.hello.boot_id.empty() && !node.hypothetical;
     node.leave_unheard = node.IsLeaving() || node.state == NodeState::kTerminating;
+    if (node.leave_unheard) node.state_since = now;  // whoever was killed may have taken it back
     node.reported_at = absl::InfinitePast();
     // That one has served since may be written nowhere: it must not be taken for one that never came.
     node.last_report_at = node.IsComing() ? now : node.last_report_at + absence;

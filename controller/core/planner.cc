@@ -157,8 +157,9 @@ void Finish(const State& state, const Policy& policy, const NodePlan& plan, std:
   for (const auto& [id, node] : state.fleet.nodes()) {
     if (!MayFinish(node) || TerminateInFlight(state, id)) continue;
     if (plan.now < node.terminates_failed.next_at()) continue;
-    // What is on its way back by the word of a controller that was killed is not known to be: it is heard first.
-    const bool waits = node.leave_unheard && plan.now - node.last_report_at <= policy.control.lost_after;
+    // What is on its way back by the word of a controller that was killed is not known to be: it is heard first, or is
+    // silent for as long as whatever comes up may take.
+    const bool waits = node.leave_unheard && plan.now - node.state_since <= policy.nodes.launch_timeout;
     if (waits) continue;
     if (IsCancelled(id, actions)) continue;  // what this very tick takes back must not be finished by it too
     const bool overdue = node.state == NodeState::kDraining && plan.now - node.state_since > policy.nodes.drain_timeout;

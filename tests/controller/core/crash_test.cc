@@ -161,6 +161,21 @@ TEST(Crash, ANodeThatServesThoughItWasToldToLeaveIsNotToldAgain) {
   EXPECT_EQ(world.ActionsOf("drain").size(), before);
 }
 
+TEST(Crash, ANodeThatWasToldToLeaveIsHeardOrLongSilentBeforeItIsTerminated) {
+  Policy policy = LivePolicy();
+  policy.nodes.drain_timeout = absl::Seconds(30);
+  World world = Settled(policy);
+  world.core.Observe(world.now, ActionStarted{{.id = "drain", .node = "node-3", .body = DrainNode{}}});
+  world.now += absl::Minutes(2);
+  Crash(world, world.core.Save());
+  for (const char* id : {"node-1", "node-2"}) ComeBack(world, id);
+  world.nodes["node-3"].silent = true;  // it may have been taken back by the one that was killed
+  world.Run(policy.nodes.launch_timeout - absl::Seconds(5));
+  EXPECT_TRUE(world.ActionsOf("terminate").empty());
+  world.Run(absl::Seconds(10));
+  EXPECT_EQ(world.ActionsOf("terminate").size(), 1u);
+}
+
 TEST(Crash, ANodeThatAnOperatorDrainsDoesNotCountForATickBecauseItStillServes) {
   World world = Settled(LivePolicy());
   world.core.Observe(world.now, DrainRequested{.node = "node-1", .drain = true, .reason = "disk", .actor = "op"});
