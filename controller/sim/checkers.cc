@@ -204,8 +204,8 @@ Finding NeverTerminatesUndrained(const Moment& moment, const Memory& memory) {
 // --- Growth and raises are not delayed.
 
 Finding CooldownsNeverDelayGrowth(const Moment& moment, const Memory&) {
-  constexpr std::array<absl::string_view, 8> kShrinkOnly = {"anomaly",       "coming",   "cooldown",     "warm",
-                                                            "stabilization", "forecast", "reports_lost", "journal"};
+  constexpr std::array<absl::string_view, 9> kShrinkOnly = {
+      "anomaly", "coming", "cooldown", "warm", "stabilization", "forecast", "reports_lost", "journal", "paid"};
   for (const Verdict& verdict : moment.decision.verdicts) {
     const bool shrink_only = std::find(kShrinkOnly.begin(), kShrinkOnly.end(), verdict.guard) != kShrinkOnly.end();
     if (shrink_only && verdict.after < verdict.before) {
@@ -302,8 +302,7 @@ Finding TermsOnlyGrow(const Moment& moment, const Memory& memory) {
 
 Finding SequencesAndTimesOnlyGrow(const Moment& moment, const Memory& memory) {
   // What a killed process did last was not committed yet.
-  const bool is_new = moment.process != memory.process && !memory.uncommitted.empty();
-  const absl::Time last = is_new ? memory.uncommitted.front() : memory.at;
+  const absl::Time last = moment.process != memory.process ? memory.uncommitted.front() : memory.at;
   if (moment.decision.at < last && !moment.forgot) {
     return absl::StrCat("goes back in time by ", absl::FormatDuration(last - moment.decision.at));
   }
@@ -374,7 +373,7 @@ std::vector<absl::string_view> SafetyChecker::RuleNames() {
 }
 
 void SafetyChecker::Ended(const ActionFinished& outcome) {
-  if (memory_.launches_open.erase(outcome.id) > 0) memory_.short_since = absl::InfiniteFuture();
+  if (memory_.launches_open.erase(outcome.id) > 0) memory_.short_since = memory_.capped_since = absl::InfiniteFuture();
   if (outcome.code == absl::StatusCode::kOk) return;
   std::erase_if(memory_.terminated, [&](const auto& one) { return one.second == outcome.id; });
 }
@@ -400,6 +399,21 @@ std::vector<Violation> SafetyChecker::Check(const Moment& moment) {
   return violations;
 }
 
+// A limit that falls soon after it was raised was tried, and is bad.
+void SafetyChecker::RememberGrant(const Moment& moment, const NodeId& node, int64_t count) {
+  const MachineFacts* machine = Find(moment, node);
+  const absl::Time now = moment.decision.at;
+  const auto before = memory_.granted.find(node);
+  Memory::Tried& tried = memory_.tried[node];
+  const int64_t had = before != memory_.granted.end() ? before->second.count
+                      : machine != nullptr            ? machine->limit_count
+                                                      : count;
+  if (count > had) tried.raised_at = now;
+  if (count < had && now - tried.raised_at <= moment.policy.limits.law.watch + Slack(moment.policy))
+    tried.taken_back_at = now;
+  memory_.granted[node] = {machine == nullptr ? 0 : machine->boot, count};
+}
+
 void SafetyChecker::Remember(const Moment& moment) {
   const Decision& decision = moment.decision;
   memory_.term = std::max(memory_.term, decision.term);
@@ -407,7 +421,9 @@ void SafetyChecker::Remember(const Moment& moment) {
   memory_.at = decision.at;
   const absl::Time committed = decision.at - ControlLoop::kCommitInterval - absl::Seconds(1);
   auto& times = memory_.uncommitted;
-  if (moment.process != memory_.process) times.clear();
+  // Of what the last process did last nobody knows whether it was committed, however soon the next one dies too.
+  if (moment.process != memory_.process) times.resize(1);
+  if (moment.process != memory_.process && moment.forgot) times = {absl::InfinitePast()};
   times.push_back(decision.at);
   while (times.size() > 1 && times[1] <= committed) times.erase(times.begin());
   memory_.process = moment.process;
@@ -428,12 +444,11 @@ void SafetyChecker::Remember(const Moment& moment) {
                                  Memory::Drain{decision.at, machine == nullptr ? "" : machine->zone,
                                                moment.orders.drained.contains(action.node), moment.process});
     } else if (const auto* grant = std::get_if<GrantLimits>(&action.body)) {
-      const MachineFacts* machine = Find(moment, action.node);
-      memory_.granted[action.node] = {machine == nullptr ? 0 : machine->boot, grant->connection_count_max};
+      RememberGrant(moment, action.node, grant->connection_count_max);
     }
   }
   if (!grows) return;
-  memory_.short_since = absl::InfiniteFuture();
+  memory_.short_since = memory_.capped_since = absl::InfiniteFuture();
   const double ratio =
       static_cast<double>(decision.desired_count - decision.effective_count) / std::max(1, decision.effective_count);
   constexpr size_t kGrowthsMax = 64;

@@ -98,20 +98,31 @@ class SafetyChecker {
       absl::Time since;
       int64_t limit_count = 0;
     };
+    // What a node's limits have shown, as far as one who watches can tell.
+    struct Tried {
+      absl::Time raised_at = absl::InfinitePast();
+      absl::Time taken_back_at = absl::InfinitePast();  // a raise, soon after it
+      int64_t open_peak_count = 0;
+    };
     int process = -1;
     int64_t term = 0;
     uint64_t sequence = 0;
     absl::Time at = absl::InfinitePast();
-    std::vector<absl::Time> uncommitted;  // times of decisions that a crash may take back, and of the last before them
+    // Times of decisions that a crash may take back, and first the last before them; none: InfinitePast.
+    std::vector<absl::Time> uncommitted = {absl::InfinitePast()};
     // Growth that may cool still, and how much of the fleet it was.
     std::vector<std::pair<absl::Time, double>> growths;
-    std::set<ActionId> action_ids;                    // of launches
-    std::set<ActionId> launches_open;                 // without an outcome
-    std::map<NodeId, ActionId> terminated;            // ordered, not refused, and there still
-    std::map<NodeId, Drain> drains;                   // ordered, neither cancelled nor gone
-    std::map<NodeId, Granted> granted;                // last, to which process
-    std::map<NodeId, Full> full;                      // whose clients wait, at this limit
+    std::set<ActionId> action_ids;          // of launches
+    std::set<ActionId> launches_open;       // without an outcome
+    std::map<NodeId, ActionId> terminated;  // ordered, not refused, and there still
+    std::map<NodeId, Drain> drains;         // ordered, neither cancelled nor gone
+    std::map<NodeId, Granted> granted;      // last, to which process
+    std::map<NodeId, Full> full;            // whose clients wait, at this limit
+    std::map<NodeId, Tried> tried;
     absl::Time short_since = absl::InfiniteFuture();  // fewer nodes than are needed are there or asked for
+    // A guard that may do so for a while has kept it so.
+    absl::Time capped_since = absl::InfiniteFuture();
+    absl::Duration launch_timeout_max;  // of all policies
     // Nothing: nothing was granted to the process that runs.
     std::optional<int64_t> GrantedTo(const MachineFacts& machine) const;
   };
@@ -119,6 +130,7 @@ class SafetyChecker {
 
  private:
   void Remember(const Moment& moment);
+  void RememberGrant(const Moment& moment, const NodeId& node, int64_t count);
 
   Memory memory_;
 };

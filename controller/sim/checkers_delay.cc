@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
@@ -17,11 +16,20 @@ int64_t LimitOf(const MachineFacts& machine, const Memory& memory) {
   return std::max(machine.limit_count, memory.GrantedTo(machine).value_or(0));
 }
 
-// What the law has learned of a node nobody else knows.
-bool IsBoundByLearning(const Moment& moment, const NodeId& node) {
-  return std::any_of(moment.decision.limits.begin(), moment.decision.limits.end(), [&](const LimitDecision& limit) {
-    return limit.node == node && (limit.bound_by == Ceiling::kTriedAndBad || limit.bound_by == Ceiling::kKnee);
-  });
+// What the law says that it has learned of a node, where it can have learned it: a raise was taken back not longer ago
+// than that is remembered; a knee is known up to twice the largest load seen.
+bool IsBoundByLearning(const Moment& moment, const MachineFacts& machine, const Memory& memory) {
+  const auto says = [&](Ceiling ceiling) {
+    return std::any_of(moment.decision.limits.begin(), moment.decision.limits.end(), [&](const LimitDecision& limit) {
+      return limit.node == machine.id && limit.bound_by == ceiling;
+    });
+  };
+  const auto found = memory.tried.find(machine.id);
+  const Memory::Tried tried = found == memory.tried.end() ? Memory::Tried{} : found->second;
+  const absl::Duration remembered = moment.policy.limits.law.bad_memory + Slack(moment.policy);
+  const bool was_bad = moment.decision.at - tried.taken_back_at <= remembered;
+  const bool was_seen = LimitOf(machine, memory) <= 2 * tried.open_peak_count;
+  return (was_bad && says(Ceiling::kTriedAndBad)) || (was_seen && says(Ceiling::kKnee));
 }
 
 // A tenth of the budget is left, and nobody may hold more than is known: all have spoken just now.
@@ -49,15 +57,40 @@ bool IsFull(const MachineFacts& machine, const Moment& moment, const Memory& mem
   if (!heard || !machine.is_connected || Leaves(machine, moment, memory)) return false;
   const int64_t limit = LimitOf(machine, memory);
   return machine.heard_open_count + machine.heard_waiting_count >= limit && limit < limits.law.ceiling_count &&
-         !IsBoundByLearning(moment, machine.id);
+         !IsBoundByLearning(moment, machine, memory);
 }
 
-bool IsCapped(const Moment& moment) {
-  constexpr std::array<absl::string_view, 6> kCaps = {"override", "growth_step", "restarting",
-                                                      "backoff",  "ratchet",     "hold"};
-  return std::any_of(moment.decision.verdicts.begin(), moment.decision.verdicts.end(), [&](const Verdict& verdict) {
-    return verdict.after < verdict.before && std::find(kCaps.begin(), kCaps.end(), verdict.guard) != kCaps.end();
+// A server has just left, or does not serve again yet, and no client waits for it.
+bool SomeRestart(const Moment& moment) {
+  constexpr absl::Duration kToldWithin = absl::Seconds(30);
+  const absl::Duration within = moment.policy.nodes.restart_grace + moment.policy.control.lost_after + kToldWithin;
+  const bool waits = std::any_of(moment.machines.begin(), moment.machines.end(), [](const auto& entry) {
+    const MachineFacts& machine = entry.second;
+    return machine.heard_waiting_count > 0 || machine.heard_open_count >= machine.limit_count;
   });
+  const auto restarts = [&](const auto& entry) {
+    const MachineFacts& machine = entry.second;
+    const bool is_up = machine.is_connected && machine.boot_is_told && machine.heard_serving;
+    return !is_up && HeardWithin(machine, within, moment);
+  };
+  return !waits && (std::any_of(moment.machines.begin(), moment.machines.end(), restarts) ||
+                    std::any_of(moment.vanished.begin(), moment.vanished.end(), restarts));
+}
+
+// How long the guards that keep the fleet small now may do so in a row. Nothing: none does.
+std::optional<absl::Duration> CapOf(const Moment& moment, const Memory& memory) {
+  constexpr int kDoubled = 32;  // a refusing provider is left alone for so many times the backoff
+  const NodePolicy& nodes = moment.policy.nodes;
+  // What comes late is learned as the time that nodes take.
+  const absl::Duration lead = std::max(nodes.lead_time, 2 * memory.launch_timeout_max);
+  std::optional<absl::Duration> longest;
+  for (const Verdict& verdict : moment.decision.verdicts) {
+    if (verdict.after >= verdict.before) continue;
+    if (verdict.guard == "growth_step" || verdict.guard == "ratchet") longest = std::max(longest, {lead});
+    if (verdict.guard == "backoff") longest = std::max(longest, {kDoubled * nodes.launch_backoff});
+    if (verdict.guard == "restarting" && SomeRestart(moment)) longest = absl::InfiniteDuration();
+  }
+  return longest;
 }
 
 // Nodes that what was heard needs, at most as many as may be. Nothing: not all that serve were heard.
@@ -72,7 +105,9 @@ std::optional<int64_t> NodesNeeded(const Moment& moment, const Memory& memory) {
     const auto per_node = static_cast<double>(fixed > 0 ? fixed : machine.configured_count);
     need += static_cast<double>(machine.heard_open_count) / (per_node * moment.policy.connections.target_ratio);
   }
-  return std::min<int64_t>(static_cast<int64_t>(std::ceil(need - 1e-9)), MaxOf(moment));
+  const OverrideSet* set = Override(moment);
+  const int most = set != nullptr && set->nodes > 0 ? std::min(set->nodes, MaxOf(moment)) : MaxOf(moment);
+  return std::min<int64_t>(static_cast<int64_t>(std::ceil(need - 1e-9)), most);
 }
 
 bool IsShort(const Moment& moment, const Memory& memory) {
@@ -80,7 +115,7 @@ bool IsShort(const Moment& moment, const Memory& memory) {
   const auto launches = static_cast<int64_t>(memory.launches_open.size());
   // Machines that are gone count for the maximum until a list denies them.
   const bool listed = moment.decision.at - moment.listed_at <= 2 * moment.policy.control.list_interval + kListTakes;
-  if (!listed || IsHeld(moment, HoldDirection::kUp) || IsCapped(moment)) return false;
+  if (!listed || IsHeld(moment, HoldDirection::kUp)) return false;
   return NodesNeeded(moment, memory).value_or(0) > CountThere(moment, memory) + vanished + launches;
 }
 
@@ -108,7 +143,7 @@ Finding RaisesNeverWait(const Moment& moment, const Memory& memory) {
   return {};
 }
 
-// As long as a provider that has refused is left in peace, and some ticks.
+// As long as a provider that has refused is left in peace, and some ticks; and no longer than guards may cap growth.
 Finding GrowthNeverWaits(const Moment& moment, const Memory& memory) {
   const absl::Duration within = absl::Seconds(35) + 3 * moment.policy.control.tick;
   const absl::Duration waited = moment.decision.at - memory.short_since;
@@ -122,6 +157,8 @@ void NoteWaits(const Moment& moment, Memory& memory) {
   const absl::Time now = moment.decision.at;
   std::map<NodeId, Memory::Full> full;
   for (const auto& [id, machine] : moment.machines) {
+    Memory::Tried& tried = memory.tried[id];
+    tried.open_peak_count = std::max(tried.open_peak_count, machine.heard_open_count + machine.heard_waiting_count);
     if (!IsFull(machine, moment, memory) || !BudgetIsLeft(moment, memory)) continue;
     const int64_t limit = LimitOf(machine, memory);
     const auto before = memory.full.find(id);
@@ -130,7 +167,11 @@ void NoteWaits(const Moment& moment, Memory& memory) {
     full[id] = {lasts ? before->second.since : now, limit};
   }
   memory.full = std::move(full);
-  const bool waits = memory.process == moment.process && IsShort(moment, memory);
+  memory.launch_timeout_max = std::max(memory.launch_timeout_max, moment.policy.nodes.launch_timeout);
+  const bool is_short = memory.process == moment.process && IsShort(moment, memory);
+  const std::optional<absl::Duration> cap = is_short ? CapOf(moment, memory) : std::nullopt;
+  memory.capped_since = cap.has_value() ? std::min(memory.capped_since, now) : absl::InfiniteFuture();
+  const bool waits = is_short && (!cap.has_value() || now - memory.capped_since > *cap);
   memory.short_since = waits ? std::min(memory.short_since, now) : absl::InfiniteFuture();
 }
 

@@ -218,7 +218,7 @@ std::vector<Mutation> Mutations() {
   all.push_back({"growth_waits", crowded(absl::Seconds(39)), crowded(absl::Seconds(38))});
   const auto verdict = [](int after) {
     return [after](Stream& s) {
-      s.now.decision.verdicts = {{.guard = "cooldown", .before = 6, .after = after}};
+      s.now.decision.verdicts = {{.guard = "paid", .before = 6, .after = after}};
       return s.Decide(kLong, {Grant("a", 200)});
     };
   };
@@ -351,6 +351,80 @@ TEST(SafetyChecker, ACrashTakesBackNoDecisionThatIsLongCommitted) {
   };
   EXPECT_THAT(back_by(2 * kSecond), IsEmpty()) << "two decisions may be lost, and the clock may be behind";
   EXPECT_THAT(back_by(2.1 * kSecond), ElementsAre("order"));
+}
+
+TEST(SafetyChecker, ADecisionOfAProcessThatWasKilledAtOnceBindsNoneAfterIt) {
+  const auto third_begins = [](absl::Duration back) {
+    Stream stream;
+    const auto restart = [&stream] { ++stream.now.process, ++stream.now.decision.term; };
+    for (int i = 0; i < 10; ++i) EXPECT_THAT(stream.Decide(kSecond, {}), IsEmpty());
+    restart();
+    EXPECT_THAT(stream.Decide(kSecond, {}), IsEmpty());
+    restart();
+    return stream.Decide(-back, {});
+  };
+  EXPECT_THAT(third_begins(kSecond), IsEmpty());
+  EXPECT_THAT(third_begins(3.1 * kSecond), ElementsAre("order")) << "that one was committed";
+}
+
+TEST(SafetyChecker, AGuardThatMayCapGrowthMayNotDoSoForEver) {
+  const auto capped = [](const char* guard, absl::Duration later) {
+    Stream stream;
+    stream.now.policy.nodes.max = 9;
+    stream.now.policy.nodes.launch_timeout = absl::Minutes(5);
+    stream.now.policy.nodes.launch_backoff = absl::Minutes(10) / 32;
+    EXPECT_THAT(stream.Decide(kSecond, {}), IsEmpty());
+    for (auto& [id, machine] : stream.now.machines) machine.heard_open_count = 199;
+    stream.now.decision.verdicts = {{.guard = guard, .before = 6, .after = 4}};
+    std::vector<std::string> broken;
+    for (const absl::Duration step : {kLong, later, kSecond, absl::Seconds(39)}) {
+      stream.now.listed_at = stream.now.decision.at + step;
+      broken = stream.Decide(step, {});
+    }
+    return broken;
+  };
+  for (const char* guard : {"growth_step", "ratchet", "backoff"}) {
+    EXPECT_THAT(capped(guard, kLong), ElementsAre("growth_waits")) << guard;
+    EXPECT_THAT(capped(guard, kLong - absl::Seconds(41)), IsEmpty()) << guard;
+  }
+  EXPECT_THAT(capped("restarting", kSecond), ElementsAre("growth_waits")) << "where all serve";
+}
+
+TEST(SafetyChecker, ServersThatRestartHoldGrowthBackWhereNobodyWaits) {
+  const auto with = [](int64_t waiting) {
+    Stream stream;
+    stream.now.policy.nodes.max = 9;
+    EXPECT_THAT(stream.Decide(kSecond, {}), IsEmpty());
+    for (auto& [id, machine] : stream.now.machines) machine.heard_open_count = 199;
+    stream.now.machines["a"].heard_waiting_count = waiting;
+    stream.now.policy.limits.enabled = false;
+    stream.now.machines["d"].serves = stream.now.machines["d"].heard_serving = false;
+    stream.now.decision.verdicts = {{.guard = "restarting", .before = 6, .after = 4}};
+    stream.now.listed_at = stream.now.decision.at + kLong + absl::Seconds(39);
+    EXPECT_THAT(stream.Decide(kLong, {}), IsEmpty());
+    return stream.Decide(absl::Seconds(39), {});
+  };
+  EXPECT_THAT(with(0), IsEmpty());
+  EXPECT_THAT(with(5), ElementsAre("growth_waits"));
+}
+
+TEST(SafetyChecker, WhatTheLawSaysThatItLearnedItMustHaveTried) {
+  const auto waits = [](bool tried, Ceiling ceiling, absl::Duration later) {
+    Stream stream;
+    stream.now.policy.limits.law.bad_memory = absl::Minutes(5);
+    EXPECT_THAT(stream.Decide(kSecond, {Grant("a", tried ? 300 : 200)}), IsEmpty());
+    EXPECT_THAT(stream.Decide(kSecond, {Grant("a", 200)}), IsEmpty());
+    EXPECT_THAT(stream.Decide(later, {}), IsEmpty());
+    stream.now.machines["a"].heard_open_count = 190;
+    stream.now.machines["a"].heard_waiting_count = 10;
+    stream.now.decision.limits = {{.node = "a", .bound_by = ceiling}};
+    EXPECT_THAT(stream.Decide(kSecond, {}), IsEmpty());
+    return stream.Decide(absl::Seconds(6), {});
+  };
+  EXPECT_THAT(waits(true, Ceiling::kTriedAndBad, absl::Minutes(4)), IsEmpty());
+  EXPECT_THAT(waits(true, Ceiling::kTriedAndBad, absl::Minutes(6)), ElementsAre("raise_waits"));
+  EXPECT_THAT(waits(false, Ceiling::kTriedAndBad, absl::Minutes(4)), ElementsAre("raise_waits"));
+  EXPECT_THAT(waits(false, Ceiling::kKnee, absl::Minutes(4)), IsEmpty()) << "half of the limit was seen in use";
 }
 
 TEST(SafetyChecker, SlotsOfABalancerThatIsAwayCountBesideThoseThatAreAsked) {
