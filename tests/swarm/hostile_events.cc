@@ -234,6 +234,17 @@ bool HostileRun::IsExcused(const Reason& alarm) const {
   return nobodys_.contains(node) && !world_.servers().contains(node);
 }
 
+// That the controller can have any reason to know: those that it was ever told of, and launches; in the end, when all
+// lists have been read, the machines that are there.
+size_t HostileRun::MostNodes() const {
+  size_t most = world_.servers().size();
+  for (const auto& [node, heard] : heard_) {
+    const bool is_gone = !world_.servers().contains(node);
+    if (is_gone && (!over_ || nobodys_.contains(node))) ++most;
+  }
+  return over_ ? most : most + 2 * static_cast<size_t>(plan_.policy.nodes.max);
+}
+
 // What is missing until the cluster is what its load needs; nothing: it is.
 std::optional<std::string> HostileRun::NotYet() const {
   if (loop_ == nullptr || loop_->Latest() == nullptr) return "no controller";

@@ -45,11 +45,12 @@ class HostileRun::Disk final : public Journal {
   void RecordSnapshot(absl::Time at, const Autoscaler& core) override {
     constexpr size_t kStateBytesMax = size_t{512} << 10, kNodeBytesMax = 20'000;
     State durable = core.Save();
-    const size_t nodes = durable.fleet.nodes().size(), whole = EncodeState(durable).size();
+    const size_t nodes = durable.fleet.nodes().size(), whole = EncodeState(durable).size(), most = run_.MostNodes();
+    if (nodes > most) run_.Violate("bounded", absl::StrCat("the state has ", nodes, " nodes of ", most));
     durable.fleet = {};  // what is learned of a node lives at the node
     const size_t bytes = EncodeState(durable).size();
     if (bytes > kStateBytesMax) run_.Violate("bounded", absl::StrCat("the state of the cluster has ", bytes, " bytes"));
-    if (whole - bytes > kNodeBytesMax * (nodes + 1))
+    if (whole - bytes > kNodeBytesMax * (most + 1))
       run_.Violate("bounded", absl::StrCat("the state of ", nodes, " nodes has ", whole - bytes, " bytes"));
     journal_.RecordSnapshot(at, core);
   }
@@ -149,6 +150,8 @@ Outcome HostileRun::Run() {
     Violate("converges", "it does not stay as it should be");
   }
   outcome_.converged_after = well_since == absl::InfiniteFuture() ? now_ - calm : well_since - calm;
+  over_ = true;
+  if (loop_ != nullptr && outcome_.ok() && policy_.mode == Mode::kLive) HR_CHECK(loop_->Finish(Wall()).ok());
   return outcome_;
 }
 
@@ -261,6 +264,10 @@ void HostileRun::Crash() {
   forgot_ = disk_fails_;
   for (auto& [node, heard] : heard_) {
     if (forgot_) heard = {.forgotten_boot_id = heard.boot_id, .draining = heard.draining};
+  }
+  // That a list named it is forgotten too.
+  for (const auto& [id, server] : world_.servers()) {
+    if (forgot_ && server.launch_id.empty() && named_.erase(id) > 0) nobodys_.insert(id);
   }
   for (auto& [launch, at] : launched_at_) {
     if (forgot_) at = absl::InfinitePast();

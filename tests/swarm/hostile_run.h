@@ -94,6 +94,7 @@ class HostileRun {
   NodeId AnyServer();
   void MakeWell();
   int MostNeeded(double need) const;
+  size_t MostNodes() const;
   bool IsExcused(const Reason& alarm) const;
   std::optional<std::string> NotYet() const;
   std::optional<std::string> LimitsNotYet() const;
@@ -113,7 +114,7 @@ class HostileRun {
   absl::Duration clock_behind_;
   int process_ = 0;
   absl::Time listed_at_ = absl::InfinitePast();  // the provider's list reached this process
-  bool hostile_ = true, forgot_ = false, disk_fails_ = false, core_knows_disk_fails_ = false;
+  bool hostile_ = true, over_ = false, forgot_ = false, disk_fails_ = false, core_knows_disk_fails_ = false;
   double demand_goal_ = 0;
   std::multimap<absl::Time, std::function<void()>> due_;
   std::map<NodeId, Heard> heard_;

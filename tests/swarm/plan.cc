@@ -64,6 +64,13 @@ void DrawControl(Policy& policy, sim::Random& random) {
   control.deploy_window = absl::Minutes(1);
 }
 
+// By a generator of its own: a seed keeps its cluster when there is more to draw.
+void DrawMemories(Policy& policy, uint64_t seed) {
+  sim::Random random(seed * 0x9e3779b97f4a7c15 + 2);
+  if (Chance(random, 0.5)) policy.nodes.paid_min = SecondsBetween(random, 10, 120);
+  policy.limits.law.bad_memory = SecondsBetween(random, 20, 200);
+}
+
 Hazards DrawHazards(sim::Random& random) {
   Hazards hazards;
   for (bool* hazard : {&hazards.reports, &hazards.streams, &hazards.orders, &hazards.provider, &hazards.crashes,
@@ -115,6 +122,7 @@ Plan DrawPlan(uint64_t seed) {
   DrawLimits(policy, random);
   DrawSignals(policy, random);
   DrawControl(policy, random);
+  DrawMemories(policy, seed);
   DrawWorld(plan, random);
   if (Chance(random, 0.3)) {
     const auto configured = static_cast<double>(plan.world.connection_limit * policy.nodes.max);
