@@ -94,9 +94,11 @@ struct ServerTarget {
 };
 struct SetServers {
   std::vector<ServerTarget> servers;
+  std::vector<BalancerId> without_share = {};  // these are told no session_count_max: they share no limit yet
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {
     visit("servers", self.servers);
+    visit("without_share", self.without_share);
   }
 };
 

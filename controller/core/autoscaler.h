@@ -91,8 +91,9 @@ struct State {
   std::optional<ModeChosen> mode_chosen;
   Trial trial;  // since the mode is what it is
   std::string journal_error;
-  std::vector<ServerTarget> servers;  // what balancers were last told
-  bool servers_due = false;           // a balancer joined: tell again
+  std::vector<ServerTarget> servers;      // what balancers were last told
+  std::vector<BalancerId> without_share;  // and which of them without limits
+  bool servers_due = false;               // a balancer joined: tell again
 
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {
@@ -114,6 +115,7 @@ struct State {
     visit("trial", self.trial);
     visit("journal_error", self.journal_error);
     visit("servers", self.servers);
+    visit("without_share", self.without_share);
     visit("servers_due", self.servers_due);
   }
 };

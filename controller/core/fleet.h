@@ -355,9 +355,11 @@ class Fleet {
   absl::Time refused_at() const { return refused_at_; }
   // The limits that nodes were found with since the controller restarted, each when it was first heard.
   int64_t adopted_count() const { return adopted_count_; }
-  // Balancers that share what a node was granted, each a like part. 0: not to be told now, as one has joined that has
-  // not said yet what it has.
-  int64_t SplitCount() const;
+  // Balancers that share what a node was granted, each a like part. 0: not to be told now, as under a budget one has
+  // joined that has not said yet what it has.
+  int64_t SplitCount(const Policy& policy) const;
+  // Connected ones that have no part of it: what they hold, if anything, is not known yet, or they hold no slots.
+  std::vector<BalancerId> BalancersWithoutShare() const;
   // Drops of reports, by reason: for metrics.
   int64_t reports_dropped_old() const { return reports_dropped_old_; }
 
@@ -432,7 +434,6 @@ class Fleet {
   bool SplitAnew(absl::Time now, const Policy& policy);
   void SplitGrant(Node& node, const NewSplit& split, absl::Time now) const;
   BalancerView ViewOf(const NodeId& id, absl::Time now);
-  bool IsHalfListed(const Node& node, absl::Time now) const;
   void GatherBalancerViews(absl::Time now);
   void NoteProvider(absl::Time at, absl::string_view operation, absl::string_view error);
 

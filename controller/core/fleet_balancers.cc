@@ -37,6 +37,12 @@ bool IsKnown(const Balancer& balancer, absl::Time now) {
                      [now](const auto& entry) { return IsUsable(entry.second, now); });
 }
 
+// What it has of the slots is known, so that it can have a share. To look at each word of one that holds none is too
+// much for each tick.
+bool HasSlots(const Balancer& balancer, absl::Time now) {
+  return balancer.report.slot_place == SlotPlace::kBalancer && IsKnown(balancer, now);
+}
+
 void GrowStale(Balancer& balancer, absl::Time at) {
   for (auto& [id, word] : balancer.words) word.stale_since = std::min(word.stale_since, at);
 }
@@ -49,6 +55,33 @@ void Take(BalancerWord& word, const BalancedServer& server, SlotPlace place, abs
   word.limit_count = server.session_count_max;
   if (word.holds_slots && word.configured_count == 0) word.configured_count = server.session_count_max;
   word.stale_since = absl::InfiniteFuture();
+}
+
+// Those that will list a node that is new.
+std::vector<const Balancer*> Listers(const std::map<BalancerId, Balancer>& balancers, absl::Time now) {
+  std::vector<const Balancer*> listers;
+  for (const auto& [id, balancer] : balancers) {
+    const bool speaks = balancer.connected && !balancer.silent;
+    if (speaks && (balancer.words.empty() || IsKnown(balancer, now))) listers.push_back(&balancer);
+  }
+  return listers;
+}
+
+// Balancers list a new server one after the other. Until all have, what the first ones give it is not its limit.
+bool IsHalfListed(const Node& node, const std::vector<const Balancer*>& listers, absl::Time now) {
+  constexpr absl::Duration kListedWithin = absl::Minutes(1);
+  if (now - node.state_since >= kListedWithin) return false;
+  return std::any_of(listers.begin(), listers.end(),
+                     [&node](const Balancer* balancer) { return !balancer->words.contains(node.id); });
+}
+
+// Where no budget is shared, one whose limits become known brings them as far as they are tested: what the node was
+// granted before was the others' alone.
+void TakeIn(Node& node) {
+  if (!node.behind.holds_slots || node.granted_count == 0) return;
+  node.granted_count = std::max(node.granted_count, std::min(node.LimitCount(), node.ConfiguredCount()));
+  node.limit.limit_count = std::max(node.limit.limit_count, node.granted_count);
+  node.limit.wanted_count = std::max(node.limit.wanted_count, node.granted_count);
 }
 
 }  // namespace
@@ -127,31 +160,45 @@ void Fleet::AgeBalancers(absl::Time now, const Policy& policy) {
   if (changed) GatherBalancerViews(now);
 }
 
-int64_t Fleet::SplitCount() const {
-  const bool awaited = std::any_of(balancers_.begin(), balancers_.end(),
-                                   [](const auto& entry) { return entry.second.connected && !entry.second.shares; });
+int64_t Fleet::SplitCount(const Policy& policy) const {
+  if (policy.limits.budget_count == 0) return split_count_;
+  const bool awaited = std::any_of(balancers_.begin(), balancers_.end(), [](const auto& entry) {
+    const Balancer& balancer = entry.second;
+    return balancer.connected && !balancer.shares && balancer.awaited && !balancer.silent;
+  });
   return awaited ? 0 : split_count_;
 }
 
+std::vector<BalancerId> Fleet::BalancersWithoutShare() const {
+  std::vector<BalancerId> without;
+  for (const auto& [id, balancer] : balancers_) {
+    if (balancer.connected && !balancer.shares) without.push_back(id);
+  }
+  return without;
+}
+
 // One that leaves takes its share along: it is none of the others' while it may be in use. One that joins brings what
-// it has: to split what the others have would cut them all, with each restart of one. True: the split has changed.
+// it has: to split what the others have would cut them all, with each restart of one. Until it is known to have any it
+// has no share, so that one whose proxy is down cuts nobody. True: the split has changed.
 bool Fleet::SplitAnew(absl::Time now, const Policy& policy) {
   const bool unknown = split_count_ == 0;  // nothing was split yet, or a release that did not say so saved it
   NewSplit split{.before = split_count_};
   for (auto& [id, balancer] : balancers_) {
-    if (unknown) balancer.shares = balancer.connected || IsKnown(balancer, now);
-    const bool told = !balancer.awaited || balancer.silent || IsKnown(balancer, now);
+    if (unknown) balancer.shares = HasSlots(balancer, now);
     split.staying += balancer.shares && balancer.connected ? 1 : 0;
     if (balancer.shares && !balancer.connected) split.leavers.push_back(&balancer);
-    if (!balancer.shares && balancer.connected && told) split.joiners.push_back(&balancer);
+    if (!balancer.shares && balancer.connected && HasSlots(balancer, now)) split.joiners.push_back(&balancer);
   }
   const int64_t sharing = split.staying + static_cast<int64_t>(split.joiners.size());
   if (sharing == 0) return false;  // who comes back first finds that the others have left
   if (unknown) split.before = sharing + static_cast<int64_t>(split.leavers.size());
   split_count_ = sharing;
   if (sharing == split.before && split.joiners.empty()) return false;
-  if (policy.limits.budget_count > 0) {
-    for (const auto& [id, node] : nodes_) SplitGrant(node, split, now);
+  for (const auto& [id, node] : nodes_) {
+    if (policy.limits.budget_count > 0)
+      SplitGrant(node, split, now);
+    else if (!split.joiners.empty())
+      TakeIn(node);
   }
   for (Balancer* leaver : split.leavers) leaver->shares = false;
   for (Balancer* joiner : split.joiners) joiner->shares = true;
@@ -208,23 +255,13 @@ BalancerView Fleet::ViewOf(const NodeId& id, absl::Time now) {
   return stale;
 }
 
-// Balancers list a new server one after the other. Until all have, what the first ones give it is not its limit.
-bool Fleet::IsHalfListed(const Node& node, absl::Time now) const {
-  constexpr absl::Duration kListedWithin = absl::Minutes(1);
-  if (now - node.state_since >= kListedWithin) return false;
-  return std::any_of(balancers_.begin(), balancers_.end(), [&node, now](const auto& entry) {
-    const Balancer& balancer = entry.second;
-    const bool speaks = balancer.connected && !balancer.silent && (balancer.words.empty() || IsKnown(balancer, now));
-    return speaks && !balancer.words.contains(node.id);
-  });
-}
-
 void Fleet::GatherBalancerViews(absl::Time now) {
   views_due_ = absl::InfiniteFuture();
+  const std::vector<const Balancer*> listers = Listers(balancers_, now);
   for (const auto& [id, node] : nodes_) {
     const bool held_slots = node.behind.holds_slots;
     node.behind = ViewOf(id, now);
-    if (!held_slots && node.behind.holds_slots) node.behind.holds_slots = !IsHalfListed(node, now);
+    if (!held_slots && node.behind.holds_slots) node.behind.holds_slots = !IsHalfListed(node, listers, now);
     if (node.behind.holds_slots == held_slots) continue;
     // The slots have moved: what was known of the limit at the other place says nothing about this one.
     node.ForgetGrants();

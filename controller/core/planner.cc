@@ -242,7 +242,7 @@ std::vector<Action> PlanServers(State& state, const Policy& policy) {
   const bool listened =
       std::any_of(balancers.begin(), balancers.end(), [](const auto& entry) { return entry.second.connected; });
   if (!listened || policy.mode == Mode::kDryRun) return {};
-  const int64_t split_count = state.fleet.SplitCount();
+  const int64_t split_count = state.fleet.SplitCount(policy);
   std::vector<ServerTarget> servers;
   for (const auto& [id, node] : state.fleet.nodes()) {
     if (!BelongsBehindBalancers(node)) continue;
@@ -251,13 +251,15 @@ std::vector<Action> PlanServers(State& state, const Policy& policy) {
     target.session_count_max = ShareOf(node, split_count, policy);
     servers.push_back(std::move(target));
   }
-  if (servers == state.servers && !state.servers_due) return {};
+  std::vector<BalancerId> without_share = state.fleet.BalancersWithoutShare();
+  if (servers == state.servers && without_share == state.without_share && !state.servers_due) return {};
   state.servers = servers;
+  state.without_share = without_share;
   state.servers_due = false;
   const auto draining =
       std::count_if(servers.begin(), servers.end(), [](const ServerTarget& target) { return target.draining; });
   Reason reason = MakeReason(ReasonCode::kServersChanged, servers.size(), static_cast<int64_t>(draining));
-  return {Action{"", state.term, "", std::move(reason), SetServers{std::move(servers)}}};
+  return {Action{"", state.term, "", std::move(reason), SetServers{std::move(servers), std::move(without_share)}}};
 }
 
 std::vector<Action> PlanLook(const State& state, const Policy& policy, absl::Time now) {

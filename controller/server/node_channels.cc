@@ -114,17 +114,30 @@ absl::Status StreamRegistry::Deliver(const ReporterKey& key, const v1::Directive
   return absl::OkStatus();
 }
 
-std::vector<std::shared_ptr<DirectiveStream>> StreamRegistry::Streams(v1::Role role) const {
-  std::vector<std::shared_ptr<DirectiveStream>> streams;
+std::vector<std::pair<ReporterKey, std::shared_ptr<DirectiveStream>>> StreamRegistry::Streams(v1::Role role) const {
+  std::vector<std::pair<ReporterKey, std::shared_ptr<DirectiveStream>>> streams;
   absl::MutexLock lock(&mutex_);
   for (const auto& [key, stream] : streams_) {
-    if (key.role == role) streams.push_back(stream);
+    if (key.role == role) streams.emplace_back(key, stream);
   }
   return streams;
 }
 
 void StreamRegistry::DeliverToAll(v1::Role role, const v1::Directive& directive) {
-  for (const auto& stream : Streams(role)) stream->Deliver(directive);
+  for (const auto& [key, stream] : Streams(role)) stream->Deliver(directive);
+}
+
+// Each balancer is told once: one that shares no limit must not see one for a moment either.
+void NodeChannels::SendServers(const SetServers& set, v1::Directive directive) {
+  directive.set_has_servers(true);
+  for (const ServerTarget& target : set.servers) *directive.add_servers() = ToWire(target);
+  v1::Directive unlimited = directive;
+  for (v1::ServerTarget& target : *unlimited.mutable_servers()) target.clear_session_count_max();
+  for (const auto& [key, stream] : registry_.Streams(v1::ROLE_BALANCER)) {
+    const auto& without = set.without_share;
+    const bool shares = std::find(without.begin(), without.end(), key.id) == without.end();
+    stream->Deliver(shares ? directive : unlimited);
+  }
 }
 
 absl::Status NodeChannels::Send(const Action& action) {
@@ -134,9 +147,7 @@ absl::Status NodeChannels::Send(const Action& action) {
   }
   directive.set_term(action.term);
   if (const auto* servers = std::get_if<SetServers>(&action.body)) {
-    directive.set_has_servers(true);
-    for (const ServerTarget& target : servers->servers) *directive.add_servers() = ToWire(target);
-    registry_.DeliverToAll(v1::ROLE_BALANCER, directive);
+    SendServers(*servers, std::move(directive));
     return absl::OkStatus();
   }
   if (const auto* grant = std::get_if<GrantLimits>(&action.body)) {

@@ -79,7 +79,7 @@ class StreamRegistry {
   absl::Status Deliver(const ReporterKey& key, const v1::Directive& directive);
   void DeliverToAll(v1::Role role, const v1::Directive& directive);
   std::shared_ptr<DirectiveStream> Find(const ReporterKey& key) const;
-  std::vector<std::shared_ptr<DirectiveStream>> Streams(v1::Role role) const;
+  std::vector<std::pair<ReporterKey, std::shared_ptr<DirectiveStream>>> Streams(v1::Role role) const;
 
   const Options options_;
   mutable absl::Mutex mutex_;
@@ -97,6 +97,8 @@ class NodeChannels final : public NodeControl {
   absl::Status Send(const Action& action) override;
 
  private:
+  void SendServers(const SetServers& set, v1::Directive directive);
+
   StreamRegistry& registry_;
 };
 

@@ -28,7 +28,7 @@ struct MachineFacts {
   bool boot_is_told = false;  // a hello of this process was delivered
   int64_t limit_count = 0;    // in force, really, wherever the slots are
   bool slots_at_balancers = false;
-  int64_t slots_elsewhere_count = 0;  // of limit_count: at balancers that are not connected
+  int64_t slots_elsewhere_count = 0;  // of limit_count: at balancers that are told no limits
   int64_t configured_count = 0;
   absl::Duration configured_idle_timeout;
   absl::Time launched_at = absl::InfinitePast();  // decided by a controller
@@ -59,7 +59,7 @@ struct Moment {
   std::map<NodeId, MachineFacts> vanished;  // machines that are gone, and nothing that was delivered says so
   int undenied = 0;                         // machines that are gone, and no list of the provider says so
   Orders orders;
-  int balancers = 0;           // that are connected
+  int balancers = 0;           // that are told limits
   bool journal_fails = false;  // and the core was told so
   // When the provider told this process of its machines; never: InfinitePast.
   absl::Time listed_at = absl::InfinitePast();

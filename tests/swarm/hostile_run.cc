@@ -23,6 +23,15 @@ std::string BootId(const BalancerProcess& balancer) {
   return absl::StrCat(balancer.id, "-", balancer.boot);
 }
 
+// Whether it is told limits, where any are told.
+bool IsToldLimits(const BalancerProcess& balancer, const Decision& decision) {
+  return balancer.connected &&
+         std::none_of(decision.actions.begin(), decision.actions.end(), [&](const Action& action) {
+           const auto* set = std::get_if<SetServers>(&action.body);
+           return set != nullptr && std::count(set->without_share.begin(), set->without_share.end(), balancer.id) > 0;
+         });
+}
+
 }  // namespace
 
 // Every tick is judged when it is recorded, that is before anything of it is carried out.
@@ -412,13 +421,13 @@ void HostileRun::Resolve(const std::vector<Action>& actions) {
 // --- Judging.
 
 // Of all balancers together. What a process begins with is its owner's, until it has said so.
-void HostileRun::CountSlots(sim::MachineFacts& facts) const {
+void HostileRun::CountSlots(const Decision& decision, sim::MachineFacts& facts) const {
   facts.limit_count = 0;
   for (const BalancerProcess& balancer : world_.balancers()) {
     const auto entry = balancer.servers.find(facts.id);
     if (entry == balancer.servers.end() || !balancers_heard_.contains(BootId(balancer))) continue;
     facts.limit_count += entry->second.session_count_max;
-    if (!balancer.connected) facts.slots_elsewhere_count += entry->second.session_count_max;
+    if (!IsToldLimits(balancer, decision)) facts.slots_elsewhere_count += entry->second.session_count_max;
   }
 }
 
@@ -439,7 +448,8 @@ sim::Moment HostileRun::MomentOf(const Decision& decision) const {
       .process = process_, .forgot = forgot_, .decision = decision, .policy = policy_, .orders = orders_};
   moment.journal_fails = core_knows_disk_fails_;
   moment.listed_at = listed_at_;
-  for (const BalancerProcess& balancer : world_.balancers()) moment.balancers += balancer.connected ? 1 : 0;
+  for (const BalancerProcess& balancer : world_.balancers())
+    moment.balancers += IsToldLimits(balancer, decision) ? 1 : 0;
   for (const auto& [id, server] : world_.servers()) {
     sim::MachineFacts& facts = moment.machines[id];
     facts.id = id;
@@ -449,7 +459,7 @@ sim::Moment HostileRun::MomentOf(const Decision& decision) const {
     facts.serves = server.Serves();
     facts.limit_count = server.limits.connection_count_max;
     facts.slots_at_balancers = world_.settings().balancing == Balancing::kRequests;
-    if (facts.slots_at_balancers) CountSlots(facts);
+    if (facts.slots_at_balancers) CountSlots(decision, facts);
     facts.configured_count = world_.settings().connection_limit;
     facts.configured_idle_timeout = world_.settings().idle_timeout;
     if (const auto launched = launched_at_.find(server.launch_id); launched != launched_at_.end())

@@ -78,7 +78,7 @@ class HostileRun {
   void Resolve(const std::vector<Action>& actions);
   void Judge(const Decision& decision);
   sim::Moment MomentOf(const Decision& decision) const;
-  void CountSlots(sim::MachineFacts& facts) const;
+  void CountSlots(const Decision& decision, sim::MachineFacts& facts) const;
   static void TellHeard(const Heard& heard, sim::MachineFacts& facts);
   void Violate(std::string rule, std::string what);
 

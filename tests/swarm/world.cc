@@ -307,12 +307,14 @@ absl::Status World::Send(const Action& action) {
   if (const auto* set = std::get_if<SetServers>(&action.body)) {
     for (BalancerProcess& balancer : balancers_) {
       if (!balancer.connected) continue;
+      const auto& without = set->without_share;
+      const bool shares = std::find(without.begin(), without.end(), balancer.id) == without.end();
       const std::map<NodeId, BalancerProcess::Entry> before = std::exchange(balancer.servers, {});
       for (const ServerTarget& target : set->servers) {
         BalancerProcess::Entry& entry = balancer.servers[target.node];
         if (const auto known = before.find(target.node); known != before.end()) entry = known->second;
         entry.draining = target.draining;
-        if (target.session_count_max > 0) entry.session_count_max = target.session_count_max;
+        if (shares && target.session_count_max > 0) entry.session_count_max = target.session_count_max;
         if (settings_.balancing == Balancing::kRequests && entry.session_count_max == 0)
           entry.session_count_max = SessionsFirst();
       }

@@ -1,3 +1,5 @@
+#include <ctime>
+#include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -69,6 +71,35 @@ TEST(Balancers, OneOfTwoThatNeverListsANodeIsNotWaitedForWithoutEnd) {
     says_too();
   });
   EXPECT_TRUE(world.core.fleet().Find("node-1")->behind.holds_slots);
+}
+
+// One in mode tcp knows all of many nodes, and holds no slots of any: to find that out for each node took their square.
+TEST(Balancers, ALongListOfOneWithoutSlotsIsNotReadAnewForEachNode) {
+  constexpr int kNodes = 5000;
+  World world(LivePolicy());
+  BalancerReported tcp{.balancer = "tcp"}, http{.balancer = "http"};
+  tcp.report.boot_id = http.report.boot_id = "boot";
+  http.report.slot_place = SlotPlace::kBalancer;
+  for (int i = 0; i < kNodes; ++i) {
+    const NodeId id = "node-" + std::to_string(i);
+    world.AddNode(id);
+    world.Report(id);
+    BalancedServer server;
+    server.node = id;
+    tcp.report.servers.push_back(server);
+    server.session_count_max = 100;
+    http.report.servers.push_back(server);
+  }
+  const auto ticks_of = [&world](BalancerReported& event) {
+    ++event.report.sequence;
+    world.core.Observe(world.now, BalancerJoined{event.balancer});
+    const std::clock_t begin = std::clock();
+    world.core.Observe(world.now, event);
+    return std::clock() - begin;
+  };
+  const std::clock_t one = ticks_of(tcp), both = ticks_of(http);
+  ASSERT_TRUE(world.core.fleet().Find("node-1")->behind.holds_slots);
+  EXPECT_LT(both, 10 * one) << "of the processor's time";
 }
 
 }  // namespace

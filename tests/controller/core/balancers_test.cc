@@ -218,6 +218,7 @@ class TwoBalancers {
     world.Run(time, [this] {
       front.Says(sessions, queue)();
       if (second_is_there) second.Says(std::min(sessions, second.limit), 0)();
+      if (third != nullptr) third->Says(0, 0)();
       least = std::min(least, front.limit);
       most = std::max(most, front.limit + second.limit);
     });
@@ -235,6 +236,7 @@ class TwoBalancers {
 
   World world;
   HttpBalancer front, second;
+  HttpBalancer* third = nullptr;
   bool second_is_there = true;
   int64_t sessions = 90, queue = 0;
   int64_t least = kShare, most = 2 * kShare;  // of what `front` had, and of what both had together
@@ -285,6 +287,7 @@ TEST(Balancers, OneThatNobodyKnowsBringsWhatItHasAndIsToldNoLimitBefore) {
   two.second_is_there = true;
   two.Run(absl::Seconds(30));
   EXPECT_EQ(two.front.limit + two.second.limit, 2 * TwoBalancers::kShare);
+  EXPECT_EQ(two.least, TwoBalancers::kShare) << "a like part of what there is, and no less";
 }
 
 TEST(Balancers, OneThatNeverReportsHoldsTheOthersLimitsForSecondsOnly) {
@@ -295,6 +298,69 @@ TEST(Balancers, OneThatNeverReportsHoldsTheOthersLimitsForSecondsOnly) {
   ASSERT_FALSE(told.empty());
   for (const ServerTarget& target : std::get<SetServers>(told.back().body).servers)
     EXPECT_GT(target.session_count_max, 0);
+  EXPECT_EQ(two.least, TwoBalancers::kShare) << "its proxy may be down";
+}
+
+TEST(Balancers, OneWhoseProxyHasNoServersYetHasNoShareAndIsToldNoLimit) {
+  TwoBalancers two;
+  HttpBalancer empty(two.world, "empty");
+  empty.lists = false;
+  two.third = &empty;
+  two.Run(absl::Seconds(20));
+  EXPECT_EQ(two.least, TwoBalancers::kShare);
+  EXPECT_EQ(two.front.limit, TwoBalancers::kShare);
+  EXPECT_EQ(empty.limit, 60) << "more would be beyond the budget";
+  empty.lists = true;
+  two.Run(absl::Seconds(20));
+  EXPECT_EQ(empty.limit, two.front.limit);
+  EXPECT_LE(empty.limit + two.front.limit + two.second.limit, TwoBalancers::kBudget / 3);
+  EXPECT_GE(two.least, TwoBalancers::kBudget / 3 / 3);
+}
+
+TEST(Balancers, WithoutABudgetOneThatNobodyKnowsDelaysNoRaise) {
+  World world = ThreeNodes();
+  HttpBalancer front(world);
+  world.Run(absl::Seconds(10), front.Says(20, 0));
+  ASSERT_EQ(front.limit, 60);
+  const HttpBalancer mute(world, "mute");
+  world.Run(absl::Seconds(2), front.Says(60, 100));
+  EXPECT_GT(front.limit, 60);
+}
+
+TEST(Balancers, OfTwoThatComeAtOnceTheFirstToSpeakIsNotHalved) {
+  for (const int64_t budget : {0, 600}) {
+    Policy policy = LivePolicy();
+    policy.limits.budget_count = budget;
+    World world = ThreeNodes(policy);
+    world.Run(absl::Seconds(70));
+    HttpBalancer first(world), second(world, "second");
+    first.limit = second.limit = 100;
+    int64_t least = 100;
+    for (int second_now = 0; second_now < 20; ++second_now) {
+      world.Run(absl::Seconds(1), [&] {
+        first.Says(60, 0)();
+        if (second_now > 0) second.Says(60, 0)();
+        least = std::min({least, first.limit, second.limit});
+      });
+    }
+    EXPECT_EQ(least, 100) << "with a budget of " << budget;
+  }
+}
+
+TEST(Balancers, WithoutABudgetRestartsDoNotAddUpToEverMore) {
+  World world = ThreeNodes();
+  HttpBalancer front(world), second(world, "second");
+  front.limit = second.limit = 100;
+  for (int restart = 0; restart < 5; ++restart) {
+    world.Run(absl::Seconds(10), [&] {
+      front.Says(60, 0)();
+      second.Says(60, 0)();
+    });
+    EXPECT_LE(world.core.fleet().Find("node-1")->granted_count, 200) << restart;
+    second.Leave();
+    world.Run(absl::Seconds(10), front.Says(60, 0));
+    second.Join();
+  }
 }
 
 TEST(Balancers, AControllerThatRestartsCutsNoSessions) {

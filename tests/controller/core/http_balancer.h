@@ -1,8 +1,10 @@
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "controller/core/autoscaler.h"
 #include "tests/controller/core/world.h"
@@ -13,7 +15,10 @@ namespace headroom {
 class HttpBalancer {
  public:
   explicit HttpBalancer(World& world, BalancerId id = "front") : world_(world), id_(std::move(id)) { Join(); }
-  void Join() { world_.core.Observe(world_.now, BalancerJoined{id_}); }
+  void Join() {
+    told_before_ = world_.ActionsOf("set_servers").size();
+    world_.core.Observe(world_.now, BalancerJoined{id_});
+  }
   void Leave() { world_.core.Observe(world_.now, BalancerLeft{id_}); }
 
   int64_t limit = 60;
@@ -46,8 +51,13 @@ class HttpBalancer {
  private:
   void TakeOrders() {
     if (!obeys) return;
-    for (const Action& action : world_.ActionsOf("set_servers")) {
-      for (const ServerTarget& target : std::get<SetServers>(action.body).servers) {
+    const std::vector<Action> told = world_.ActionsOf("set_servers");
+    if (told_before_ > told.size()) told_before_ = 0;  // the test has forgotten them
+    for (size_t i = told_before_; i < told.size(); ++i) {
+      const auto& set = std::get<SetServers>(told[i].body);
+      const auto& without = set.without_share;
+      if (std::find(without.begin(), without.end(), id_) != without.end()) continue;
+      for (const ServerTarget& target : set.servers) {
         if (target.session_count_max > 0) limit = target.session_count_max;
       }
     }
@@ -56,6 +66,7 @@ class HttpBalancer {
   World& world_;
   BalancerId id_;
   uint64_t sequence_ = 0;
+  size_t told_before_ = 0;  // it joined
 };
 
 // Six nodes behind a balancer that holds their slots; as many as 1200 sessions need.

@@ -107,6 +107,22 @@ TEST(NodeChannelsTest, ABalancerIsNotTheNodeOfThatName) {
   ASSERT_EQ(balancer->waiting.servers_size(), 1);
 }
 
+TEST(NodeChannelsTest, ABalancerWithoutAShareIsToldItsServersAndNoLimit) {
+  StreamRegistry registry(Some());
+  NodeChannels channels(registry);
+  auto old = std::make_shared<FakeStream>(), empty = std::make_shared<FakeStream>();
+  ASSERT_TRUE(registry.Open({v1::ROLE_BALANCER, "old"}, old).ok());
+  ASSERT_TRUE(registry.Open({v1::ROLE_BALANCER, "empty"}, empty).ok());
+  const SetServers set{.servers = {{.node = "node-1", .address = "a:1", .session_count_max = 50}},
+                       .without_share = {"empty"}};
+  ASSERT_TRUE(channels.Send(Of(set)).ok());
+  ASSERT_EQ(old->waiting.servers_size(), 1);
+  EXPECT_EQ(old->waiting.servers(0).session_count_max(), 50);
+  ASSERT_EQ(empty->waiting.servers_size(), 1);
+  EXPECT_EQ(empty->waiting.servers(0).address(), "a:1");
+  EXPECT_EQ(empty->waiting.servers(0).session_count_max(), 0);
+}
+
 TEST(NodeChannelsTest, WhatWaitsForASlowStreamIsOneDirectiveWithTheLatestOfEachSlot) {
   StreamRegistry registry(Some());
   NodeChannels channels(registry);
