@@ -175,14 +175,14 @@ TEST(LayersTest, EveryFileIncludesOnlyWhatIsBelowIt) {
 TEST(LayersTest, AnIncludeFromAboveIsFound) {
   EXPECT_THAT(FaultsOf("controller/core/x.cc", "#include \"controller/runtime/journal.h\"\n"),
               ElementsAre(HasSubstr("is not below it")));
-  EXPECT_THAT(FaultsOf("controller/core/limits/law.h", "#include \"controller/core/fleet.h\"\n"),
+  EXPECT_THAT(FaultsOf("controller/core/limits/law.h", "#include \"controller/core/fleet/fleet.h\"\n"),
               ElementsAre(HasSubstr("is not below it")));
   EXPECT_THAT(FaultsOf("controller/core/x.cc", "#include \"headroom/v1/policy.pb.h\"\n"),
               ElementsAre(HasSubstr("is not below it")));
   EXPECT_THAT(FaultsOf("controller/core/policy_parse.h", "#include \"headroom/v1/policy.pb.h\"\n"), IsEmpty());
   EXPECT_THAT(FaultsOf("controller/runtime/x.cc", "#include \"headroom/v1/admin.grpc.pb.h\"\n"),
               ElementsAre(HasSubstr("is not below it")));
-  EXPECT_THAT(FaultsOf("storage_node/x.cc", "#include \"controller/core/fleet.h\"\n"),
+  EXPECT_THAT(FaultsOf("storage_node/x.cc", "#include \"controller/core/fleet/fleet.h\"\n"),
               ElementsAre(HasSubstr("is not below it")));
 }
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "controller/core/guards.h"
+#include "controller/core/nodes/guards.h"
 
 namespace headroom {
 namespace {

@@ -7,10 +7,10 @@
 
 #include "controller/base/check.h"
 #include "controller/core/alarms.h"
-#include "controller/core/fleet_summary.h"
-#include "controller/core/guards.h"
+#include "controller/core/fleet/fleet_summary.h"
+#include "controller/core/nodes/guards.h"
 #include "controller/core/limit_planner.h"
-#include "controller/core/planner.h"
+#include "controller/core/nodes/planner.h"
 #include "controller/core/signals/signal.h"
 
 namespace headroom {

@@ -8,15 +8,15 @@
 #include "absl/time/time.h"
 
 #include "controller/core/anomaly/watch.h"
-#include "controller/core/at_max.h"
+#include "controller/core/nodes/at_max.h"
 #include "controller/core/calendar/usual_demand.h"
 #include "controller/core/decision.h"
 #include "controller/core/diagnosis/diagnosis.h"
 #include "controller/core/event.h"
-#include "controller/core/fleet.h"
+#include "controller/core/fleet/fleet.h"
 #include "controller/core/forecast/demand_forecast.h"
 #include "controller/core/policy.h"
-#include "controller/core/trial.h"
+#include "controller/core/nodes/trial.h"
 
 namespace headroom {
 

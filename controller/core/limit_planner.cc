@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <utility>
 
-#include "controller/core/guards.h"
+#include "controller/core/nodes/guards.h"
 #include "controller/core/limits/budget.h"
 
 namespace headroom {

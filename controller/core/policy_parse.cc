@@ -13,7 +13,7 @@
 
 #include "controller/base/check.h"
 #include "controller/core/calendar/calendar_text.h"
-#include "controller/core/fleet.h"
+#include "controller/core/fleet/fleet.h"
 
 namespace headroom {
 namespace {

@@ -12,7 +12,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "controller/base/status.h"
-#include "controller/core/fleet_summary.h"
+#include "controller/core/fleet/fleet_summary.h"
 #include "controller/runtime/journal_file.h"
 
 namespace headroom::lab {

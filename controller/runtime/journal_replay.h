@@ -10,7 +10,7 @@
 #include "absl/time/time.h"
 
 #include "controller/core/decision.h"
-#include "controller/core/fleet.h"
+#include "controller/core/fleet/fleet.h"
 #include "controller/core/policy.h"
 #include "controller/runtime/journal_file.h"
 

@@ -7,8 +7,8 @@
 
 #include "controller/base/near_match.h"
 #include "controller/base/status.h"
-#include "controller/core/fleet_summary.h"
-#include "controller/core/learning.h"
+#include "controller/core/fleet/fleet_summary.h"
+#include "controller/core/nodes/learning.h"
 #include "controller/server/admin_service.h"
 #include "controller/server/convert.h"
 #include "controller/server/grpc_status.h"

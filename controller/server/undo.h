@@ -6,7 +6,7 @@
 
 #include "controller/core/decision.h"
 #include "controller/core/event.h"
-#include "controller/core/fleet.h"
+#include "controller/core/fleet/fleet.h"
 #include "headroom/v1/admin.pb.h"
 
 namespace headroom {

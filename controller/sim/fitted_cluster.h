@@ -12,7 +12,7 @@
 
 #include "controller/core/decision.h"
 #include "controller/core/event.h"
-#include "controller/core/fleet.h"
+#include "controller/core/fleet/fleet.h"
 #include "controller/core/policy.h"
 #include "controller/sim/runner.h"
 

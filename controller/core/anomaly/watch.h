@@ -12,7 +12,7 @@
 
 #include "controller/core/anomaly/detector.h"
 #include "controller/core/anomaly/fleet_spread.h"
-#include "controller/core/fleet_summary.h"
+#include "controller/core/fleet/fleet_summary.h"
 #include "controller/core/policy.h"
 
 namespace headroom {

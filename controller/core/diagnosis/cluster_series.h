@@ -11,7 +11,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
-#include "controller/core/fleet.h"
+#include "controller/core/fleet/fleet.h"
 #include "controller/core/report.h"
 
 namespace headroom {

@@ -5,8 +5,8 @@
 #include "controller/core/decision.h"
 #include "controller/core/diagnosis/cluster_series.h"
 #include "controller/core/diagnosis/evidence.h"
-#include "controller/core/fleet.h"
-#include "controller/core/fleet_summary.h"
+#include "controller/core/fleet/fleet.h"
+#include "controller/core/fleet/fleet_summary.h"
 #include "controller/core/policy.h"
 
 namespace headroom {

@@ -6,7 +6,7 @@
 
 #include "absl/time/time.h"
 
-#include "controller/core/fleet.h"
+#include "controller/core/fleet/fleet.h"
 
 namespace headroom {
 

@@ -3,7 +3,7 @@
 #include "controller/core/decision.h"
 #include "controller/core/diagnosis/evidence.h"
 #include "controller/core/diagnosis/rules.h"
-#include "controller/core/fleet.h"
+#include "controller/core/fleet/fleet.h"
 #include "controller/core/reason.h"
 
 // What diagnosis says: reasons filled with the numbers of the evidence. Their sentences stand in core/reason.cc.

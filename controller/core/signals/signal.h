@@ -9,8 +9,8 @@
 #include "controller/core/anomaly/watch.h"
 #include "controller/core/calendar/usual_demand.h"
 #include "controller/core/decision.h"
-#include "controller/core/fleet.h"
-#include "controller/core/fleet_summary.h"
+#include "controller/core/fleet/fleet.h"
+#include "controller/core/fleet/fleet_summary.h"
 #include "controller/core/forecast/demand_forecast.h"
 #include "controller/core/policy.h"
 

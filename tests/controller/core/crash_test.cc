@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "controller/core/fleet_summary.h"
+#include "controller/core/fleet/fleet_summary.h"
 #include "tests/controller/core/world.h"
 
 // What a controller may think of a cluster whose last controller was killed: its last grants, drains and growth may be

@@ -1,7 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "controller/core/autoscaler.h"
-#include "controller/core/learning.h"
+#include "controller/core/nodes/learning.h"
 #include "tests/controller/core/world.h"
 
 // The fleet that a dry run thinks of, and the real one.

@@ -6,7 +6,7 @@
 
 #include "gtest/gtest.h"
 
-#include "controller/core/fleet.h"
+#include "controller/core/fleet/fleet.h"
 #include "controller/core/windows.h"
 #include "controller/sim/cluster_model.h"
 #include "controller/sim/runner.h"

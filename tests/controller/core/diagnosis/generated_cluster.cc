@@ -5,7 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 
-#include "controller/core/fleet_summary.h"
+#include "controller/core/fleet/fleet_summary.h"
 
 namespace headroom {
 namespace {

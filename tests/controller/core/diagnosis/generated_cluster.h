@@ -9,7 +9,7 @@
 #include "absl/time/time.h"
 
 #include "controller/core/diagnosis/diagnosis.h"
-#include "controller/core/fleet.h"
+#include "controller/core/fleet/fleet.h"
 #include "controller/core/policy.h"
 
 namespace headroom {

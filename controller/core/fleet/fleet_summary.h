@@ -8,8 +8,8 @@
 #include "absl/time/time.h"
 
 #include "controller/base/latency_histogram.h"
-#include "controller/core/data_fill.h"
-#include "controller/core/fleet.h"
+#include "controller/core/fleet/data_fill.h"
+#include "controller/core/fleet/fleet.h"
 #include "controller/core/policy.h"
 
 namespace headroom {

@@ -7,7 +7,7 @@
 
 #include "absl/time/time.h"
 
-#include "controller/core/fleet_summary.h"
+#include "controller/core/fleet/fleet_summary.h"
 #include "controller/core/forecast/demand_forecast.h"
 #include "controller/core/policy.h"
 #include "controller/core/reason.h"

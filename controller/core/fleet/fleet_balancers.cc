@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "controller/core/fleet.h"
+#include "controller/core/fleet/fleet.h"
 
 // The part of Fleet that knows what balancers say of the nodes.
 

@@ -1,10 +1,10 @@
-#include "controller/core/planner.h"
+#include "controller/core/nodes/planner.h"
 
 #include <algorithm>
 #include <map>
 #include <set>
 
-#include "controller/core/guards.h"
+#include "controller/core/nodes/guards.h"
 
 namespace headroom {
 namespace {

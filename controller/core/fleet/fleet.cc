@@ -1,4 +1,4 @@
-#include "controller/core/fleet.h"
+#include "controller/core/fleet/fleet.h"
 
 #include <algorithm>
 #include <array>

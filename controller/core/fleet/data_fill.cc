@@ -1,4 +1,4 @@
-#include "controller/core/data_fill.h"
+#include "controller/core/fleet/data_fill.h"
 
 #include <algorithm>
 #include <cstddef>

@@ -1,4 +1,4 @@
-#include "controller/core/trial.h"
+#include "controller/core/nodes/trial.h"
 
 #include <algorithm>
 #include <cstdlib>

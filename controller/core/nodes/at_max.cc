@@ -1,4 +1,4 @@
-#include "controller/core/at_max.h"
+#include "controller/core/nodes/at_max.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,4 +1,4 @@
-#include "controller/core/learning.h"
+#include "controller/core/nodes/learning.h"
 
 #include <algorithm>
 #include <cmath>

@@ -6,7 +6,7 @@
 
 #include "controller/core/autoscaler.h"
 #include "controller/core/decision.h"
-#include "controller/core/fleet_summary.h"
+#include "controller/core/fleet/fleet_summary.h"
 #include "controller/core/policy.h"
 
 namespace headroom {

@@ -1,4 +1,4 @@
-#include "controller/core/guards.h"
+#include "controller/core/nodes/guards.h"
 
 #include <algorithm>
 #include <array>

@@ -1,4 +1,4 @@
-#include "controller/core/fleet_summary.h"
+#include "controller/core/fleet/fleet_summary.h"
 
 #include <algorithm>
 #include <utility>

@@ -4,7 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 
-#include "controller/core/fleet.h"
+#include "controller/core/fleet/fleet.h"
 
 // The part of Fleet that follows actions from their start to their outcome, and the provider's lists.
 
