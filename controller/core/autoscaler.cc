@@ -8,8 +8,8 @@
 #include "controller/base/check.h"
 #include "controller/core/alarms.h"
 #include "controller/core/fleet/fleet_summary.h"
-#include "controller/core/nodes/guards.h"
 #include "controller/core/limit_planner.h"
+#include "controller/core/nodes/guards.h"
 #include "controller/core/nodes/planner.h"
 #include "controller/core/signals/signal.h"
 
@@ -65,10 +65,6 @@ absl::Time CooldownOf(const Growth& growth, const NodePolicy& policy) {
 // Where there are too many, the two oldest become one: as large as the one, as late as the other.
 void RememberGrowth(ScaleMemory& scale, Growth growth) {
   growth.ratio = std::clamp(growth.ratio, kGrowthLeast, 1.0);
-  const bool is_unlisted = scale.growths.empty() && scale.grown_at != absl::InfinitePast();
-  if (is_unlisted) scale.growths.push_back({scale.grown_at, scale.grown_ratio});  // of an older release
-  scale.grown_at = growth.at;
-  scale.grown_ratio = growth.ratio;
   std::erase_if(scale.growths, [&](const Growth& older) { return older.ratio <= growth.ratio; });
   scale.growths.push_back(growth);
   if (scale.growths.size() <= ScaleMemory::kGrowthsMax) return;
@@ -161,7 +157,7 @@ void Append(std::vector<Action>& to, std::vector<Action> from) {
 }  // namespace
 
 absl::Time GrowthCoolsUntil(const ScaleMemory& scale, const NodePolicy& policy) {
-  absl::Time until = CooldownOf({scale.grown_at, scale.grown_ratio}, policy);
+  absl::Time until = absl::InfinitePast();
   for (const Growth& growth : scale.growths) until = std::max(until, CooldownOf(growth, policy));
   return until;
 }

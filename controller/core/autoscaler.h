@@ -8,15 +8,15 @@
 #include "absl/time/time.h"
 
 #include "controller/core/anomaly/watch.h"
-#include "controller/core/nodes/at_max.h"
 #include "controller/core/calendar/usual_demand.h"
 #include "controller/core/decision.h"
 #include "controller/core/diagnosis/diagnosis.h"
 #include "controller/core/event.h"
 #include "controller/core/fleet/fleet.h"
 #include "controller/core/forecast/demand_forecast.h"
-#include "controller/core/policy.h"
+#include "controller/core/nodes/at_max.h"
 #include "controller/core/nodes/trial.h"
+#include "controller/core/policy.h"
 
 namespace headroom {
 
@@ -39,10 +39,9 @@ struct ScaleMemory {
   WindowedMax wanted;                           // largest wanted count of the stabilisation window
   absl::Time began_at = absl::InfinitePast();   // since when the window is being filled, without a gap
   absl::Time filled_at = absl::InfinitePast();  // when all signals were last known
-  absl::Time grown_at = absl::InfinitePast();   // last growth, and how much of the fleet it was
-  double grown_ratio = 0;
   // Growths, oldest first, each more of the fleet than any after it: whatever the cooldown becomes, one of them ends
-  // last. Beyond kGrowthsMax the second counts as much as the first, which is forgotten.
+  // last. The last entry is the last growth. Beyond kGrowthsMax the second counts as much as the first, which is
+  // forgotten.
   std::vector<Growth> growths;
   absl::Time shrunk_at = absl::InfinitePast();
   absl::Time step_began_at = absl::InfinitePast();  // growth step: base count of the current lead time
@@ -56,8 +55,6 @@ struct ScaleMemory {
     visit("wanted", self.wanted);
     visit("began_at", self.began_at);
     visit("filled_at", self.filled_at);
-    visit("grown_at", self.grown_at);
-    visit("grown_ratio", self.grown_ratio);
     visit("growths", self.growths);
     visit("shrunk_at", self.shrunk_at);
     visit("step_began_at", self.step_began_at);

@@ -4,8 +4,8 @@
 #include <cstdlib>
 #include <utility>
 
-#include "controller/core/nodes/guards.h"
 #include "controller/core/limits/budget.h"
+#include "controller/core/nodes/guards.h"
 
 namespace headroom {
 namespace {

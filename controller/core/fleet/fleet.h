@@ -12,15 +12,15 @@
 #include "absl/time/time.h"
 
 #include "controller/base/boxed_map.h"
+#include "controller/core/event.h"
 #include "controller/core/fleet/balancers.h"
 #include "controller/core/fleet/data_fill.h"
-#include "controller/core/event.h"
+#include "controller/core/fleet/phase_times.h"
+#include "controller/core/fleet/retries.h"
 #include "controller/core/limits/knee.h"
 #include "controller/core/limits/law.h"
-#include "controller/core/fleet/phase_times.h"
 #include "controller/core/policy.h"
 #include "controller/core/report.h"
-#include "controller/core/fleet/retries.h"
 #include "controller/core/windows.h"
 
 namespace headroom {

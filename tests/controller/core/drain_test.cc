@@ -19,6 +19,17 @@ World FiveNodes() {
   return world;
 }
 
+// The fifth, and a hold keeps it for a minute.
+World FiveNodesOneDrained() {
+  World world = FiveNodes();
+  world.core.Observe(world.now, HoldChanged{HoldDirection::kDown, world.now + absl::Minutes(1), "", "op"});
+  world.core.Observe(world.now, ActionStarted{{"drain", 1, "node-5", {}, DrainNode{}}});
+  world.nodes["node-5"].draining = true;
+  world.Run(absl::Seconds(5), Spread(world, 500));
+  EXPECT_EQ(NodeOf(world, "node-5").state, NodeState::kDrained);
+  return world;
+}
+
 TEST(Drain, AnOperatorsUndrainBringsTheNodeBackWhereNobodyNeedsIt) {
   World world = FiveNodes();
   world.core.Observe(world.now, DrainRequested{"node-5", true, "maintenance", "op"});
@@ -244,13 +255,8 @@ TEST(Drain, AHoldOnShrinkingKeepsADrainedNodeUntilItEnds) {
 }
 
 TEST(Drain, ADrainedNodeThatServesAgainIsDrainedAgainBeforeItIsTerminated) {
-  World world = FiveNodes();
-  world.core.Observe(world.now, HoldChanged{HoldDirection::kDown, world.now + absl::Minutes(1), "", "op"});
-  world.core.Observe(world.now, ActionStarted{{"drain", 1, "node-5", {}, DrainNode{}}});
+  World world = FiveNodesOneDrained();
   World::FakeNode& node = world.nodes["node-5"];
-  node.draining = true;
-  world.Run(absl::Seconds(5), Spread(world, 500));
-  ASSERT_EQ(NodeOf(world, "node-5").state, NodeState::kDrained);
   node.draining = false;  // its process was restarted, and takes direct clients
   node.boot = "boot-2";
   world.Join("node-5");
@@ -268,13 +274,8 @@ TEST(Drain, ADrainedNodeThatServesAgainIsDrainedAgainBeforeItIsTerminated) {
 }
 
 TEST(Drain, ADrainedNodeOnWhichAConnectionIsOpenAgainIsNotTerminatedAsEmpty) {
-  World world = FiveNodes();
-  world.core.Observe(world.now, HoldChanged{HoldDirection::kDown, world.now + absl::Minutes(1), "", "op"});
-  world.core.Observe(world.now, ActionStarted{{"drain", 1, "node-5", {}, DrainNode{}}});
+  World world = FiveNodesOneDrained();
   World::FakeNode& node = world.nodes["node-5"];
-  node.draining = true;
-  world.Run(absl::Seconds(5), Spread(world, 500));
-  ASSERT_EQ(NodeOf(world, "node-5").state, NodeState::kDrained);
   world.Run(absl::Minutes(2), [&] {
     Spread(world, 500)();
     node.open = 1;

@@ -27,6 +27,22 @@ World SixNodes(Policy policy = SlowPolicy()) {
   return world;
 }
 
+World DoubledToEight(absl::Duration cooldown) {
+  Policy policy = LivePolicy();
+  policy.nodes.max = 40;
+  policy.nodes.cooldown = cooldown;
+  World world(policy);
+  for (int i = 0; i < 4; ++i) world.AddNode("node-" + std::to_string(i));
+  world.Run(absl::Seconds(10), Spread(world, 520));
+  world.Run(absl::Seconds(30), Spread(world, 1100));
+  EXPECT_EQ(world.nodes.size(), 8u);
+  return world;
+}
+
+absl::Time GrownAt(const World& world) {
+  return world.core.Save().scale.growths.back().at;
+}
+
 TEST(ScaleMemory, AfterALongUnknownSpellTheWindowIsFilledAnew) {
   World world = SixNodes();
   world.Run(absl::Minutes(12), Spread(world, 800));
@@ -70,18 +86,11 @@ TEST(ScaleMemory, ASmallStepAfterALargeOneDoesNotShortenTheCooldown) {
   Policy policy;
   ScaleMemory scale;
   const absl::Time began = absl::FromUnixSeconds(1'700'000'000);
-  scale.grown_at = began;
-  scale.grown_ratio = 1;
+  scale.growths = {{began, 1}};
   EXPECT_EQ(GrowthCoolsUntil(scale, policy.nodes), began + policy.nodes.cooldown);
 
-  policy = LivePolicy();
-  policy.nodes.max = 30;
-  policy.nodes.cooldown = absl::Minutes(10);
-  World world(policy);
-  for (int i = 0; i < 4; ++i) world.AddNode("node-" + std::to_string(i));
-  world.Run(absl::Seconds(10), Spread(world, 520));
-  world.Run(absl::Seconds(30), Spread(world, 1100));  // to eight
-  ASSERT_EQ(world.nodes.size(), 8u);
+  World world = DoubledToEight(absl::Minutes(10));
+  policy = world.core.policy();
   const absl::Time until = GrowthCoolsUntil(world.core.Save().scale, policy.nodes);
   world.Run(absl::Seconds(30), Spread(world, 1180));  // one more
   ASSERT_EQ(world.nodes.size(), 9u);
@@ -89,34 +98,21 @@ TEST(ScaleMemory, ASmallStepAfterALargeOneDoesNotShortenTheCooldown) {
 }
 
 TEST(ScaleMemory, ManySmallStepsDoNotMakeAnOldLargeOneYounger) {
-  Policy policy = LivePolicy();
-  policy.nodes.max = 40;
-  policy.nodes.cooldown = absl::Minutes(10);
-  World world(policy);
-  for (int i = 0; i < 4; ++i) world.AddNode("node-" + std::to_string(i));
-  world.Run(absl::Seconds(10), Spread(world, 520));
-  world.Run(absl::Seconds(30), Spread(world, 1100));
-  ASSERT_EQ(world.nodes.size(), 8u);
-  const absl::Time doubled_at = world.core.Save().scale.grown_at;
+  World world = DoubledToEight(absl::Minutes(10));
+  const absl::Time doubled_at = GrownAt(world);
   for (int step = 1; step <= 22; ++step) world.Run(absl::Seconds(20), Spread(world, 1100 + 140 * step));
   ASSERT_GE(world.nodes.size(), 8u + 17);
   const ScaleMemory scale = world.core.Save().scale;
-  EXPECT_LE(GrowthCoolsUntil(scale, policy.nodes),
-            std::max(doubled_at + absl::Minutes(10), scale.grown_at + absl::Minutes(2)));
+  EXPECT_LE(GrowthCoolsUntil(scale, world.core.policy().nodes),
+            std::max(doubled_at + absl::Minutes(10), GrownAt(world) + absl::Minutes(2)));
 }
 
 TEST(ScaleMemory, ACooldownThatIsMadeLongerCountsFromTheLargeGrowthBeforeTheLastOneToo) {
-  Policy policy = LivePolicy();
-  policy.nodes.max = 30;
-  policy.nodes.cooldown = absl::Seconds(12);
-  World world(policy);
-  for (int i = 0; i < 4; ++i) world.AddNode("node-" + std::to_string(i));
-  world.Run(absl::Seconds(10), Spread(world, 520));
-  world.Run(absl::Seconds(30), Spread(world, 1100));  // to eight
-  ASSERT_EQ(world.nodes.size(), 8u);
-  const absl::Time doubled_at = world.core.Save().scale.grown_at;
+  World world = DoubledToEight(absl::Seconds(12));
+  const absl::Time doubled_at = GrownAt(world);
   world.Run(absl::Seconds(30), Spread(world, 1180));  // one more
-  const absl::Time grown_at = world.core.Save().scale.grown_at;
+  const absl::Time grown_at = GrownAt(world);
+  Policy policy = world.core.policy();
   ASSERT_GT(grown_at, doubled_at + policy.nodes.cooldown);
   policy.nodes.cooldown = absl::Minutes(10);
   const absl::Time until = GrowthCoolsUntil(world.core.Save().scale, policy.nodes);

@@ -98,11 +98,11 @@ TEST(WindUp, AWaveThatComesAndGoesDoesNotPumpTheFleetUp) {
 TEST(Cooldown, IsLongerTheMoreOfTheFleetWasAdded) {
   ScaleMemory scale;
   const NodePolicy policy = RoomyPolicy().nodes;
-  scale.grown_at = absl::FromUnixSeconds(1'700'000'000);
+  const absl::Time grown_at = absl::FromUnixSeconds(1'700'000'000);
   for (const auto& [ratio, minutes] :
        std::vector<std::pair<double, int>>{{0.02, 1}, {0.1, 1}, {0.5, 5}, {1, 10}, {3, 10}}) {
-    scale.grown_ratio = ratio;
-    EXPECT_EQ(GrowthCoolsUntil(scale, policy) - scale.grown_at, absl::Minutes(minutes)) << ratio;
+    scale.growths = {{grown_at, ratio}};
+    EXPECT_EQ(GrowthCoolsUntil(scale, policy) - grown_at, absl::Minutes(minutes)) << ratio;
   }
 }
 
