@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <sstream>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include <CLI/CLI.hpp>
 
@@ -60,9 +61,37 @@ void AddCommands(CLI::App& app, Session& session) {
   AddSimulate(app, session);
 }
 
+// The command that was given, its group first: "lab trace".
+const CLI::App& GivenCommand(const CLI::App& app) {
+  const CLI::App* command = &app;
+  while (!command->get_subcommands().empty()) command = command->get_subcommands().back();
+  return *command;
+}
+
+std::string FullName(const CLI::App& command) {
+  const CLI::App* group = command.get_parent();
+  return group == nullptr ? command.get_name() : absl::StrCat(FullName(*group), " ", command.get_name());
+}
+
+// What a mistyped option may have meant.
+std::string OptionSuggestion(const CLI::App& app, const CLI::App& command) {
+  std::vector<std::string> names;
+  for (const CLI::App* at = &command; at != nullptr; at = at->get_parent()) {
+    for (const CLI::Option* option : at->get_options()) {
+      for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+    }
+  }
+  for (const std::string& argument : app.remaining(true)) {
+    if (!absl::StartsWith(argument, "--")) continue;
+    const std::string name = argument.substr(0, argument.find('='));
+    return absl::StrCat(FullName(command), " has no option ", name, DidYouMean(NearMatches(name, names)));
+  }
+  return "";
+}
+
 // What a mistyped command may have meant. Values of options are no commands, so only what nobody took is looked at.
 std::string Suggestion(const CLI::App& app) {
-  if (!app.get_subcommands().empty()) return "";
+  if (const CLI::App& command = GivenCommand(app); &command != &app) return OptionSuggestion(app, command);
   std::vector<std::string> names;
   for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
   for (const std::string& argument : app.remaining()) {
@@ -78,8 +107,9 @@ int Refuse(const CLI::App& app, const CLI::ParseError& error, const Terminal& te
   terminal.out << out.str();
   if (code == 0) return 0;
   const std::string suggestion = Suggestion(app);
-  terminal.err << "headroomctl: " << (suggestion.empty() ? error.what() : suggestion)
-               << "\nRun headroomctl --help for the commands.\n";
+  terminal.err << "headroomctl: " << (suggestion.empty() ? error.what() : suggestion) << "\nRun "
+               << FullName(GivenCommand(app)) << " --help for "
+               << (GivenCommand(app).get_subcommands({}).empty() ? "its options" : "the commands") << ".\n";
   return kUsage;
 }
 

@@ -348,6 +348,12 @@ TEST_F(CliTest, TheValueOfAnOptionIsNotTakenForACommand) {
   EXPECT_THAT(err_, HasSubstr("there is no command \"statsu\""));
 }
 
+TEST_F(CliTest, AMistypedOptionIsToldItsNeighbourAndWhereTheOptionsStand) {
+  EXPECT_EQ(Run({"lab", "trace", "--shape", "step", "--lenght", "7h"}), 2);
+  EXPECT_THAT(err_, HasSubstr("headroomctl lab trace has no option --lenght; did you mean --length?"));
+  EXPECT_THAT(err_, HasSubstr("Run headroomctl lab trace --help for its options."));
+}
+
 TEST_F(CliTest, HelpBeginsWithExamples) {
   EXPECT_EQ(Run({"--help"}), 0);
   EXPECT_LT(out_.find("Examples:"), out_.find("Usage:"));
