@@ -84,6 +84,13 @@ void RememberWanted(ScaleMemory& scale, const Decision& decision, const Policy& 
   scale.wanted.Add(now, policy.nodes.stabilization, wanted);
 }
 
+// Ends the stretch since the last tick. What lies between two ticks that are far apart was seen by nobody.
+void RememberIdle(ScaleMemory& scale, absl::Time now, int64_t surplus, absl::Duration tick) {
+  const absl::Duration seen = std::clamp(now - scale.idle_at, absl::ZeroDuration(), 3 * tick);
+  scale.idle = surplus > 0 ? scale.idle + surplus * surplus * seen : absl::ZeroDuration();
+  scale.idle_at = now;
+}
+
 absl::Duration LeadTime(const State& state, const NodePolicy& policy) {
   return state.fleet.learned_lead_time().value_or(policy.lead_time);
 }
@@ -117,6 +124,7 @@ void RememberScale(State& state, const FleetSummary& summary, const Decision& de
     RememberGrowth(scale, {now, ratio});
   }
   if (shrinks) scale.shrunk_at = now;
+  if (grows || shrinks) scale.idle = absl::ZeroDuration();
   scale.served.Add(now, ScaleMemory::kServedWindow, summary.carrying);
 }
 
@@ -124,9 +132,11 @@ void RememberScale(State& state, const FleetSummary& summary, const Decision& de
 // much of the fleet it was is not: it cools as long as any, and its step began from what was there without it.
 void RememberLostTick(State& state, absl::Time at, const Action& action, const NodePolicy& policy) {
   ScaleMemory& scale = state.scale;
-  if (std::holds_alternative<DrainNode>(action.body)) scale.shrunk_at = std::max(scale.shrunk_at, at);
+  const bool shrinks = std::holds_alternative<DrainNode>(action.body);
+  if (shrinks) scale.shrunk_at = std::max(scale.shrunk_at, at);
   const bool grows =
       std::holds_alternative<LaunchNode>(action.body) || std::holds_alternative<CancelDrain>(action.body);
+  if (grows || shrinks) scale.idle = absl::ZeroDuration();
   if (!grows) return;
   RememberGrowth(scale, {at, 1});
   if (at - scale.step_began_at < LeadTime(state, policy)) return;
@@ -260,7 +270,10 @@ Decision Autoscaler::Tick(absl::Time now) {
   guards.counted = LargestCount(decision.demands);
   guards.wanted = static_cast<int>(std::ceil(std::min(wanted, 1e6) - 1e-9));
   if (largest != nullptr) RememberWanted(state_.scale, decision, policy_, guards.wanted);
-  decision.desired_count = ApplyGuards(guards, decision.verdicts);
+  const int needed = ApplyNeeds(guards, decision.verdicts);
+  const int kept = std::max(needed, EffectiveBounds(state_, policy_, now).min);
+  if (largest != nullptr) RememberIdle(state_.scale, now, summary.effective - kept, policy_.control.tick);
+  decision.desired_count = ApplyGuards(guards, needed, decision.verdicts);
 
   decision.limits = std::move(limits.decisions);
   Append(decision.actions, std::move(limits.actions));

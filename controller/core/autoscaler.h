@@ -44,6 +44,9 @@ struct ScaleMemory {
   // forgotten.
   std::vector<Growth> growths;
   absl::Time shrunk_at = absl::InfinitePast();
+  // For how long more nodes have been there than are needed, a surplus of k nodes counting k x k times; until idle_at.
+  absl::Duration idle;
+  absl::Time idle_at = absl::InfinitePast();
   absl::Time step_began_at = absl::InfinitePast();  // growth step: base count of the current lead time
   int step_base = 0;
   WindowedMax served;                               // largest number of serving nodes, over kServedWindow
@@ -57,6 +60,8 @@ struct ScaleMemory {
     visit("filled_at", self.filled_at);
     visit("growths", self.growths);
     visit("shrunk_at", self.shrunk_at);
+    visit("idle", self.idle);
+    visit("idle_at", self.idle_at);
     visit("step_began_at", self.step_began_at);
     visit("step_base", self.step_base);
     visit("served", self.served);

@@ -166,6 +166,8 @@ enum class ReasonCode : uint16_t {
   kMaybeImbalance,        // the same
   kRemedyBalancer,        // node
   kGuardPaid,             // nodes, for how long each is paid at least
+  kGuardIdle,             // nodes too many, remaining
+  kGuardTogether,         // demand, within, nodes
   kCount,
 };
 

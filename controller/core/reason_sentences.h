@@ -326,6 +326,10 @@ inline constexpr ReasonRow kReasonRows[] = {
      "Tell whoever spreads the load of {node}, or shed connections at the others; more nodes do not help."},
     {ReasonCode::kGuardPaid, "guard_paid",
      "{nodes} nodes were launched less than {paid_min} ago: they are paid anyway, and stay."},
+    {ReasonCode::kGuardIdle, "guard_idle",
+     "{nodes} nodes more than are needed have not been idle for long enough to be worth a change: {remaining} to go."},
+    {ReasonCode::kGuardTogether, "guard_together",
+     "As nodes are launched anyway, all {nodes} come at once that a demand of {demand} within {ahead} may need."},
 };
 
 #undef HR_FACTS_SURGE

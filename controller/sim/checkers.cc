@@ -204,8 +204,9 @@ Finding NeverTerminatesUndrained(const Moment& moment, const Memory& memory) {
 // --- Growth and raises are not delayed.
 
 Finding CooldownsNeverDelayGrowth(const Moment& moment, const Memory&) {
-  constexpr std::array<absl::string_view, 9> kShrinkOnly = {
-      "anomaly", "coming", "cooldown", "warm", "stabilization", "forecast", "reports_lost", "journal", "paid"};
+  constexpr std::array<absl::string_view, 11> kShrinkOnly = {"anomaly",       "coming",   "cooldown",     "warm",
+                                                             "stabilization", "forecast", "reports_lost", "journal",
+                                                             "paid",          "idle",     "together"};
   for (const Verdict& verdict : moment.decision.verdicts) {
     const bool shrink_only = std::find(kShrinkOnly.begin(), kShrinkOnly.end(), verdict.guard) != kShrinkOnly.end();
     if (shrink_only && verdict.after < verdict.before) {

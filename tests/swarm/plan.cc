@@ -98,9 +98,10 @@ void DrawWorld(Plan& plan, sim::Random& random) {
 
 absl::Duration Plan::ConvergesWithin() const {
   const NodePolicy& nodes = policy.nodes;
-  // Nodes leave one after the other.
+  // Nodes leave one after the other, the last of them after eight windows, the one before after a quarter of that.
+  constexpr int kWindows = 15;
   const absl::Duration removal = nodes.cooldown + nodes.drain_timeout + absl::Seconds(10);
-  return absl::Minutes(12) + nodes.stabilization + nodes.launch_timeout + nodes.max * removal;
+  return absl::Minutes(12) + kWindows * nodes.stabilization + nodes.launch_timeout + nodes.max * removal;
 }
 
 Plan DrawPlan(uint64_t seed) {

@@ -95,17 +95,25 @@ void DemandForecast::Tell(double quantile) {
   uppers_.clear();
   for (size_t index = 0; index < kHorizons.size(); ++index) {
     const auto forecast = forecaster_->Ahead(index);
-    uppers_.push_back(forecast.has_value() ? forecast->Quantile(quantile) : std::nullopt);
+    const auto at = [&](double beyond) { return forecast.has_value() ? forecast->Quantile(1 - beyond) : std::nullopt; };
+    const double beyond = 1 - quantile;
+    const std::optional<double> possible = at(beyond);
+    uppers_.emplace_back();
+    if (!possible.has_value()) continue;
+    uppers_.back() = {.asked = std::min(at(2 * beyond).value_or(*possible), *possible),
+                      .possible = *possible,
+                      .most = std::max(at(beyond / 2).value_or(*possible), *possible)};
   }
 }
 
-std::optional<DemandForecast::Answer> DemandForecast::Highest(size_t first, size_t last) const {
+std::optional<DemandForecast::Answer> DemandForecast::Highest(size_t first, size_t last, double Uppers::*upper) const {
   Answer answer;
   for (size_t index = first; index <= last; ++index) {
     if (!uppers_[index].has_value()) return std::nullopt;
-    if (index > first && *uppers_[index] <= answer.upper) continue;
+    const double one = (*uppers_[index]).*upper;
+    if (index > first && one <= answer.upper) continue;
     answer = {.expected = forecaster_->Ahead(index)->expected,
-              .upper = *uppers_[index],
+              .upper = one,
               .ahead = (kHorizons[index] - 1) * forecaster_->options().step};
   }
   return answer;
@@ -127,16 +135,17 @@ std::optional<DemandForecast::Answer> DemandForecast::Ahead(absl::Duration lead)
   size_t last = 0;
   while (kHorizons[last] < slots) ++last;
   // Between two horizons the higher one is believed: a peak must not be met halfway.
-  return Highest(kHorizons[last] == slots ? last : last - 1, last);
+  return Highest(kHorizons[last] == slots ? last : last - 1, last, &Uppers::asked);
 }
 
 std::optional<DemandForecast::Surprise> DemandForecast::Surprised(absl::Duration lead) const {
-  if (!IsFresh() || !demand_.has_value() || !uppers_[0].has_value() || *demand_ <= *uppers_[0]) return std::nullopt;
+  if (!IsFresh() || !demand_.has_value() || !uppers_[0].has_value()) return std::nullopt;
+  if (*demand_ <= uppers_[0]->possible) return std::nullopt;
   const double before = forecaster_->history().Or(SlotOf(at_ - lead, forecaster_->options().step), *demand_);
   const double growth = *demand_ - before;
   if (growth <= kOrdinaryGrowth * before) return std::nullopt;
   return Surprise{.demand = *demand_,
-                  .upper = *uppers_[0],
+                  .upper = uppers_[0]->possible,
                   .growth = growth,
                   .ahead = *demand_ + kMomentum * (growth - kOrdinaryGrowth * before)};
 }
@@ -145,7 +154,12 @@ std::optional<DemandForecast::Answer> DemandForecast::Until(absl::Duration until
   if (!IsFresh()) return std::nullopt;
   size_t last = 0;
   while (kHorizons[last] < SlotsAhead(until)) ++last;
-  return Highest(0, last);
+  return Highest(0, last, &Uppers::possible);
+}
+
+std::optional<DemandForecast::Answer> DemandForecast::Most() const {
+  if (!IsFresh()) return std::nullopt;
+  return Highest(0, kHorizons.size() - 1, &Uppers::most);
 }
 
 }  // namespace headroom::forecast

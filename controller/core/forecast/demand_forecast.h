@@ -33,11 +33,15 @@ class DemandForecast {
     double expected = 0, upper = 0;
     absl::Duration ahead;
   };
-  // The demand `lead` after the last tick; beyond twelve slots, of the twelfth. Nothing: too little is known yet, or
-  // nothing of the last slots.
+  // The demand `lead` after the last tick; beyond twelve slots, of the twelfth. It is more than `upper` with twice the
+  // chance that the question's quantile leaves: what is asked for by it is asked for seldom. Nothing: too little is
+  // known yet, or nothing of the last slots.
   std::optional<Answer> Ahead(absl::Duration lead) const;
-  // The highest of all moments from now until `until` after the last tick.
+  // The highest of all moments from now until `until` after the last tick, at the question's quantile.
   std::optional<Answer> Until(absl::Duration until) const;
+  // The highest of all moments of the next twelve slots, with half the chance of more: who asks anyway asks for so
+  // much. Of too few errors to tell that: at the question's quantile.
+  std::optional<Answer> Most() const;
   // Demand beyond what was held possible for this moment, and a quarter above that of `lead` before: the past is no
   // guide, so half of the growth beyond that quarter is taken to come again.
   struct Surprise {
@@ -71,8 +75,12 @@ class DemandForecast {
   void Sample();
   bool IsFresh() const;
   int64_t SlotsAhead(absl::Duration lead) const;
+  // Of one horizon, by the chance of more: twice that of the question, the same, half of it.
+  struct Uppers {
+    double asked = 0, possible = 0, most = 0;
+  };
   // The highest of the horizons [first, last].
-  std::optional<Answer> Highest(size_t first, size_t last) const;
+  std::optional<Answer> Highest(size_t first, size_t last, double Uppers::*upper) const;
   void Tell(double quantile);
 
   std::optional<Forecaster> forecaster_;
@@ -83,7 +91,7 @@ class DemandForecast {
   std::vector<double> samples_;   // of this slot, spread over it
   // The answers, a horizon each: they are dear, change once a slot and are asked for at every tick. Not saved.
   double quantile_ = 0;
-  std::vector<std::optional<double>> uppers_;
+  std::vector<std::optional<Uppers>> uppers_;
 };
 
 }  // namespace headroom::forecast

@@ -130,6 +130,32 @@ Bound ForecastKeeps(const GuardInput& in, int desired) {
                  MakeReason(ReasonCode::kGuardForecast, need->demand.upper, need->demand.ahead, need->nodes));
 }
 
+// Each growth is a change, and a demand that grows asks again: when nodes are launched anyway, those come along that
+// the next minutes may ask for.
+Bound Together(const GuardInput& in, int) {
+  const int64_t per_node = ConnectionsPerNode(in.policy, in.summary);
+  if (in.wanted <= in.summary.effective || !in.policy.forecast.enabled) return {};
+  if (!in.policy.connections.enabled || per_node <= 0) return {};
+  const auto most = in.state.forecast.Most();
+  if (!most.has_value()) return {};
+  const double exact = NodesFor(most->upper, per_node, in.policy);
+  const int nodes = static_cast<int>(std::round(std::min(exact, 1e6)));
+  return AtLeast(nodes, MakeReason(ReasonCode::kGuardTogether, most->upper, most->ahead, nodes));
+}
+
+// A removal is a change that the next growth may undo. It is worth it once the nodes have idled for long: one that is
+// too many for eight windows, two for a quarter of that, as it is less likely that both are asked for again.
+Bound Idle(const GuardInput& in, int desired) {
+  constexpr int kWindows = 8;
+  const int64_t surplus = in.summary.effective - desired;
+  const absl::Duration left = kWindows * in.policy.nodes.stabilization - in.state.scale.idle;
+  if (surplus <= 0 || left <= absl::ZeroDuration()) return {};
+  // A signal that only steps does not know how many are too many, and goes slowly anyhow.
+  if (in.wanted > std::ceil(in.counted - 1e-9)) return {};
+  const absl::Duration remaining = absl::Ceil(left / (surplus * surplus), absl::Minutes(1));
+  return AtLeast(in.summary.effective, MakeReason(ReasonCode::kGuardIdle, surplus, remaining));
+}
+
 // What is paid anyway may as well serve. What was there before stays longer than what Headroom launched, so it does not
 // leave in its stead.
 Bound Paid(const GuardInput& in, int desired) {
@@ -200,11 +226,13 @@ Bound Step(const GuardInput& in, int) {
   return AtMost(std::max(most, WithinReach(in)), MakeReason(ReasonCode::kGuardStep, most, lead));
 }
 
+// The room that nodes have above their target carries what leaves, were all signals wrong.
 Bound RemoveStep(const GuardInput& in, int) {
-  constexpr int kTenth = 10;
+  constexpr double kTenth = 0.1, kRounding = 1e-9;
   const int leaving = in.summary.Leaving();
   const int set = in.policy.nodes.remove_count_max;
-  const int most = set > 0 ? set : std::max(1, (in.summary.effective + leaving) / kTenth);
+  const double share = std::max(kTenth, 1 - in.policy.connections.target_ratio);
+  const int most = set > 0 ? set : std::max(1, static_cast<int>((in.summary.effective + leaving) * share + kRounding));
   return AtLeast(in.summary.effective - std::max(0, most - leaving), MakeReason(ReasonCode::kGuardRemoveStep, most));
 }
 
@@ -300,13 +328,16 @@ struct Guard {
 };
 
 // Order = priority, lowest first. The bounds of safety stand last.
-constexpr std::array<Guard, 26> kGuards = {{
+constexpr std::array<Guard, 7> kNeeds = {{
     {"override", Override},
     {"projection", Projection},
     {"unfilled", Unfilled},
     {"fits", Fits},
     {"stabilization", Stabilization},
     {"forecast", ForecastKeeps},
+    {"together", Together},
+}};
+constexpr std::array<Guard, 21> kGuards = {{
     {"warm", Warm},
     {"cooldown", Cooldown},
     {"trouble", Trouble},
@@ -314,6 +345,7 @@ constexpr std::array<Guard, 26> kGuards = {{
     {"unknown_signal", UnknownSignal},
     {"reports_lost", ReportsLost},
     {"paid", Paid},
+    {"idle", Idle},
     {"remove_step", RemoveStep},
     {"growth_step", Step},
     {"restarting", Restarting},
@@ -339,6 +371,21 @@ void Walk(const char* name, Bound bound, int& desired, std::vector<Verdict>& ver
   if (bound->after != bound->before) verdicts.push_back(*std::move(bound));
 }
 
+template <size_t count>
+void WalkAll(const std::array<Guard, count>& guards, const GuardInput& in, int& desired,
+             std::vector<Verdict>& verdicts) {
+  const auto& set = in.state.override_set;
+  const bool pinned_by_operator = set.has_value() && set->until > in.now && set->nodes > 0;
+  for (const Guard& guard : guards) {
+    // A number that an operator set is walked only through the guards of safety.
+    const bool advice = guard.check == Projection || guard.check == Unfilled || guard.check == Stabilization ||
+                        guard.check == ForecastKeeps || guard.check == Together || guard.check == Warm ||
+                        guard.check == Cooldown || guard.check == Paid || guard.check == Idle;
+    if (pinned_by_operator && advice) continue;
+    Walk(guard.name, guard.check(in, desired), desired, verdicts);
+  }
+}
+
 }  // namespace
 
 Bounds EffectiveBounds(const State& state, const Policy& policy, absl::Time now) {
@@ -352,19 +399,15 @@ Bounds EffectiveBounds(const State& state, const Policy& policy, absl::Time now)
   return bounds;
 }
 
-int ApplyGuards(const GuardInput& in, std::vector<Verdict>& verdicts) {
-  int desired = in.wanted;
-  const bool pinned_by_operator =
-      in.state.override_set.has_value() && in.state.override_set->until > in.now && in.state.override_set->nodes > 0;
-  for (const Guard& guard : kGuards) {
-    // A number that an operator set is walked only through the guards of safety.
-    const bool advice = guard.check == Projection || guard.check == Unfilled || guard.check == Stabilization ||
-                        guard.check == ForecastKeeps || guard.check == Warm || guard.check == Cooldown ||
-                        guard.check == Paid;
-    if (pinned_by_operator && advice) continue;
-    Walk(guard.name, guard.check(in, desired), desired, verdicts);
-  }
-  return desired;
+int ApplyNeeds(const GuardInput& in, std::vector<Verdict>& verdicts) {
+  int needed = in.wanted;
+  WalkAll(kNeeds, in, needed, verdicts);
+  return needed;
+}
+
+int ApplyGuards(const GuardInput& in, int needed, std::vector<Verdict>& verdicts) {
+  WalkAll(kGuards, in, needed, verdicts);
+  return needed;
 }
 
 bool HeldUp(const State& state, absl::Time now) {

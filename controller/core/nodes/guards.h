@@ -28,9 +28,11 @@ struct Bounds {
 };
 Bounds EffectiveBounds(const State& state, const Policy& policy, absl::Time now);
 
-// Walks the wanted number through all guards, in the order of the array in guards.cc, safety last so that nothing can
-// override it. Each guard states its direction by the bound it sets. Verdicts of guards that spoke are appended.
-int ApplyGuards(const GuardInput& in, std::vector<Verdict>& verdicts);
+// Walks the wanted number through all guards, in the order of the arrays in guards.cc, safety last so that nothing can
+// override it: first through those that say how many nodes are needed, then that number through those that say what may
+// be changed now. Each guard states its direction by the bound it sets. Verdicts of guards that spoke are appended.
+int ApplyNeeds(const GuardInput& in, std::vector<Verdict>& verdicts);
+int ApplyGuards(const GuardInput& in, int needed, std::vector<Verdict>& verdicts);
 
 // Whether an operator forbids growing or shrinking now.
 bool HeldUp(const State& state, absl::Time now);

@@ -54,7 +54,7 @@ TEST(ScaleMemory, AfterALongUnknownSpellTheWindowIsFilledAnew) {
   for (auto& [id, node] : world.nodes) node.silent = false;
   world.Run(absl::Minutes(9), Spread(world, 100));
   EXPECT_TRUE(world.ActionsOf("drain").empty()) << "of the last ten minutes only nine were seen";
-  world.Run(absl::Minutes(4), Spread(world, 100));
+  world.Run(absl::Minutes(14), Spread(world, 100));
   EXPECT_FALSE(world.ActionsOf("drain").empty());
 }
 
@@ -130,7 +130,7 @@ TEST(ScaleMemory, WhatServedLatelyComesBackInOneStep) {
   EXPECT_EQ(world.nodes.size(), 4u) << "so many have never served";
   world.Run(absl::Minutes(4), Spread(world, 1000));
   ASSERT_EQ(world.nodes.size(), 8u);
-  world.Run(absl::Minutes(6), Spread(world, 300));
+  world.Run(absl::Minutes(16), Spread(world, 300));
   ASSERT_EQ(world.nodes.size(), 3u);
   world.Run(absl::Seconds(4), Spread(world, 1000));
   EXPECT_EQ(world.nodes.size(), 8u);
@@ -152,7 +152,7 @@ TEST(PaidNodes, AreNotRemovedBeforeWhatIsPaidAnywayIsOver) {
   EXPECT_TRUE(world.ActionsOf("drain").empty()) << "two more minutes are paid";
   const auto& verdicts = world.Last().verdicts;
   EXPECT_TRUE(std::any_of(verdicts.begin(), verdicts.end(), [](const Verdict& one) { return one.guard == "paid"; }));
-  world.Run(absl::Minutes(5), Spread(world, 330));
+  world.Run(absl::Minutes(14), Spread(world, 330));
   EXPECT_EQ(world.nodes.size(), 3u);
 }
 

@@ -74,6 +74,26 @@ TEST(DemandForecastTest, AJumpDoesNotOrderManyTimesWhatIsThere) {
   }
 }
 
+TEST(DemandForecastTest, WhatIsAskedForIsLessThanWhatIsPossibleAndThatLessThanTheMost) {
+  DemandForecast forecast;
+  Chance chance;
+  int beyond[3] = {};
+  constexpr int kMinutes = 12 * 60;
+  absl::Time now = kStart;
+  const auto noisy = [&](absl::Time) { return 500 * (1 + std::pow(chance.Between(0, 1), 4)); };
+  now = Feed(forecast, now, absl::Hours(24), noisy);
+  for (int minute = 0; minute < kMinutes; ++minute) {
+    now = Feed(forecast, now, absl::Minutes(1), noisy);
+    const double one = noisy(now);
+    beyond[0] += one > forecast.Ahead(kLead)->upper;
+    beyond[1] += one > forecast.Until(kLead)->upper;
+    beyond[2] += one > forecast.Most()->upper;
+  }
+  EXPECT_NEAR(beyond[0], 0.2 * kMinutes, 0.05 * kMinutes);
+  EXPECT_NEAR(beyond[1], 0.1 * kMinutes, 0.04 * kMinutes);
+  EXPECT_NEAR(beyond[2], 0.05 * kMinutes, 0.03 * kMinutes);
+}
+
 TEST(DemandForecastTest, ADemandBeyondWhatWasHeldPossibleGrowsOnByHalf) {
   DemandForecast forecast;
   Chance chance;
