@@ -229,12 +229,19 @@ bool IsAstray(const BalancerReport& report, const std::vector<ServerTarget>& tol
   if (report.sequence == 0 || report.sequence % kReports != 0) return false;
   std::map<NodeId, const BalancedServer*> shown;
   for (const BalancedServer& server : report.servers) shown[server.node] = &server;
-  return std::any_of(told.begin(), told.end(), [&shown](const ServerTarget& target) {
-    const auto found = shown.find(target.node);
-    if (found == shown.end() || found->second->draining != target.draining) return true;
-    const int64_t sessions = found->second->session_count_max;
-    return sessions > 0 && target.session_count_max > 0 && sessions != target.session_count_max;
-  });
+  const auto is_told = [&told](const BalancedServer& server) {
+    return std::any_of(told.begin(), told.end(),
+                       [&](const ServerTarget& target) { return target.node == server.node; });
+  };
+  const bool keeps =
+      !told.empty() && std::any_of(report.servers.begin(), report.servers.end(),
+                                   [&](const auto& server) { return !server.draining && !is_told(server); });
+  return keeps || std::any_of(told.begin(), told.end(), [&shown](const ServerTarget& target) {
+           const auto found = shown.find(target.node);
+           if (found == shown.end() || found->second->draining != target.draining) return true;
+           const int64_t sessions = found->second->session_count_max;
+           return sessions > 0 && target.session_count_max > 0 && sessions != target.session_count_max;
+         });
 }
 
 std::vector<Action> PlanServers(State& state, const Policy& policy) {
