@@ -355,8 +355,8 @@ class Fleet {
   absl::Time refused_at() const { return refused_at_; }
   // The limits that nodes were found with since the controller restarted, each when it was first heard.
   int64_t adopted_count() const { return adopted_count_; }
-  // Balancers that share what a node was granted, each a like part. 0: not to be told now, as under a budget one has
-  // joined that has not said yet what it has.
+  // Balancers that share what a node was granted, each a like part. 0: not to be told now, as since the controller
+  // restarted, or under a budget, one has joined that has not said yet what it has.
   int64_t SplitCount(const Policy& policy) const;
   // Connected ones that have no part of it: what they hold, if anything, is not known yet, or they hold no slots.
   std::vector<BalancerId> BalancersWithoutShare() const;
@@ -421,6 +421,7 @@ class Fleet {
   void FinishDrain(absl::Time at, const Action& action, const ActionFinished& outcome);
   void FinishTerminate(absl::Time at, const Action& action, const ActionFinished& outcome);
   void AdoptLimit(Node& node);
+  void AdoptShares();
   void AgeNode(Node& node, absl::Time now, const Policy& policy);
   void AgeActions(absl::Time now, const Policy& policy);
   void LaunchFailed(absl::Time at, absl::string_view error);
@@ -432,7 +433,7 @@ class Fleet {
   bool HasRoomForBalancer(const BalancerId& id, absl::Time at);
   void AgeBalancers(absl::Time now, const Policy& policy);
   bool SplitAnew(absl::Time now, const Policy& policy);
-  void SplitGrant(Node& node, const NewSplit& split, absl::Time now) const;
+  static void SplitGrant(Node& node, const NewSplit& split);
   BalancerView ViewOf(const NodeId& id, absl::Time now);
   void GatherBalancerViews(absl::Time now);
   void NoteProvider(absl::Time at, absl::string_view operation, absl::string_view error);

@@ -111,7 +111,8 @@ bool Fleet::On(absl::Time at, const BalancerReported& event, const Policy&) {
   }
   balancer.report = event.report;
   balancer.connected = true;
-  balancer.unheard = balancer.awaited = false;
+  const bool first = std::exchange(balancer.unheard, false);
+  balancer.awaited = false;
   balancer.last_report_at = at;
   // A server that is not in the list may be on its way back into a balancer that restarted.
   GrowStale(balancer, at);
@@ -119,6 +120,7 @@ bool Fleet::On(absl::Time at, const BalancerReported& event, const Policy&) {
     if (nodes_.contains(server.node)) Take(balancer.words[server.node], server, event.report.slot_place, at);
   }
   GatherBalancerViews(at);
+  if (first && balancer.shares) AdoptShares();
   return std::any_of(event.report.servers.begin(), event.report.servers.end(),
                      [](const BalancedServer& server) { return server.queue_count > 0; });
 }
@@ -160,7 +162,33 @@ void Fleet::AgeBalancers(absl::Time now, const Policy& policy) {
   if (changed) GatherBalancerViews(now);
 }
 
+// The first words of a balancer since the controller restarted: what balancers have is what was granted, and those that
+// have not spoken yet have a like part of it.
+void Fleet::AdoptShares() {
+  for (const auto& [id, node] : nodes_) {
+    if (!node.behind.holds_slots || node.granted_count == 0) continue;
+    int64_t sharing = 0, heard = 0, shown = 0;
+    for (const auto& [balancer_id, balancer] : balancers_) {
+      if (!balancer.shares) continue;
+      ++sharing;
+      if (balancer.unheard || !balancer.connected) continue;
+      ++heard;
+      const auto word = balancer.words.find(id);
+      if (word != balancer.words.end() && !IsStale(word->second)) shown += word->second.limit_count;
+    }
+    if (shown == 0) continue;
+    node.granted_count = node.limit.limit_count = node.limit.wanted_count = shown * sharing / heard;
+    node.passed_count = 0;
+  }
+}
+
 int64_t Fleet::SplitCount(const Policy& policy) const {
+  // What was granted before the controller restarted is told to nobody before it is known to be in force.
+  const bool unheard = std::any_of(balancers_.begin(), balancers_.end(), [](const auto& entry) {
+    const Balancer& balancer = entry.second;
+    return balancer.connected && balancer.unheard && !balancer.silent;
+  });
+  if (unheard) return 0;
   if (policy.limits.budget_count == 0) return split_count_;
   const bool awaited = std::any_of(balancers_.begin(), balancers_.end(), [](const auto& entry) {
     const Balancer& balancer = entry.second;
@@ -187,7 +215,8 @@ bool Fleet::SplitAnew(absl::Time now, const Policy& policy) {
     if (unknown) balancer.shares = HasSlots(balancer, now);
     split.staying += balancer.shares && balancer.connected ? 1 : 0;
     if (balancer.shares && !balancer.connected) split.leavers.push_back(&balancer);
-    if (!balancer.shares && balancer.connected && HasSlots(balancer, now)) split.joiners.push_back(&balancer);
+    const bool speaks = balancer.connected && !balancer.awaited;
+    if (!balancer.shares && speaks && HasSlots(balancer, now)) split.joiners.push_back(&balancer);
   }
   const int64_t sharing = split.staying + static_cast<int64_t>(split.joiners.size());
   if (sharing == 0) return false;  // who comes back first finds that the others have left
@@ -196,7 +225,7 @@ bool Fleet::SplitAnew(absl::Time now, const Policy& policy) {
   if (sharing == split.before && split.joiners.empty()) return false;
   for (const auto& [id, node] : nodes_) {
     if (policy.limits.budget_count > 0)
-      SplitGrant(node, split, now);
+      SplitGrant(node, split);
     else if (!split.joiners.empty())
       TakeIn(node);
   }
@@ -205,7 +234,7 @@ bool Fleet::SplitAnew(absl::Time now, const Policy& policy) {
   return true;
 }
 
-void Fleet::SplitGrant(Node& node, const NewSplit& split, absl::Time now) const {
+void Fleet::SplitGrant(Node& node, const NewSplit& split) {
   if (!node.behind.holds_slots || node.granted_count == 0) return;
   const int64_t share = std::max<int64_t>(1, node.granted_count / split.before);  // 0 is no limit
   for (Balancer* leaver : split.leavers) {
@@ -215,7 +244,8 @@ void Fleet::SplitGrant(Node& node, const NewSplit& split, absl::Time now) const 
   int64_t brought = 0;
   for (const Balancer* joiner : split.joiners) {
     const auto word = joiner->words.find(node.id);
-    if (word != joiner->words.end() && IsUsable(word->second, now))
+    // One that it does not show it does not have: what it said of it before its restart is no more.
+    if (word != joiner->words.end() && word->second.holds_slots && !IsStale(word->second))
       brought += std::min(word->second.limit_count, share);
   }
   const int64_t kept = std::max(split.staying, node.granted_count * split.staying / split.before);

@@ -199,6 +199,11 @@ int64_t ShareOf(const Node& node, int64_t split_count, const Policy& policy) {
   return std::max<int64_t>(1, node.granted_count / split_count);  // 0 is no word
 }
 
+bool ShowsAsTold(const BalancedServer& shown, const ServerTarget& told) {
+  const bool limited = shown.session_count_max > 0 && told.session_count_max > 0;
+  return shown.draining == told.draining && (!limited || shown.session_count_max == told.session_count_max);
+}
+
 // Nodes that are lost to us stay: balancers check health themselves, and to them they may be well.
 bool BelongsBehindBalancers(const Node& node) {
   if (node.hello.address.empty() || node.hypothetical) return false;
@@ -223,25 +228,18 @@ std::vector<Action> PlanNodes(const State& state, const FleetSummary& summary, c
 }
 
 // Asked of each 32nd report: what was told a moment ago shows in the next one, and one that cannot follow is not told
-// without end.
+// without end. One that drains a server that is gone may wait for the word to give it up.
 bool IsAstray(const BalancerReport& report, const std::vector<ServerTarget>& told) {
   constexpr uint64_t kReports = 32;
-  if (report.sequence == 0 || report.sequence % kReports != 0) return false;
+  if (told.empty() || report.sequence == 0 || report.sequence % kReports != 0) return false;
   std::map<NodeId, const BalancedServer*> shown;
   for (const BalancedServer& server : report.servers) shown[server.node] = &server;
-  const auto is_told = [&told](const BalancedServer& server) {
-    return std::any_of(told.begin(), told.end(),
-                       [&](const ServerTarget& target) { return target.node == server.node; });
-  };
-  const bool keeps =
-      !told.empty() && std::any_of(report.servers.begin(), report.servers.end(),
-                                   [&](const auto& server) { return !server.draining && !is_told(server); });
-  return keeps || std::any_of(told.begin(), told.end(), [&shown](const ServerTarget& target) {
-           const auto found = shown.find(target.node);
-           if (found == shown.end() || found->second->draining != target.draining) return true;
-           const int64_t sessions = found->second->session_count_max;
-           return sessions > 0 && target.session_count_max > 0 && sessions != target.session_count_max;
-         });
+  for (const ServerTarget& target : told) {
+    const auto found = shown.find(target.node);
+    if (found == shown.end() || !ShowsAsTold(*found->second, target)) return true;
+    shown.erase(found);
+  }
+  return !shown.empty();
 }
 
 std::vector<Action> PlanServers(State& state, const Policy& policy) {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "controller/core/fleet/fleet_summary.h"
+#include "tests/controller/core/http_balancer.h"
 #include "tests/controller/core/world.h"
 
 // What a controller may think of a cluster whose last controller was killed: its last grants, drains and growth may be
@@ -115,6 +116,34 @@ TEST(Crash, ALimitIsAdoptedAsItIsFoundBeforeTheNodeHasReported) {
   ComeBack(world, "node-1");
   world.Run(absl::Seconds(4));
   EXPECT_GE(world.nodes["node-1"].limit, 532);
+}
+
+TEST(Crash, SlotsAtBalancersAreAdoptedAsTheyAreFoundAndToldToNobodyBefore) {
+  World world = SixNodes();
+  HttpBalancer first(world), second(world, "second");
+  const auto say = [&](int64_t sessions) {
+    first.Says(sessions, 0)();
+    second.Says(sessions, 0)();
+  };
+  world.Run(absl::Seconds(10), [&] { say(20); });
+  const State written = world.core.Save();
+  ASSERT_EQ(world.core.fleet().Find("node-1")->granted_count, 120);
+  world.Run(absl::Seconds(5), [&] { say(first.limit); });
+  const int64_t raised = first.limit;
+  ASSERT_GT(raised, 60);
+  Crash(world, written);
+  for (HttpBalancer* balancer : {&first, &second}) balancer->Leave();
+  for (const auto& [id, node] : world.nodes) ComeBack(world, id);
+  for (HttpBalancer* balancer : {&first, &second}) balancer->Join();
+  world.Run(absl::Seconds(1));
+  ASSERT_FALSE(world.ActionsOf("set_servers").empty());
+  for (const ServerTarget& server : std::get<SetServers>(world.ActionsOf("set_servers").back().body).servers)
+    EXPECT_EQ(server.session_count_max, 0) << "nobody has said yet what is in force";
+  first.Says(20, 0)();
+  EXPECT_EQ(world.core.fleet().Find("node-1")->granted_count, 2 * raised) << "each has a like part";
+  world.Run(absl::Seconds(3), [&] { say(20); });
+  EXPECT_EQ(first.limit, raised);
+  EXPECT_EQ(second.limit, raised);
 }
 
 TEST(Crash, AClusterThatHasNotSpokenSinceIsNotKnown) {

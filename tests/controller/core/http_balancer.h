@@ -25,6 +25,7 @@ class HttpBalancer {
   bool obeys = true;
   bool lists = true;  // HAProxy is there
   NodeId skipped;     // this one is none of its servers
+  NodeId keeps;       // this one is, though the world has it no more; it drains
   std::function<void()> Says(int64_t sessions, int64_t queue) {
     return [this, sessions, queue] {
       TakeOrders();
@@ -44,6 +45,7 @@ class HttpBalancer {
         server.up = true;
         reported.report.servers.push_back(server);
       }
+      if (!keeps.empty()) reported.report.servers.push_back({.node = keeps, .draining = true});
       world_.core.Observe(world_.now, reported);
     };
   }

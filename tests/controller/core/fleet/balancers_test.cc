@@ -271,6 +271,18 @@ TEST(Balancers, OneOfTwoWhoseProcessRestartsBehindItsAgentCutsNoSessionsOfTheOth
   EXPECT_EQ(two.most, 2 * TwoBalancers::kShare);
 }
 
+TEST(Balancers, OneThatComesBackWithoutAServerIsGivenNoRoomForItThatIsNotThere) {
+  TwoBalancers two;
+  two.SecondLeaves();
+  two.Run(absl::Seconds(20));
+  two.second.limit = 120;  // its process has restarted, and is over its share of the others
+  two.second.skipped = "node-1";
+  two.second.Join();
+  two.second_is_there = true;
+  two.Run(absl::Seconds(1));
+  EXPECT_EQ(two.world.core.fleet().Find("node-1")->granted_count, TwoBalancers::kShare);
+}
+
 TEST(Balancers, OneThatNobodyKnowsBringsWhatItHasAndIsToldNoLimitBefore) {
   TwoBalancers two;
   two.SecondLeaves();
@@ -414,6 +426,17 @@ TEST(Balancers, OneWhoseLastReportIsAstrayIsToldOnceForIt) {
   ASSERT_GT(told, before);
   world.Run(absl::Seconds(20));
   EXPECT_LE(world.ActionsOf("set_servers").size(), told);
+}
+
+TEST(Balancers, OneThatMissedThatAServerIsGoneIsToldOnceMore) {
+  World world = ThreeNodes();
+  world.Run(absl::Seconds(3));
+  HttpBalancer balancer(world);
+  world.Run(absl::Seconds(20), balancer.Says(20, 0));
+  balancer.keeps = "node-4";  // long terminated: the order without it was lost
+  const size_t before = world.ActionsOf("set_servers").size();
+  world.Run(absl::Seconds(32), balancer.Says(20, 0));
+  EXPECT_EQ(world.ActionsOf("set_servers").size(), before + 1);
 }
 
 // Sessions that are near no limit, but keep a cut from being needless.
