@@ -266,8 +266,7 @@ void Fleet::FollowServer(Node& node, absl::Time at, const Policy& policy) {
     node.Become(node.returning ? NodeState::kServing : NodeState::kDraining, at);
   }
   // A client has come that did not hear of the drain.
-  const bool used_again =
-      node.state == NodeState::kDrained && node.report.open_count > 0 && node.terminates_failed.in_a_row == 0;
+  const bool used_again = node.state == NodeState::kDrained && node.report.open_count > 0;
   if (used_again && policy.mode == Mode::kLive) node.Become(NodeState::kDraining, at);
   if (node.state == NodeState::kDraining && node.report.open_count == 0) {
     // What a client takes who visits a drained node is not how long a drain takes.

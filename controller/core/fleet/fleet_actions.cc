@@ -168,7 +168,14 @@ void Fleet::FinishTerminate(absl::Time at, const Action& action, const ActionFin
     // One that never served is not drained either: it may come after all, and serve. That it was late may be forgotten
     // with the controller that found it so.
     const bool never_spoke = !node.launch_id.empty() && node.hello.boot_id.empty();
-    node.Become(node.launch_failed || never_spoke ? NodeState::kJoining : NodeState::kDrained, at);
+    const bool is_empty = node.report.open_count == 0;
+    node.Become(node.launch_failed || never_spoke ? NodeState::kJoining
+                : is_empty                        ? NodeState::kDrained
+                                                  : NodeState::kDraining,
+                at);
+    // Its drain goes on, and is as long overdue as it was.
+    const bool goes_on = node.state == NodeState::kDraining && !node.leave_unheard;
+    if (goes_on && node.told_at != absl::InfinitePast()) node.state_since = node.told_at;
     node.terminates_failed.Failed(at);
   } else if (outcome.hypothetical && !node.hypothetical) {
     node.shadow_gone = true;

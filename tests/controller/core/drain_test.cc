@@ -326,6 +326,30 @@ TEST(Drain, ATerminateThatFailedBeforeTheNodeServedAgainIsForgotten) {
   for (const Action& end : world.ActionsOf("terminate")) EXPECT_NE(end.node, "node-5") << "a client is there";
 }
 
+TEST(Drain, ATerminateThatFailedOfANodeThatIsNotEmptyIsNotRepeatedAsOfAnEmptyOne) {
+  World world = FiveNodes();
+  world.drains_hang = true;
+  world.broken.insert("terminate");
+  world.core.Observe(world.now, ActionStarted{{"drain", 1, "node-5", {}, DrainNode{}}});
+  world.nodes["node-5"].draining = true;
+  const auto stays = [&world] {
+    Spread(world, 400)();
+    if (world.nodes.contains("node-5")) world.nodes["node-5"].open = 30;
+  };
+  world.Run(absl::Minutes(12), stays);
+  ASSERT_GT(world.ActionsOf("terminate").size(), 1u);
+  for (const Action& terminate : world.ActionsOf("terminate"))
+    EXPECT_EQ(terminate.reason.code, ReasonCode::kTerminateDeadline);
+  Policy patient = world.core.policy();
+  patient.nodes.drain_timeout = absl::Hours(1);
+  world.core.Observe(world.now, PolicyChanged{patient});
+  world.broken.clear();
+  world.Run(absl::Minutes(5), stays);
+  EXPECT_TRUE(world.nodes.contains("node-5"));
+  world.Run(absl::Minutes(45), stays);
+  EXPECT_FALSE(world.nodes.contains("node-5")) << "the time that it took before counts";
+}
+
 TEST(Drain, AServerThatCannotDrainIsNoVictim) {
   World world(LivePolicy());
   for (const char* id : {"node-1", "node-2", "node-3", "node-4", "node-5"}) {
