@@ -127,10 +127,14 @@ bool MayLower(const State& state, absl::Time now) {
   return !HeldDown(state, now) && state.journal_error.empty();
 }
 
+// As far as whoever holds the slots has said.
+int64_t InForce(const Node& node) {
+  return node.LimitCount() + node.behind.quiet_count;
+}
+
 // What a node may use already, whatever it was granted: the budget counts it until the node confirms less.
 int64_t Committed(const Node& node) {
-  const int64_t in_force = node.LimitCount() + node.behind.quiet_count;
-  return std::max({node.granted_count, node.passed_count, in_force, node.OpenCount()});
+  return std::max({node.granted_count, node.passed_count, InForce(node), node.OpenCount()});
 }
 
 // What it was told to use.
@@ -292,9 +296,12 @@ int64_t LimitPlanner::UnheardCount() const {
 }
 
 // One node's share, of what is free and of what it has. More than it was told takes room, be it that it has not
-// confirmed to have less: while more is in use than there is, nobody is told to use more.
+// confirmed to have less: while more is in use than there is, nobody is told to use more, not even what it was told
+// before and has not taken.
 int64_t LimitPlanner::ShareOf(const Proposal& proposal, const BudgetClaim& claim, int64_t fair, int64_t& free) const {
-  const int64_t held = free < 0 ? Told(*proposal.node) : Committed(*proposal.node);
+  const Node& node = *proposal.node;
+  const int64_t taken = std::max(InForce(node), claim.floor_count);
+  const int64_t held = free < 0 ? std::min(Told(node), taken) : Committed(node);
   const int64_t grown = std::clamp<int64_t>(fair - held, 0, std::max<int64_t>(0, free));
   free -= grown;
   // What works is never cut off, whatever others hold: a node keeps its floor as far as it has it.

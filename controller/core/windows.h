@@ -180,7 +180,8 @@ class BaselineLatency {
 
 // WorkCorrelation: do more requests in service bring more throughput? Correlation of the two over about the last 40
 // samples, by running moments with a half-life; past the knee it is negative. Nothing while active hardly varies
-// (coefficient of variation below 1 %) or before kSamplesMin. Source: Uber's Cinnamon, failsafe-go.
+// (coefficient of variation below 1 %) or before kSamplesMin: of a dozen samples chance alone makes it what it likes.
+// Source: Uber's Cinnamon, failsafe-go.
 class WorkCorrelation {
  public:
   void Add(double active, double throughput);
@@ -197,7 +198,7 @@ class WorkCorrelation {
   }
 
  private:
-  static constexpr int kSamplesMin = 10;
+  static constexpr int kSamplesMin = 100;
   int64_t samples_ = 0;
   double mean_active_ = 0, mean_work_ = 0, var_active_ = 0, var_work_ = 0, covariance_ = 0;
 };

@@ -217,7 +217,8 @@ bool Fleet::TakeLoad(Node& node, const NodeCounters& counters, absl::Time at, co
   node.latency_p99 = latency.p99;
   node.largest_client_count = node.report.top_clients.empty() ? 0 : node.report.top_clients.front().open_count;
   node.baseline.Add(node.latency_p50, !IsBusy(node));
-  node.work.Add(static_cast<double>(node.report.active_count), node.rates.completed);
+  // The first report of a process tells no throughput yet, which is not none.
+  if (node.rates.seconds > 0) node.work.Add(static_cast<double>(node.report.active_count), node.rates.completed);
   LearnKnee(node, latency.mean, at);
   const auto demand = static_cast<double>(node.DemandCount());
   node.demand_slope.Add(at, demand);

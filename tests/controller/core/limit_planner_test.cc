@@ -208,13 +208,17 @@ TEST(LimitPlanner, ABindingCeilingStaysSaidBetweenReports) {
                           [](const Reason& alarm) { return alarm.code == ReasonCode::kAlarmCeiling; }));
 }
 
-TEST(LimitPlanner, SlotsFullOfIdleConnectionsUnderAnEvenLoadAreAlwaysRaised) {
-  // An even load has a correlation of work and throughput that wavers around zero: that is no plateau.
+// An even load has a correlation of work and throughput that wavers around zero, the more the fewer samples there are:
+// that is no plateau.
+class UnderAnEvenLoad : public ::testing::TestWithParam<int> {};
+
+TEST_P(UnderAnEvenLoad, SlotsFullOfIdleConnectionsAreAlwaysRaised) {
   for (int seed = 1; seed <= 20; ++seed) {
-    World world = SettledNodes();
+    World world(ThreeFixedNodes());
+    for (const char* id : {"node-1", "node-2", "node-3"}) world.AddNode(id);
     std::mt19937_64 random(static_cast<uint64_t>(seed));
     const auto roll = [&random](uint64_t sides) { return static_cast<int64_t>(random() % sides); };
-    for (int second = 0; second < 200; ++second) {
+    for (int second = 0; second < GetParam(); ++second) {
       world.Run(absl::Seconds(1), [&] {
         for (auto& [id, node] : world.nodes) {
           node.active = 4 + roll(5);
@@ -226,6 +230,33 @@ TEST(LimitPlanner, SlotsFullOfIdleConnectionsUnderAnEvenLoadAreAlwaysRaised) {
     world.Run(absl::Seconds(1));
     for (const auto& [id, node] : world.nodes) EXPECT_GT(node.limit, 200) << id << " with seed " << seed;
   }
+}
+
+INSTANTIATE_TEST_SUITE_P(Of, UnderAnEvenLoad, ::testing::Values(12, 30, 60, 200));
+
+TEST(LimitPlanner, TheFirstReportOfAProcessTellsNoThroughputAndVetoesNoRaise) {
+  World world(ThreeFixedNodes());
+  for (const char* id : {"node-1", "node-2", "node-3"}) world.AddNode(id, {.active = 40});
+  world.Run(absl::Seconds(1));
+  for (auto& [id, node] : world.nodes) node.active = 5;
+  world.Run(absl::Minutes(2));
+  Fill(world, 200, 60);
+  world.Run(absl::Seconds(1));
+  for (const auto& [id, node] : world.nodes) EXPECT_GT(node.limit, 200) << id;
+}
+
+TEST(LimitPlanner, WhileMoreIsInUseThanThereIsNobodyIsToldAgainToTakeARaiseThatItMissed) {
+  Policy policy = ThreeFixedNodes();
+  policy.limits.budget_count = 700;
+  World world = SettledNodes(policy);
+  world.nodes["node-1"].hears_grants = false;
+  world.nodes["node-1"].open = 200;
+  world.Run(absl::Seconds(2));
+  ASSERT_EQ(world.core.fleet().Find("node-1")->granted_count, 300);
+  world.Run(absl::Seconds(2), [&world] {
+    for (const char* id : {"node-2", "node-3"}) world.nodes[id].limit = 300;  // by hand, at the servers themselves
+  });
+  EXPECT_EQ(world.core.fleet().Find("node-1")->granted_count, 200);
 }
 
 TEST(LimitPlanner, ANodeWhoseStreamBrokeKeepsItsShareOfTheBudget) {
