@@ -102,11 +102,18 @@ Finding NeverAboveBudget(const Moment& moment, const Memory& memory) {
 
 // --- Shrinking.
 
+// It was launched a while ago, and nobody has heard of it yet: it is not silent, it is to come.
+bool IsAwaited(const MachineFacts& machine, const Moment& moment) {
+  return !machine.boot_is_told && machine.heard_at == absl::InfinitePast() &&
+         moment.decision.at - machine.launched_at < moment.policy.nodes.launch_timeout;
+}
+
 Finding NeverShrinksUninformed(const Moment& moment, const Memory& memory) {
   if (OwnDrains(moment, memory).empty()) return {};
   int serve = 0, fresh = 0;
   for (const auto& [id, machine] : moment.machines) {
-    if (!machine.serves || !machine.is_told || Leaves(machine, moment, memory)) continue;
+    if (!machine.serves || !machine.is_told || IsAwaited(machine, moment)) continue;
+    if (Leaves(machine, moment, memory)) continue;
     ++serve;
     if (HeardWithin(machine, moment.policy.control.silent_after, moment)) ++fresh;
   }
@@ -225,6 +232,15 @@ struct Grant {
   int64_t before;  // what the node had, as far as it was told
 };
 
+// What was granted last; or, to a process that granted nothing yet, what the node has told it: a grant of the one
+// before may have been lost on its way, and limits are adopted as they are found.
+int64_t LimitBefore(const MachineFacts& machine, const Moment& moment, const Memory& memory) {
+  const auto last = memory.granted.find(machine.id);
+  const bool is_told = machine.is_connected && machine.boot_is_told;
+  if (is_told && last != memory.granted.end() && last->second.process != moment.process) return machine.limit_count;
+  return memory.GrantedTo(machine).value_or(machine.limit_count);
+}
+
 std::vector<Grant> GrantsOf(const Moment& moment, const Memory& memory) {
   std::vector<Grant> grants;
   for (const Action* action : ActionsOf<GrantLimits>(moment.decision)) {
@@ -232,8 +248,7 @@ std::vector<Grant> GrantsOf(const Moment& moment, const Memory& memory) {
     const auto fixed = moment.orders.fixed.find(action->node);
     const bool ordered = fixed != moment.orders.fixed.end() && fixed->second.limit_count > 0;
     if (machine == nullptr || machine->slots_at_balancers || ordered) continue;
-    grants.push_back({action, std::get_if<GrantLimits>(&action->body), machine,
-                      memory.GrantedTo(*machine).value_or(machine->limit_count)});
+    grants.push_back({action, std::get_if<GrantLimits>(&action->body), machine, LimitBefore(*machine, moment, memory)});
   }
   return grants;
 }
@@ -385,6 +400,12 @@ std::vector<Violation> SafetyChecker::Check(const Moment& moment) {
     memory_.growths.clear();
   }
   std::erase_if(memory_.terminated, [&](const auto& one) { return !moment.machines.contains(one.first); });
+  for (auto& [node, drain] : memory_.drains) {
+    const MachineFacts* machine = Find(moment, node);
+    // Whoever has heard it followed goes on with it.
+    const bool followed = machine != nullptr && machine->heard_process == moment.process && machine->heard_draining;
+    if (followed) drain.process = moment.process;
+  }
   std::erase_if(memory_.drains, [&](const auto& drain) { return IsOver(drain.first, drain.second, moment); });
   for (const auto& [id, machine] : moment.machines) {
     if (machine.is_told) memory_.launches_open.erase(machine.launch_id);
@@ -412,7 +433,7 @@ void SafetyChecker::RememberGrant(const Moment& moment, const NodeId& node, int6
   if (count > had) tried.raised_at = now;
   if (count < had && now - tried.raised_at <= moment.policy.limits.law.watch + Slack(moment.policy))
     tried.taken_back_at = now;
-  memory_.granted[node] = {machine == nullptr ? 0 : machine->boot, count};
+  memory_.granted[node] = {machine == nullptr ? 0 : machine->boot, count, moment.process};
 }
 
 void SafetyChecker::Remember(const Moment& moment) {

@@ -88,11 +88,12 @@ class SafetyChecker {
       absl::Time since;
       std::string zone;
       bool by_operator = false;
-      int process = 0;  // the controller's that ordered it
+      int process = 0;  // the controller's that ordered it, or heard it followed since
     };
     struct Granted {
       int boot = 0;
       int64_t count = 0;
+      int process = 0;  // the controller's that granted it
     };
     struct Full {
       absl::Time since;

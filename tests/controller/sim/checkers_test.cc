@@ -341,6 +341,44 @@ TEST(SafetyChecker, ADrainThatANewProcessSawNotFollowedExcusesNoDrainOfItsOwn) {
   EXPECT_THAT(drain_again(false), IsEmpty()) << "one that was not followed is told again";
 }
 
+TEST(SafetyChecker, ADrainThatANewProcessHasHeardFollowedIsItsToRepeat) {
+  Stream s;
+  EXPECT_THAT(s.Decide(kLong, {Drain("a")}), IsEmpty());
+  ++s.now.process;
+  ++s.now.decision.term;
+  MachineFacts& a = s.now.machines["a"];
+  a.heard_serving = false;
+  a.heard_draining = true;
+  EXPECT_THAT(s.Decide(kSecond, {}), IsEmpty());
+  a.heard_serving = true;  // its server has restarted
+  a.heard_draining = false;
+  s.now.orders.holds = {{HoldDirection::kDown, absl::InfiniteFuture(), "", ""}};
+  EXPECT_THAT(s.Decide(kLong, {Drain("a")}), IsEmpty());
+}
+
+TEST(SafetyChecker, AGrantThatWasLostIsNoLimitThatTheNextProcessLowers) {
+  Stream s;
+  EXPECT_THAT(s.Decide(kLong, {Grant("a", 300)}), IsEmpty());
+  ++s.now.process;
+  ++s.now.decision.term;
+  s.silent = {"a"};  // it has only said hello: with 200
+  EXPECT_THAT(s.Decide(kLong, {Grant("a", 200)}), IsEmpty());
+  EXPECT_THAT(s.Decide(kSecond, {Grant("a", 199)}), ElementsAre("limit_of_silent"));
+}
+
+TEST(SafetyChecker, AMachineThatHasNotSpokenYetIsSilentOnceItIsOverdue) {
+  Stream s;
+  s.silent = {"c", "d"};
+  MachineFacts& c = s.now.machines["c"];
+  c.boot_is_told = c.heard_serving = c.is_connected = false;
+  c.heard_at = absl::InfinitePast();
+  c.launched_at = kStart + kLong - kSecond;
+  s.now.policy.control.lost_after = absl::Hours(1);
+  EXPECT_THAT(s.Decide(kLong, {Drain("a")}), IsEmpty()) << "of three that serve one is silent";
+  c.launched_at = kStart;
+  EXPECT_THAT(s.Decide(kLong, {Drain("b")}), ElementsAre("uninformed_shrink"));
+}
+
 TEST(SafetyChecker, ACrashTakesBackNoDecisionThatIsLongCommitted) {
   const auto back_by = [](absl::Duration back) {
     Stream stream;
