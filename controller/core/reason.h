@@ -157,7 +157,7 @@ enum class ReasonCode : uint16_t {
   kSignalSurprise,        // demand, what was held possible, growth, lead time, nodes
   kGuardAnomaly,          // remaining, series, kind, seen, expected, [node]
   kAlarmAnomaly,          // series, kind, seen, expected, deviations, [node], score
-  kGuardComing,           // nodes to come
+  kGuardComing,           // nodes to come or to be heard
   kGuardUnfilled,         // nodes, what they lack in nodes, nodes that are needed
   kGuardFits,             // bytes, nodes
   kLearnsSurge,           // remaining

@@ -309,7 +309,8 @@ inline constexpr ReasonRow kReasonRows[] = {
      "Unusual: {series} ({kind}): {seen} where {expected} is usual, {sigmas} standard deviations apart[, at {node}]; "
      "score "
      "{score}."},
-    {ReasonCode::kGuardComing, "guard_coming", "No node that serves is removed for {coming} that are still to come."},
+    {ReasonCode::kGuardComing, "guard_coming",
+     "No node that serves is removed for {coming} that are still to come or to be heard."},
     {ReasonCode::kGuardUnfilled, "guard_unfilled",
      "{nodes} nodes count by the data that they have received: {missing} less in all, so {needed} are needed."},
     {ReasonCode::kGuardFits, "guard_fits", "{bytes#} are stored: they fit on {nodes} nodes at least."},

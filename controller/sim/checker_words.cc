@@ -25,11 +25,16 @@ bool HeardWithin(const MachineFacts& machine, absl::Duration age, const Moment& 
   return moment.decision.at - machine.heard_at <= age + Slack(moment.policy);
 }
 
+// By whose hand ever; and it was not taken back since it said so.
+bool Drains(const MachineFacts& machine, const Memory& memory) {
+  const auto cancel = memory.cancels.find(machine.id);
+  return machine.heard_draining && (cancel == memory.cancels.end() || machine.heard_at > cancel->second);
+}
+
 int64_t CountThere(const Moment& moment, const Memory& memory) {
   return std::count_if(moment.machines.begin(), moment.machines.end(), [&](const auto& entry) {
     const MachineFacts& machine = entry.second;
-    // Who drains, by whose hand ever, is no capacity.
-    return machine.is_told && !machine.heard_draining && !Leaves(machine, moment, memory);
+    return machine.is_told && !Drains(machine, memory) && !Leaves(machine, moment, memory);
   });
 }
 

@@ -460,6 +460,7 @@ void SafetyChecker::Remember(const Moment& moment) {
     } else if (std::holds_alternative<CancelDrain>(action.body)) {
       grows = true;
       memory_.drains.erase(action.node);
+      memory_.cancels[action.node] = decision.at;
     } else if (std::holds_alternative<DrainNode>(action.body)) {
       const MachineFacts* machine = Find(moment, action.node);
       memory_.drains.try_emplace(action.node,

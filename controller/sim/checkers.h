@@ -117,6 +117,7 @@ class SafetyChecker {
     std::set<ActionId> launches_open;       // without an outcome
     std::map<NodeId, ActionId> terminated;  // ordered, not refused, and there still
     std::map<NodeId, Drain> drains;         // ordered, neither cancelled nor gone
+    std::map<NodeId, absl::Time> cancels;   // of drains, the last
     std::map<NodeId, Granted> granted;      // last, to which process
     std::map<NodeId, Full> full;            // whose clients wait, at this limit
     std::map<NodeId, Tried> tried;

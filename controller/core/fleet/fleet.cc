@@ -440,6 +440,7 @@ void Fleet::ForgiveSilence(absl::Time now, absl::Duration absence) {
 void Fleet::AssumeServing(absl::Time now) {
   for (const auto& [id, node] : nodes_) {
     if (node.state == NodeState::kJoining && !node.hello.boot_id.empty()) node.Become(NodeState::kServing, now);
+    if (node.connected) node.last_report_at = now;
     node.unheard = !node.hello.boot_id.empty() && !node.hypothetical;
   }
 }

@@ -206,7 +206,7 @@ struct Node {
   // little part of the fleet dead as alive.
   bool IsAbsent() const {
     if (drained_by_operator) return false;
-    const bool stays = state == NodeState::kTerminating && leave_unheard;
+    const bool stays = (IsLeaving() || state == NodeState::kTerminating) && leave_unheard;
     return listed && (state == NodeState::kLost || stays || (IsComing() && launch_failed));
   }
   // One that is late and not given up yet may still come, listed or not.
@@ -322,7 +322,8 @@ class Fleet {
   // did last may be written nowhere, so that machines must be listed before one is launched, and that nobody knows what
   // limit a node holds that has not been heard since.
   void ForgiveSilence(absl::Time now, absl::Duration absence);
-  // Reports were not recorded: a node that said hello has served since, as far as we can know.
+  // Reports were not recorded: a node that said hello has served since, and one whose stream was open has spoken, as
+  // far as we can know.
   void AssumeServing(absl::Time now);
 
   const Nodes& nodes() const { return nodes_; }

@@ -17,6 +17,7 @@ void CountState(const Node& node, FleetSummary& summary) {
       break;
     case NodeState::kServing:
       ++summary.serving;
+      if (node.unheard) ++summary.unheard;
       break;
     case NodeState::kRestarting:
       ++summary.restarting;

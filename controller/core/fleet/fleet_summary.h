@@ -36,6 +36,7 @@ class Positions {
 // over serving nodes unless said otherwise; rates are per second over the last second or two.
 struct FleetSummary {
   int serving = 0, launching = 0, joining = 0, draining = 0, drained = 0, restarting = 0, lost = 0;
+  int unheard = 0;      // serving, and not heard since the controller restarted
   int terminating = 0;  // really
   int drained_by_operator = 0, returning = 0;
   int returnable = 0;                            // leaving, and Headroom may take them back

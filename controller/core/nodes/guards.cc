@@ -303,12 +303,13 @@ Bound Minimum(const GuardInput& in, int) {
   return AtLeast(bounds.min - NotReplaced(in), MakeReason(ReasonCode::kGuardMin, bounds.min));
 }
 
-// A node that serves is not given up for one that is still to come: that one may never serve.
+// A node that serves is not given up for one that is still to come, or to be heard after a restart of the controller:
+// that one may never serve, or no more.
 Bound Coming(const GuardInput& in, int desired) {
-  const int may_go = std::max(0, in.summary.serving - desired);
+  const int heard = in.summary.serving - in.summary.unheard;
+  const int may_go = std::max(0, heard - desired);
   if (desired >= in.summary.effective - may_go) return {};
-  return AtLeast(in.summary.effective - may_go,
-                 MakeReason(ReasonCode::kGuardComing, in.summary.effective - in.summary.serving));
+  return AtLeast(in.summary.effective - may_go, MakeReason(ReasonCode::kGuardComing, in.summary.effective - heard));
 }
 
 Bound Maximum(const GuardInput& in, int) {

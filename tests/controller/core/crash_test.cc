@@ -190,6 +190,49 @@ TEST(Crash, ANodeThatServesThoughItWasToldToLeaveIsNotToldAgain) {
   EXPECT_EQ(world.ActionsOf("drain").size(), before);
 }
 
+TEST(Crash, ANodeThatWasToldToLeaveIsAMachineUntilItIsHeard) {
+  World world = Settled(LivePolicy());
+  world.core.Observe(world.now, ActionStarted{{.id = "drain", .node = "node-3", .body = DrainNode{}}});
+  ASSERT_EQ(Summarize(world.core.fleet(), world.core.policy(), world.now).absent, 0);
+  Crash(world, world.core.Save());  // the one before may have taken it back, and it may have died since
+  EXPECT_EQ(Summarize(world.core.fleet(), world.core.policy(), world.now).absent, 1);
+  ComeBack(world, "node-3");
+  world.nodes["node-3"].draining = true;
+  world.Run(absl::Seconds(1));
+  EXPECT_EQ(Summarize(world.core.fleet(), world.core.policy(), world.now).absent, 0);
+}
+
+TEST(Crash, NoNodeIsLostBecauseItsReportsWereWrittenNowhere) {
+  World world = Settled(LivePolicy());
+  State written = world.core.Save();
+  world.now += absl::Minutes(1);
+  written.last_tick_at = world.now;
+  written.fleet.ForgiveSilence(world.now, absl::ZeroDuration());
+  written.fleet.AssumeServing(world.now);
+  world.core = Autoscaler::Load(world.core.policy(), std::move(written));
+  world.core.Tick(world.now);
+  EXPECT_EQ(Summarize(world.core.fleet(), world.core.policy(), world.now).serving, 3);
+}
+
+TEST(Crash, NoNodeIsDrainedForOneThatHasNotBeenHeardSince) {
+  Policy policy = LivePolicy();
+  policy.control.quorum_ratio = 0.6;
+  policy.control.lost_after = absl::Minutes(20);
+  policy.anomaly.enabled = policy.forecast.enabled = false;
+  World world(policy);
+  for (const char* id : {"node-1", "node-2", "node-3", "node-4"}) world.AddNode(id);
+  world.Run(absl::Seconds(20), Spread(world, 600));
+  Crash(world, world.core.Save());
+  for (const char* id : {"node-1", "node-2", "node-3"}) ComeBack(world, id);
+  world.nodes["node-4"].silent = true;
+  world.Run(absl::Minutes(10), Spread(world, 100));
+  EXPECT_TRUE(world.ActionsOf("drain").empty()) << "node-4 may be dead, and three have to stay";
+  ComeBack(world, "node-4");
+  world.nodes["node-4"].silent = false;
+  world.Run(absl::Minutes(10), Spread(world, 100));
+  EXPECT_FALSE(world.ActionsOf("drain").empty());
+}
+
 TEST(Crash, ANodeThatWasToldToLeaveIsHeardOrLongSilentBeforeItIsTerminated) {
   Policy policy = LivePolicy();
   policy.nodes.drain_timeout = absl::Seconds(30);

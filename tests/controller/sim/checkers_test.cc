@@ -379,6 +379,15 @@ TEST(SafetyChecker, AMachineThatHasNotSpokenYetIsSilentOnceItIsOverdue) {
   EXPECT_THAT(s.Decide(kLong, {Drain("b")}), ElementsAre("uninformed_shrink"));
 }
 
+TEST(SafetyChecker, AMachineThatIsTakenBackFromItsDrainCountsForTheMaximum) {
+  Stream s;
+  s.now.machines["d"].heard_serving = false;
+  s.now.machines["d"].heard_draining = true;
+  EXPECT_THAT(s.Decide(kLong, {Of("d", CancelDrain{})}), IsEmpty());
+  s.silent = {"d"};
+  EXPECT_THAT(s.Decide(kSecond, {Launch(), Launch()}), ElementsAre("max"));
+}
+
 TEST(SafetyChecker, ACrashTakesBackNoDecisionThatIsLongCommitted) {
   const auto back_by = [](absl::Duration back) {
     Stream stream;
