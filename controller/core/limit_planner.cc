@@ -288,9 +288,13 @@ int64_t LimitPlanner::UnlistedCount() const {
 // grants of the one before may be written nowhere. It kept the budget, so what the others were found with is not
 // theirs.
 int64_t LimitPlanner::UnheardCount() const {
-  const auto& balancers = state_.fleet.balancers();
-  const bool unheard = std::any_of(balancers.begin(), balancers.end(),
-                                   [](const auto& entry) { return entry.second.unheard && HoldsSlots(entry.second); });
+  bool holds = false, unheard = false, unwritten = false;
+  for (const auto& [id, balancer] : state_.fleet.balancers()) {
+    holds |= HoldsSlots(balancer);
+    unheard |= balancer.unheard && HoldsSlots(balancer);
+    unwritten |= balancer.unheard && balancer.words.empty();
+  }
+  if (holds && unwritten) return policy_.limits.budget_count;  // what it holds may be anything
   if (!awaits_unheard_ && !unheard) return 0;
   return std::max<int64_t>(0, policy_.limits.budget_count - state_.fleet.adopted_count() - unheard_count_);
 }

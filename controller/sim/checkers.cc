@@ -232,13 +232,14 @@ struct Grant {
   int64_t before;  // what the node had, as far as it was told
 };
 
-// What was granted last; or, to a process that granted nothing yet, what the node has told it: a grant of the one
-// before may have been lost on its way, and limits are adopted as they are found.
+// What was granted last; or less, where a node has told a process that granted nothing yet what it has: a grant of the
+// one before may have been lost on its way, and limits are adopted as they are found.
 int64_t LimitBefore(const MachineFacts& machine, const Moment& moment, const Memory& memory) {
   const auto last = memory.granted.find(machine.id);
+  const int64_t granted = memory.GrantedTo(machine).value_or(machine.limit_count);
   const bool is_told = machine.is_connected && machine.boot_is_told;
-  if (is_told && last != memory.granted.end() && last->second.process != moment.process) return machine.limit_count;
-  return memory.GrantedTo(machine).value_or(machine.limit_count);
+  const bool is_first = last != memory.granted.end() && last->second.process != moment.process;
+  return is_told && is_first ? std::min(granted, machine.limit_count) : granted;
 }
 
 std::vector<Grant> GrantsOf(const Moment& moment, const Memory& memory) {

@@ -141,7 +141,7 @@ bool Fleet::On(absl::Time at, const BalancerLeft& event, const Policy&) {
   balancer.connected = false;
   balancer.last_report_at = at;
   GrowStale(balancer, at);
-  if (balancer.words.empty()) balancers_.erase(found);
+  if (balancer.words.empty() && !balancer.unheard) balancers_.erase(found);
   GatherBalancerViews(at);
   return false;
 }

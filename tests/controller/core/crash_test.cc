@@ -146,6 +146,26 @@ TEST(Crash, SlotsAtBalancersAreAdoptedAsTheyAreFoundAndToldToNobodyBefore) {
   EXPECT_EQ(second.limit, raised);
 }
 
+TEST(Crash, WhatABalancerMayHoldOfWhomNothingIsWrittenIsNotGivenToTheOthers) {
+  World world = Settled(FixedNodes(900));
+  HttpBalancer first(world), second(world, "second");
+  first.limit = second.limit = 150;
+  const State written = world.core.Save();  // none of their reports is
+  Crash(world, written);
+  for (HttpBalancer* balancer : {&first, &second}) balancer->Leave();
+  for (const char* id : {"node-1", "node-2", "node-3"}) ComeBack(world, id);
+  first.Join();
+  world.Run(absl::Seconds(5), [&] { first.Says(first.limit, 100)(); });
+  EXPECT_EQ(first.limit, 150) << "the second may have 150 of each node still";
+  second.Join();
+  second.limit = 50;
+  world.Run(absl::Seconds(10), [&] {
+    first.Says(first.limit, 100)();
+    second.Says(second.limit, 100)();
+  });
+  EXPECT_GT(first.limit + second.limit, 200) << "now all is known";
+}
+
 TEST(Crash, AClusterThatHasNotSpokenSinceIsNotKnown) {
   World world = Settled(FixedNodes(0));
   const State written = world.core.Save();
