@@ -32,6 +32,7 @@ void ComeBack(World& world, const NodeId& id) {
   hello.configured_count_max = 200;
   hello.limits.connection_count_max = node.limit;
   hello.configured_idle_timeout = absl::Seconds(30);
+  hello.address = id + ":1";
   world.core.Observe(world.now, NodeJoined{id, hello});
 }
 
@@ -136,8 +137,9 @@ TEST(Crash, SlotsAtBalancersAreAdoptedAsTheyAreFoundAndToldToNobodyBefore) {
   for (const auto& [id, node] : world.nodes) ComeBack(world, id);
   for (HttpBalancer* balancer : {&first, &second}) balancer->Join();
   world.Run(absl::Seconds(1));
-  ASSERT_FALSE(world.ActionsOf("set_servers").empty());
-  for (const ServerTarget& server : std::get<SetServers>(world.ActionsOf("set_servers").back().body).servers)
+  const SetServers told = std::get<SetServers>(world.ActionsOf("set_servers").back().body);
+  EXPECT_EQ(told.servers.size(), world.nodes.size());
+  for (const ServerTarget& server : told.servers)
     EXPECT_EQ(server.session_count_max, 0) << "nobody has said yet what is in force";
   first.Says(20, 0)();
   EXPECT_EQ(world.core.fleet().Find("node-1")->granted_count, 2 * raised) << "each has a like part";
