@@ -25,7 +25,6 @@ bool HeardWithin(const MachineFacts& machine, absl::Duration age, const Moment& 
   return moment.decision.at - machine.heard_at <= age + Slack(moment.policy);
 }
 
-// By whose hand ever; and it was not taken back since it said so.
 bool Drains(const MachineFacts& machine, const Memory& memory) {
   const auto cancel = memory.cancels.find(machine.id);
   return machine.heard_draining && (cancel == memory.cancels.end() || machine.heard_at > cancel->second);

@@ -33,6 +33,8 @@ const MachineFacts* Find(const Moment& moment, const NodeId& node);
 // Told to leave, and it has not said for long that it serves on.
 bool Leaves(const MachineFacts& machine, const Moment& moment, const Memory& memory);
 bool HeardWithin(const MachineFacts& machine, absl::Duration age, const Moment& moment);
+// By its last word, by whose hand ever; and it was not taken back since.
+bool Drains(const MachineFacts& machine, const Memory& memory);
 // Machines that the controller knows of, and that do not leave: who drains is no capacity.
 int64_t CountThere(const Moment& moment, const Memory& memory);
 

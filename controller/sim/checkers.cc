@@ -113,7 +113,7 @@ Finding NeverShrinksUninformed(const Moment& moment, const Memory& memory) {
   int serve = 0, fresh = 0;
   for (const auto& [id, machine] : moment.machines) {
     if (!machine.serves || !machine.is_told || IsAwaited(machine, moment)) continue;
-    if (Leaves(machine, moment, memory)) continue;
+    if (Drains(machine, memory) || Leaves(machine, moment, memory)) continue;
     ++serve;
     if (HeardWithin(machine, moment.policy.control.silent_after, moment)) ++fresh;
   }
@@ -147,8 +147,12 @@ Finding NeverActsAgainstAHold(const Moment& moment, const Memory& memory) {
     return "drains for itself while shrinking is held";
   }
   const auto there = std::count_if(moment.machines.begin(), moment.machines.end(), [&](const auto& entry) {
-    return entry.second.is_told && entry.second.heard_serving && !Leaves(entry.second, moment, memory) &&
-           HeardWithin(entry.second, moment.policy.control.silent_after, moment);
+    const MachineFacts& machine = entry.second;
+    // One whose stream is closed may have said that it restarts.
+    const bool stays =
+        machine.is_connected || moment.decision.at - machine.heard_at <= moment.policy.nodes.restart_grace;
+    return machine.is_told && machine.heard_serving && stays && !Leaves(machine, moment, memory) &&
+           HeardWithin(machine, moment.policy.control.silent_after, moment);
   });
   const bool launches = !ActionsOf<LaunchNode>(moment.decision).empty();
   if (IsHeld(moment, HoldDirection::kUp) && launches && there >= MinOf(moment)) {

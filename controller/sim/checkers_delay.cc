@@ -110,13 +110,23 @@ std::optional<int64_t> NodesNeeded(const Moment& moment, const Memory& memory) {
   return std::min<int64_t>(static_cast<int64_t>(std::ceil(need - 1e-9)), most);
 }
 
+// Below the maximum, beside so many machines, those that no list has denied, and those of which a crash forgot that
+// they drain.
+bool HasRoom(const Moment& moment, int64_t count) {
+  const auto forgotten = std::count_if(moment.machines.begin(), moment.machines.end(), [](const auto& entry) {
+    return entry.second.is_told && entry.second.heard_draining && entry.second.heard_process == 0;
+  });
+  return count + moment.undenied + forgotten < MaxOf(moment);
+}
+
 bool IsShort(const Moment& moment, const Memory& memory) {
   const auto vanished = static_cast<int64_t>(moment.vanished.size());
   const auto launches = static_cast<int64_t>(memory.launches_open.size());
   // Machines that are gone count for the maximum until a list denies them.
   const bool listed = moment.decision.at - moment.listed_at <= 2 * moment.policy.control.list_interval + kListTakes;
   if (!listed || IsHeld(moment, HoldDirection::kUp)) return false;
-  return NodesNeeded(moment, memory).value_or(0) > CountThere(moment, memory) + vanished + launches;
+  const int64_t there = CountThere(moment, memory);
+  return HasRoom(moment, there + launches) && NodesNeeded(moment, memory).value_or(0) > there + vanished + launches;
 }
 
 bool Grows(const Decision& decision) {

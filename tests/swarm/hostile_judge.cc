@@ -100,6 +100,7 @@ void HostileRun::Judge(const Decision& decision) {
                         decision.effective_count, " desired ", decision.desired_count, ":", line));
   }
   if (decision.mode != Mode::kLive) return;
+  was_judged_ = true;
   std::vector<sim::Violation> violations = checker_.Check(MomentOf(decision));
   if (!violations.empty()) Line(absl::StrCat("it decided so: ", WhyOf(decision)));
   for (sim::Violation& violation : violations) Violate(std::move(violation.rule), std::move(violation.what));

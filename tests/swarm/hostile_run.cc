@@ -204,6 +204,7 @@ void HostileRun::Step() {
 
 void HostileRun::Start() {
   ++process_;
+  was_judged_ = false;
   listed_at_ = absl::InfinitePast();
   for (auto& [node, heard] : heard_) heard.connected = false;
   ++outcome_.starts;
@@ -257,16 +258,16 @@ void HostileRun::OrderAgain() {
 void HostileRun::Crash() {
   if (loop_ == nullptr) return;
   const absl::Duration down = absl::Seconds(Between(random_, 0.5, Chance(random_, 0.2) ? 120.0 : 10.0));
-  forgot_ = disk_fails_;
+  forgot_ = disk_fails_ || (forgot_ && !was_judged_);  // nobody was told that the last one did
   for (auto& [node, heard] : heard_) {
-    if (forgot_) heard = {.forgotten_boot_id = heard.boot_id, .draining = heard.draining};
+    if (disk_fails_) heard = {.forgotten_boot_id = heard.boot_id, .draining = heard.draining};
   }
   // That a list named it is forgotten too.
   for (const auto& [id, server] : world_.servers()) {
-    if (forgot_ && server.launch_id.empty() && named_.erase(id) > 0) nobodys_.insert(id);
+    if (disk_fails_ && server.launch_id.empty() && named_.erase(id) > 0) nobodys_.insert(id);
   }
   for (auto& [launch, at] : launched_at_) {
-    if (forgot_) at = absl::InfinitePast();
+    if (disk_fails_) at = absl::InfinitePast();
   }
   Line(absl::StrCat("the controller is killed for ", absl::FormatDuration(down)));
   disk_->journal().Crash(Chance(random_, 0.5) ? sim::CrashJournal::Landed::kYes : sim::CrashJournal::Landed::kNo);

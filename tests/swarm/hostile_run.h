@@ -114,7 +114,9 @@ class HostileRun {
   absl::Duration clock_behind_;
   int process_ = 0;
   absl::Time listed_at_ = absl::InfinitePast();  // the provider's list reached this process
-  bool hostile_ = true, over_ = false, forgot_ = false, disk_fails_ = false, core_knows_disk_fails_ = false;
+  bool hostile_ = true, over_ = false, disk_fails_ = false, core_knows_disk_fails_ = false;
+  bool forgot_ = false;      // this process began without what was done last
+  bool was_judged_ = false;  // it has decided something
   double demand_goal_ = 0;
   std::multimap<absl::Time, std::function<void()>> due_;
   std::map<NodeId, Heard> heard_;
