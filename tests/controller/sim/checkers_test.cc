@@ -5,9 +5,10 @@
 #include <string>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+
+#include "tests/controller/sim/decision_stream.h"
 
 // A checker that cannot fail proves nothing: every rule is shown a doctored stream of decisions that breaks it, and it
 // alone, beside the same stream as it should be.
@@ -17,76 +18,6 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
-
-const absl::Time kStart = absl::FromUnixSeconds(1'700'000'000);
-
-// Four nodes that serve under a calm controller.
-class Stream {
- public:
-  Stream() {
-    now.policy.mode = Mode::kLive;
-    now.policy.nodes.min = 2;
-    now.policy.nodes.max = 5;
-    now.policy.nodes.cooldown = absl::Minutes(1);
-    now.decision.at = kStart;
-    now.decision.term = 1;
-    for (const char* id : {"a", "b", "c", "d"}) {
-      now.machines[id] = {.id = id,
-                          .boot = 1,
-                          .serves = true,
-                          .is_told = true,
-                          .boot_is_told = true,
-                          .limit_count = 200,
-                          .configured_count = 200,
-                          .configured_idle_timeout = absl::Seconds(30),
-                          .heard_at = kStart,
-                          .is_connected = true,
-                          .heard_serving = true,
-                          .heard_open_count = 100,
-                          .heard_active_count = 10};
-    }
-  }
-
-  // A decision later, with these actions; machines were heard just before it.
-  std::vector<std::string> Decide(absl::Duration later, const std::vector<Action>& actions) {
-    ++now.decision.sequence;
-    now.decision.at += later;
-    for (auto& [id, machine] : now.machines) {
-      if (silent.contains(id)) continue;
-      machine.heard_at = now.decision.at;
-      machine.heard_process = now.process;
-    }
-    now.decision.actions = actions;
-    int index = 0;
-    for (Action& action : now.decision.actions) {
-      if (action.id.empty()) action.id = absl::StrCat(now.decision.sequence, "-", index++);
-      if (action.term == 0) action.term = now.decision.term;
-    }
-    std::vector<std::string> rules;
-    for (const Violation& violation : checker.Check(now)) rules.push_back(violation.rule);
-    return rules;
-  }
-
-  SafetyChecker checker;
-  Moment now;
-  std::set<NodeId> silent;
-};
-
-template <typename Body>
-Action Of(const NodeId& node, Body body) {
-  return {.node = node, .body = std::move(body)};
-}
-Action Drain(const NodeId& node) {
-  return Of(node, DrainNode{});
-}
-Action Launch() {
-  return Of("", LaunchNode{});
-}
-Action Grant(const NodeId& node, int64_t count, absl::Duration idle = absl::Seconds(30)) {
-  return Of(node, GrantLimits{.connection_count_max = count, .idle_timeout = idle});
-}
-
-constexpr absl::Duration kSecond = absl::Seconds(1), kLong = absl::Minutes(10);
 
 // One rule: how to break it, and the same without the fault.
 struct Mutation {
@@ -388,6 +319,30 @@ TEST(SafetyChecker, AMachineThatIsTakenBackFromItsDrainCountsForTheMaximum) {
   EXPECT_THAT(s.Decide(kSecond, {Launch(), Launch()}), ElementsAre("max"));
 }
 
+TEST(SafetyChecker, AMachineThatLastSaidThatItDrainsIsNotSilent) {
+  Stream s;
+  s.silent = {"c", "d"};
+  s.now.policy.control.lost_after = absl::Hours(1);
+  s.now.machines["d"].heard_serving = false;
+  s.now.machines["d"].heard_draining = true;  // by hand; and it was taken back since, and is cut off
+  EXPECT_THAT(s.Decide(kLong, {Drain("a")}), IsEmpty());
+}
+
+TEST(SafetyChecker, AServerThatHasLeftServesUntilItsRestartTakesTooLong) {
+  const auto after = [](absl::Duration since) {
+    Stream s;
+    s.now.policy.nodes.min = 4;
+    s.now.policy.nodes.restart_grace = absl::Seconds(3);
+    s.now.orders.holds = {{HoldDirection::kUp, absl::InfiniteFuture(), "", ""}};
+    EXPECT_THAT(s.Decide(kSecond, {}), IsEmpty());
+    s.silent = {"d"};
+    s.now.machines["d"].is_connected = false;
+    return s.Decide(since, {Launch()});
+  };
+  EXPECT_THAT(after(2 * kSecond), ElementsAre("hold"));
+  EXPECT_THAT(after(4 * kSecond), IsEmpty());
+}
+
 TEST(SafetyChecker, ACrashTakesBackNoDecisionThatIsLongCommitted) {
   const auto back_by = [](absl::Duration back) {
     Stream stream;
@@ -412,66 +367,6 @@ TEST(SafetyChecker, ADecisionOfAProcessThatWasKilledAtOnceBindsNoneAfterIt) {
   };
   EXPECT_THAT(third_begins(kSecond), IsEmpty());
   EXPECT_THAT(third_begins(3.1 * kSecond), ElementsAre("order")) << "that one was committed";
-}
-
-TEST(SafetyChecker, AGuardThatMayCapGrowthMayNotDoSoForEver) {
-  const auto capped = [](const char* guard, absl::Duration later) {
-    Stream stream;
-    stream.now.policy.nodes.max = 9;
-    stream.now.policy.nodes.launch_timeout = absl::Minutes(5);
-    stream.now.policy.nodes.launch_backoff = absl::Minutes(10) / 32;
-    EXPECT_THAT(stream.Decide(kSecond, {}), IsEmpty());
-    for (auto& [id, machine] : stream.now.machines) machine.heard_open_count = 199;
-    stream.now.decision.verdicts = {{.guard = guard, .before = 6, .after = 4}};
-    std::vector<std::string> broken;
-    for (const absl::Duration step : {kLong, later, kSecond, absl::Seconds(39)}) {
-      stream.now.listed_at = stream.now.decision.at + step;
-      broken = stream.Decide(step, {});
-    }
-    return broken;
-  };
-  for (const char* guard : {"growth_step", "ratchet", "backoff"}) {
-    EXPECT_THAT(capped(guard, kLong), ElementsAre("growth_waits")) << guard;
-    EXPECT_THAT(capped(guard, kLong - absl::Seconds(41)), IsEmpty()) << guard;
-  }
-  EXPECT_THAT(capped("restarting", kSecond), ElementsAre("growth_waits")) << "where all serve";
-}
-
-TEST(SafetyChecker, ServersThatRestartHoldGrowthBackWhereNobodyWaits) {
-  const auto with = [](int64_t waiting) {
-    Stream stream;
-    stream.now.policy.nodes.max = 9;
-    EXPECT_THAT(stream.Decide(kSecond, {}), IsEmpty());
-    for (auto& [id, machine] : stream.now.machines) machine.heard_open_count = 199;
-    stream.now.machines["a"].heard_waiting_count = waiting;
-    stream.now.policy.limits.enabled = false;
-    stream.now.machines["d"].serves = stream.now.machines["d"].heard_serving = false;
-    stream.now.decision.verdicts = {{.guard = "restarting", .before = 6, .after = 4}};
-    stream.now.listed_at = stream.now.decision.at + kLong + absl::Seconds(39);
-    EXPECT_THAT(stream.Decide(kLong, {}), IsEmpty());
-    return stream.Decide(absl::Seconds(39), {});
-  };
-  EXPECT_THAT(with(0), IsEmpty());
-  EXPECT_THAT(with(5), ElementsAre("growth_waits"));
-}
-
-TEST(SafetyChecker, WhatTheLawSaysThatItLearnedItMustHaveTried) {
-  const auto waits = [](bool tried, Ceiling ceiling, absl::Duration later) {
-    Stream stream;
-    stream.now.policy.limits.law.bad_memory = absl::Minutes(5);
-    EXPECT_THAT(stream.Decide(kSecond, {Grant("a", tried ? 300 : 200)}), IsEmpty());
-    EXPECT_THAT(stream.Decide(kSecond, {Grant("a", 200)}), IsEmpty());
-    EXPECT_THAT(stream.Decide(later, {}), IsEmpty());
-    stream.now.machines["a"].heard_open_count = 190;
-    stream.now.machines["a"].heard_waiting_count = 10;
-    stream.now.decision.limits = {{.node = "a", .bound_by = ceiling}};
-    EXPECT_THAT(stream.Decide(kSecond, {}), IsEmpty());
-    return stream.Decide(absl::Seconds(6), {});
-  };
-  EXPECT_THAT(waits(true, Ceiling::kTriedAndBad, absl::Minutes(4)), IsEmpty());
-  EXPECT_THAT(waits(true, Ceiling::kTriedAndBad, absl::Minutes(6)), ElementsAre("raise_waits"));
-  EXPECT_THAT(waits(false, Ceiling::kTriedAndBad, absl::Minutes(4)), ElementsAre("raise_waits"));
-  EXPECT_THAT(waits(false, Ceiling::kKnee, absl::Minutes(4)), IsEmpty()) << "half of the limit was seen in use";
 }
 
 TEST(SafetyChecker, SlotsOfABalancerThatIsAwayCountBesideThoseThatAreAsked) {
