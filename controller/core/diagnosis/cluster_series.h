@@ -42,6 +42,7 @@ enum class Metric : uint8_t {
   kOldIdle,          // share of the open connections that have been idle for over a minute
   kSkew,             // demand of the busiest node over the median node's
   kWorkSkew,         // answers of the node that answers most over the median node's
+  kNodes,            // nodes that these are sums over
   kCount,
 };
 inline constexpr size_t kMetrics = static_cast<size_t>(Metric::kCount);

@@ -71,7 +71,7 @@ void TrackTrouble(const Symptoms& symptoms, const Evidence& evidence, const Diag
   memory.ill_at = now;
   if (!symptoms.IsMild()) memory.hurt_at = now;
   memory.trouble.demand_peak = std::max(memory.trouble.demand_peak, evidence.now.Or(Metric::kDemand, 0));
-  if (evidence.at_limit > 0) memory.trouble.full_at = std::min(memory.trouble.full_at, now);
+  if (evidence.IsFull()) memory.trouble.full_at = std::min(memory.trouble.full_at, now);
 }
 
 // Whether a cause that was named has for a while had nothing that speaks for it.
@@ -92,8 +92,9 @@ Cause Choose(const CauseScores& scores, DiagnosisMemory& memory, absl::Time now)
   const absl::Duration led = now - memory.leads_since;
   const bool faded = HasFaded(last, scores, memory, now);
   if (!IsNamed(leader) || leader == last) return IsNamed(last) && !faded ? last : Cause::kCannotTell;
-  // Clients try again whatever it is that makes them wait: what was there before they did, and still is, stays named.
-  const bool follows = leader == Cause::kRetryStorm && ScoreOf(scores, last) >= CauseRule::kScoreNamed;
+  // What was there before its own consequences, and still may be, stays named; clients try again whatever it is that
+  // makes them wait.
+  const bool follows = !faded && (leader == Cause::kRetryStorm || BringsAbout(last, leader));
   if (IsNamed(last)) return led >= kSwitchAfter && !follows ? leader : last;
   return led >= RuleOf(leader).patience ? leader : Cause::kCannotTell;
 }

@@ -245,7 +245,7 @@ std::optional<std::set<NodeId>> UpForBalancers(const Fleet& fleet, const Policy&
 // Gauges are what they are now; all that is counted over a stretch is steadied over the last seconds.
 ClusterSample Steady(const ClusterSeries& series, const ClusterSample& latest) {
   static constexpr Metric kGauges[] = {Metric::kDemand,        Metric::kTaken,   Metric::kActiveShare, Metric::kClients,
-                                       Metric::kLargestClient, Metric::kOldIdle, Metric::kSkew};
+                                       Metric::kLargestClient, Metric::kOldIdle, Metric::kSkew,        Metric::kNodes};
   ClusterSample steady;
   steady.at = latest.at;
   for (size_t i = 0; i < kMetrics; ++i) {
@@ -283,6 +283,13 @@ std::optional<double> Evidence::Ratio(Metric metric) const {
   const std::optional<double> value = Now(metric), usually = Usual(metric);
   if (!value.has_value() || !usually.has_value()) return std::nullopt;
   return *value / std::max(*usually, Floor(metric));
+}
+
+std::optional<double> Evidence::RatioOfEach(Metric metric) const {
+  const std::optional<double> ratio = Ratio(metric);
+  const double usual_nodes = Usual(Metric::kNodes).value_or(0), now_nodes = now.Or(Metric::kNodes, 0);
+  if (!ratio.has_value() || usual_nodes <= 0 || now_nodes <= usual_nodes) return ratio;
+  return *ratio * usual_nodes / now_nodes;
 }
 
 std::optional<double> Evidence::NowOfAnswers(Metric metric) const {
@@ -380,6 +387,7 @@ Evidence Survey::Finish(const EvidenceInput& in) && {
   evidence.latest.Set(Metric::kP50, Seconds(in.summary.latency.Quantile(0.5)));
   evidence.latest.Set(Metric::kP99, Seconds(in.summary.latency.Quantile(0.99)));
   evidence.latest.Set(Metric::kFailedConnects, series_.CountFailedConnects(in.fleet.balancers()));
+  evidence.latest.Set(Metric::kNodes, found.nodes);
   if (found.nodes >= 2)
     evidence.latest.Set(Metric::kSkew, evidence.spread.demand / std::max(1.0, evidence.spread.median_demand));
   if (found.nodes >= 2 && evidence.spread.median_work > 0)
@@ -394,7 +402,7 @@ Evidence Survey::Finish(const EvidenceInput& in) && {
   evidence.demand_peak = std::max(in.trouble.demand_peak, evidence.now.Or(Metric::kDemand, 0));
   if (in.trouble.full_at <= now_)
     evidence.fill_time = in.trouble.full_at - in.trouble.onset;
-  else if (evidence.at_limit > 0)
+  else if (evidence.IsFull())
     evidence.fill_time = now_ - onset;
   return evidence;
 }

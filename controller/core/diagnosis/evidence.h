@@ -51,7 +51,7 @@ struct Evidence {
   // Demand over the limits that the servers had before anyone raised them. Absent: they have none.
   std::optional<double> own_taken;
   double demand_peak = 0;  // the largest demand since the onset
-  // From well used slots to the first full node; nothing: none has been full.
+  // From well used slots to full ones; nothing: they have not been.
   std::optional<absl::Duration> fill_time;
   double overflows = 0;       // connections a second that full accept queues dropped
   bool clients_told = false;  // behind a TCP balancer all clients have one address
@@ -61,10 +61,15 @@ struct Evidence {
   DeployEvidence deploy;
   SpreadEvidence spread;
 
+  // A tenth of the nodes is full: of many, one is full early by chance.
+  bool IsFull() const { return at_limit > 0 && 10 * at_limit >= nodes; }
   std::optional<double> Now(Metric metric) const { return now.Get(metric); }
   std::optional<double> Usual(Metric metric) const { return usual.has_value() ? usual->Get(metric) : std::nullopt; }
   // Now over usual. A usual of next to nothing is taken as the metric's least meaningful value.
   std::optional<double> Ratio(Metric metric) const;
+  // The same for a sum over nodes that grows with their number: clients connect to new nodes as well, and are counted
+  // there again. Only what has grown at each node has grown.
+  std::optional<double> RatioOfEach(Metric metric) const;
   // Share of the answers now, or usually.
   std::optional<double> NowOfAnswers(Metric metric) const;
   std::optional<double> UsualOfAnswers(Metric metric) const;
@@ -73,7 +78,7 @@ struct Evidence {
 // When it began; InfiniteFuture: it has not.
 struct TroubleTimes {
   absl::Time onset = absl::InfiniteFuture();    // the first symptom
-  absl::Time full_at = absl::InfiniteFuture();  // the first full node since
+  absl::Time full_at = absl::InfiniteFuture();  // slots were first full since
   double demand_peak = 0;                       // the largest demand since
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {

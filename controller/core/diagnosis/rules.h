@@ -40,6 +40,9 @@ CauseScores ScoreCauses(const Evidence& evidence);
 // The same with symptoms discounted: a cause that another one, which is well proved, would bring about anyway.
 CauseScores DiscountSymptoms(const CauseScores& scores);
 
+// Whether `root` brings about what looks like `symptom`.
+bool BringsAbout(Cause root, Cause symptom);
+
 // Something is wrong.
 struct Symptoms {
   bool slots = false;       // slots run out: from 0.8 of them on, or a node is full

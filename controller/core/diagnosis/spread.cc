@@ -55,7 +55,10 @@ void SpreadView::Add(const Node& node) {
   if (rates.seconds <= 0) return;
   ++told_;
   work_ += rates.completed;
-  accepted_ += rates.accepted;
+  knocked_ += rates.accepted + Rejections(node);
+  errors_ += rates.errors_slots_free;
+  const bool settled = now_ - node.state_since >= kFound;  // who starts or stops fails a little
+  if (settled && (failing_ == nullptr || rates.errors_slots_free > failing_->rates.errors_slots_free)) failing_ = &node;
   // Nodes that were launched lately are still filling; beside them every other one would look hot.
   const bool fills = unfound || (node.launched_at != absl::InfinitePast() && now_ - node.state_since <= newcomers_);
   if (!fills) works_.push_back(rates.completed);
@@ -83,7 +86,8 @@ void SpreadView::AddCores(const Node& node) {
 
 bool SpreadView::IsUnfound(const Node& node) const {
   const bool is_new = node.state == NodeState::kServing && now_ - node.state_since <= newcomers_;
-  return is_new && node.rates.completed <= kIdleAnswers && node.DemandCount() <= kIdleDemand;
+  return is_new && std::max(node.rates.completed, node.goodput.per_second) <= kIdleAnswers &&
+         node.DemandCount() <= kIdleDemand;
 }
 
 SpreadEvidence SpreadView::Evidence() && {
@@ -103,6 +107,7 @@ SpreadEvidence SpreadView::Evidence() && {
   TellIdle(spread);
   TellWork(spread);
   TellDevices(spread);
+  TellErrors(spread);
   return spread;
 }
 
@@ -127,7 +132,7 @@ bool SpreadView::ClientsAskAll() const {
 // Clients keep to the nodes that they know: one that is new is passed over only where others are newly connected to, or
 // where clients choose among all that they know.
 void SpreadView::TellIdle(SpreadEvidence& spread) const {
-  constexpr double kPassedOver = 8;   // connections that each of the others was given meanwhile
+  constexpr double kPassedOver = 8;   // connections that came to each of the others meanwhile
   constexpr double kKnownToAll = 20;  // seconds until clients that choose have learned of it
   const double others = static_cast<double>(told_ - idle_.size());
   if (idle_.empty() || others <= 0) return;
@@ -135,7 +140,7 @@ void SpreadView::TellIdle(SpreadEvidence& spread) const {
   for (const Node* node : idle_) {
     const double seconds = absl::ToDoubleSeconds(now_ - node->state_since);
     const bool chosen_from = clients_choose && seconds >= kKnownToAll;
-    if (!chosen_from && accepted_ / others * seconds < kPassedOver) continue;
+    if (!chosen_from && knocked_ / others * seconds < kPassedOver) continue;
     if (spread.idle_nodes++ > 0) continue;
     spread.idle_node = node->id;
     spread.idle_seconds = seconds;
@@ -159,6 +164,15 @@ void SpreadView::TellWork(SpreadEvidence& spread) {
   spread.most_cores_p50 = Seconds(most_busy_->latency_p50);
   spread.most_cost = most_cost_;
   spread.healthy_cost = Lower(costs_, kHealthy);
+  spread.median_cost = Lower(costs_, kLowerMiddle);
+}
+
+void SpreadView::TellErrors(SpreadEvidence& spread) const {
+  if (failing_ == nullptr) return;
+  const double errors = failing_->rates.errors_slots_free, answers = failing_->rates.completed;
+  spread.most_errors = errors;
+  if (answers > 0) spread.most_error_ratio = errors / answers;
+  if (work_ > answers) spread.other_error_ratio = (errors_ - errors) / (work_ - answers);
 }
 
 void SpreadView::TellDevices(SpreadEvidence& spread) {
@@ -166,6 +180,8 @@ void SpreadView::TellDevices(SpreadEvidence& spread) {
   spread.slowest_device_node = slowest_->id;
   spread.slowest_device = absl::ToDoubleSeconds(*slowest_->rates.device_latency);
   spread.median_device = Lower(devices_, kLowerMiddle);
+  spread.healthy_device = Lower(devices_, kHealthy);
+  spread.healthy_p50 = Lower(p50s_, kHealthy);
   spread.slowest_device_p50 = Seconds(slowest_->latency_p50);
   spread.slowest_device_io_full = slowest_->report.io_full_ratio;
 }

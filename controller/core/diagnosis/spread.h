@@ -30,6 +30,7 @@ struct SpreadEvidence {
   // The node with the slowest device.
   NodeId slowest_device_node;
   std::optional<double> slowest_device, median_device;  // seconds
+  double healthy_device = 0, healthy_p50 = 0;           // of the best quarter
   std::optional<double> slowest_device_p50;             // what its clients see
   std::optional<double> slowest_device_io_full;
   // The node to which most segments are sent again, where there are enough of them to tell.
@@ -37,6 +38,10 @@ struct SpreadEvidence {
   // The node that uses its cores most.
   std::optional<double> most_cores, most_cores_p50;  // share; seconds
   double most_cost = 0, healthy_cost = 0;            // core seconds an answer; 0: unknown
+  double median_cost = 0;
+  // The node that fails most, while slots are free.
+  double most_errors = 0;                              // a second
+  double most_error_ratio = 0, other_error_ratio = 0;  // of the answers, there and of all others
   // Nodes that have served for a while, not long, and get nothing to do.
   int idle_nodes = 0;
   NodeId idle_node;         // the first of them
@@ -57,6 +62,7 @@ class SpreadView {
   bool IsUnfound(const Node& node) const;
   void TellWork(SpreadEvidence& spread);
   void TellDevices(SpreadEvidence& spread);
+  void TellErrors(SpreadEvidence& spread) const;
   void TellIdle(SpreadEvidence& spread) const;
   bool ClientsAskAll() const;
 
@@ -64,11 +70,12 @@ class SpreadView {
   const absl::Duration newcomers_;
   std::vector<double> demands_, takens_, p50s_, devices_, works_, losses_, costs_;
   size_t told_ = 0;
-  double rejected_ = 0, accepted_ = 0, work_ = 0, most_cores_ = 0, most_cost_ = 0;
+  double rejected_ = 0, knocked_ = 0, work_ = 0, errors_ = 0, most_cores_ = 0, most_cost_ = 0;
   const Node* busiest_ = nullptr;
   const Node* slowest_ = nullptr;
   const Node* hardest_ = nullptr;
   const Node* most_busy_ = nullptr;  // its cores
+  const Node* failing_ = nullptr;    // most
   std::vector<const Node*> idle_;
   std::vector<const Node*> busy_;  // the first few that are not
 };

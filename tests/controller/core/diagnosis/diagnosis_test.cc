@@ -1,6 +1,5 @@
 #include "controller/core/diagnosis/diagnosis.h"
 
-#include <functional>
 #include <map>
 
 #include "absl/strings/str_cat.h"
@@ -13,18 +12,6 @@ namespace headroom {
 namespace {
 
 constexpr int kSeeds = 5;
-
-// Plays `seconds` and counts what was said.
-using Week = std::function<void(int seconds, int index, NodeWeather&)>;
-std::map<Cause, int> PlayFor(GeneratedCluster& cluster, int seconds, const Week& week) {
-  std::map<Cause, int> said;
-  for (int s = 0; s < seconds; ++s) {
-    for (const Diagnosis& diagnosis : cluster.Second([&](int index, NodeWeather&w) { week(s, index, w); }))
-      ++said[diagnosis.cause];
-  }
-  return said;
-}
-void Everyday(int, int, NodeWeather&) {}
 
 int Named(const std::map<Cause, int>& said) {
   int named = 0;

@@ -192,4 +192,13 @@ std::vector<Diagnosis> GeneratedCluster::Second(const Incident& incident) {
   return diagnoses;
 }
 
+std::map<Cause, int> PlayFor(GeneratedCluster& cluster, int seconds, const Week& week) {
+  std::map<Cause, int> said;
+  for (int s = 0; s < seconds; ++s) {
+    for (const Diagnosis& diagnosis : cluster.Second([&](int index, NodeWeather&w) { week(s, index, w); }))
+      ++said[diagnosis.cause];
+  }
+  return said;
+}
+
 }  // namespace headroom

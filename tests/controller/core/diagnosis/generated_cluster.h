@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <random>
 #include <string>
 #include <vector>
@@ -107,5 +108,10 @@ class GeneratedCluster {
   int64_t failed_connects_ = 0;
   uint64_t balancer_sequence_ = 0;
 };
+
+// Plays `seconds` and counts what was said.
+using Week = std::function<void(int seconds, int index, NodeWeather&)>;
+std::map<Cause, int> PlayFor(GeneratedCluster& cluster, int seconds, const Week& week);
+inline void Everyday(int, int, NodeWeather&) {}
 
 }  // namespace headroom
