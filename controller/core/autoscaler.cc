@@ -84,11 +84,25 @@ void RememberWanted(ScaleMemory& scale, const Decision& decision, const Policy& 
   scale.wanted.Add(now, policy.nodes.stabilization, wanted);
 }
 
-// Ends the stretch since the last tick. What lies between two ticks that are far apart was seen by nobody.
-void RememberIdle(ScaleMemory& scale, absl::Time now, int64_t surplus, absl::Duration tick) {
-  const absl::Duration seen = std::clamp(now - scale.idle_at, absl::ZeroDuration(), 3 * tick);
-  scale.idle = surplus > 0 ? scale.idle + surplus * surplus * seen : absl::ZeroDuration();
-  scale.idle_at = now;
+// Ends the stretch since the last tick. What lies between two ticks that are far apart was seen by nobody, and what is
+// told in trouble is not believed.
+void RememberIdle(ScaleMemory& scale, const GuardInput& in, int needed) {
+  const int64_t surplus = in.summary.effective - Kept(in, needed);
+  const absl::Duration seen = std::clamp(in.now - scale.idle_at, absl::ZeroDuration(), 3 * in.policy.control.tick);
+  scale.idle_at = in.now;
+  if (surplus <= 0) {
+    scale.idle = absl::ZeroDuration();
+  } else if (IsBelievable(in)) {
+    scale.idle += surplus * surplus * seen;
+  }
+}
+
+// Whether the action begins a change: what is told again to a node that is on its way does not.
+bool Begins(const Action& action, const Fleet& fleet) {
+  const Node* node = fleet.Find(action.node);
+  const bool leaves = node != nullptr && node->IsLeaving();
+  if (std::holds_alternative<DrainNode>(action.body)) return !leaves;
+  return leaves || !std::holds_alternative<CancelDrain>(action.body);
 }
 
 absl::Duration LeadTime(const State& state, const NodePolicy& policy) {
@@ -109,11 +123,12 @@ int CountBefore(const Fleet& fleet, const Action& growth) {
 void RememberScale(State& state, const FleetSummary& summary, const Decision& decision, const Policy& policy) {
   ScaleMemory& scale = state.scale;
   const absl::Time now = decision.at;
-  const bool grows = std::any_of(decision.actions.begin(), decision.actions.end(), [](const Action& action) {
-    return std::holds_alternative<LaunchNode>(action.body) || std::holds_alternative<CancelDrain>(action.body);
-  });
-  const bool shrinks = std::any_of(decision.actions.begin(), decision.actions.end(),
-                                   [](const Action& action) { return std::holds_alternative<DrainNode>(action.body); });
+  bool grows = false, shrinks = false;
+  for (const Action& action : decision.actions) {
+    if (!Begins(action, state.fleet)) continue;
+    grows |= std::holds_alternative<LaunchNode>(action.body) || std::holds_alternative<CancelDrain>(action.body);
+    shrinks |= std::holds_alternative<DrainNode>(action.body);
+  }
   if (grows) {
     const double ratio =
         static_cast<double>(decision.desired_count - summary.effective) / std::max(1, summary.effective);
@@ -271,8 +286,7 @@ Decision Autoscaler::Tick(absl::Time now) {
   guards.wanted = static_cast<int>(std::ceil(std::min(wanted, 1e6) - 1e-9));
   if (largest != nullptr) RememberWanted(state_.scale, decision, policy_, guards.wanted);
   const int needed = ApplyNeeds(guards, decision.verdicts);
-  const int kept = std::max(needed, EffectiveBounds(state_, policy_, now).min);
-  if (largest != nullptr) RememberIdle(state_.scale, now, summary.effective - kept, policy_.control.tick);
+  if (largest != nullptr) RememberIdle(state_.scale, guards, needed);
   decision.desired_count = ApplyGuards(guards, needed, decision.verdicts);
 
   decision.limits = std::move(limits.decisions);

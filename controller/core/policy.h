@@ -26,7 +26,7 @@ struct NodePolicy {
   std::vector<std::string> zones;
   absl::Duration stabilization = absl::Minutes(5);
   absl::Duration cooldown = absl::Minutes(10);
-  int remove_count_max = 0;  // 0: a tenth of the fleet, one at least
+  int remove_count_max = 0;  // 0: as many as the others carry above their targets
   double growth_ratio_max = 10.0;
   absl::Duration lead_time = absl::Minutes(2);
   absl::Duration drain_timeout = absl::Minutes(10);

@@ -330,7 +330,7 @@ inline constexpr ReasonRow kReasonRows[] = {
     {ReasonCode::kGuardIdle, "guard_idle",
      "{nodes} nodes more than are needed have not been idle for long enough to be worth a change: {remaining} to go."},
     {ReasonCode::kGuardTogether, "guard_together",
-     "As nodes are launched anyway, all {nodes} come at once that a demand of {demand} within {ahead} may need."},
+     "As nodes are launched anyway, they are the {nodes} that a demand of {demand} within {ahead} may need."},
 };
 
 #undef HR_FACTS_SURGE

@@ -90,6 +90,11 @@ int64_t DemandForecast::SlotsAhead(absl::Duration lead) const {
   return std::clamp(slots, kHorizons.front(), kHorizons.back());
 }
 
+double DemandForecast::AskedBeyond(double quantile) {
+  const double beyond = 1 - quantile;
+  return std::min(2 * beyond, std::max(beyond, 0.5));
+}
+
 void DemandForecast::Tell(double quantile) {
   quantile_ = quantile;
   uppers_.clear();
@@ -100,7 +105,7 @@ void DemandForecast::Tell(double quantile) {
     const std::optional<double> possible = at(beyond);
     uppers_.emplace_back();
     if (!possible.has_value()) continue;
-    uppers_.back() = {.asked = std::min(at(2 * beyond).value_or(*possible), *possible),
+    uppers_.back() = {.asked = std::min(at(AskedBeyond(quantile)).value_or(*possible), *possible),
                       .possible = *possible,
                       .most = std::max(at(beyond / 2).value_or(*possible), *possible)};
   }

@@ -33,8 +33,10 @@ class DemandForecast {
     double expected = 0, upper = 0;
     absl::Duration ahead;
   };
-  // The demand `lead` after the last tick; beyond twelve slots, of the twelfth. It is more than `upper` with twice the
-  // chance that the question's quantile leaves: what is asked for by it is asked for seldom. Nothing: too little is
+  // The chance of more that Ahead() leaves: twice that of the question's quantile, but never more often than not.
+  static double AskedBeyond(double quantile);
+  // The demand `lead` after the last tick; beyond twelve slots, of the twelfth. It is more than `upper` with the chance
+  // AskedBeyond(): what is asked for by it is asked for seldom. Nothing: too little is
   // known yet, or nothing of the last slots.
   std::optional<Answer> Ahead(absl::Duration lead) const;
   // The highest of all moments from now until `until` after the last tick, at the question's quantile.

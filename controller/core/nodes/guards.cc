@@ -147,7 +147,7 @@ Bound Together(const GuardInput& in, int) {
 // too many for eight windows, two for a quarter of that, as it is less likely that both are asked for again.
 Bound Idle(const GuardInput& in, int desired) {
   constexpr int kWindows = 8;
-  const int64_t surplus = in.summary.effective - desired;
+  const int64_t surplus = in.summary.effective - Kept(in, desired);
   const absl::Duration left = kWindows * in.policy.nodes.stabilization - in.state.scale.idle;
   if (surplus <= 0 || left <= absl::ZeroDuration()) return {};
   // A signal that only steps does not know how many are too many, and goes slowly anyhow.
@@ -226,13 +226,24 @@ Bound Step(const GuardInput& in, int) {
   return AtMost(std::max(most, WithinReach(in)), MakeReason(ReasonCode::kGuardStep, most, lead));
 }
 
-// The room that nodes have above their target carries what leaves, were all signals wrong.
+// The part of the fleet whose load the others can take above their targets, were all signals wrong: by the signal in
+// use that leaves them the least room, and within a tenth and three.
+double RoomAbove(const Policy& policy) {
+  constexpr double kLeast = 0.1, kMost = 0.3;
+  double room = kMost;
+  const auto leave = [&room](double target) { room = std::min(room, 1 - target); };
+  if (policy.connections.enabled) leave(policy.connections.target_ratio);
+  if (policy.in_flight.per_node_count > 0) leave(policy.in_flight.target_ratio);
+  if (policy.throughput.bytes_per_second_per_node > 0) leave(policy.throughput.target_ratio);
+  return std::max(room, kLeast);
+}
+
 Bound RemoveStep(const GuardInput& in, int) {
-  constexpr double kTenth = 0.1, kRounding = 1e-9;
+  constexpr double kRounding = 1e-9;
   const int leaving = in.summary.Leaving();
   const int set = in.policy.nodes.remove_count_max;
-  const double share = std::max(kTenth, 1 - in.policy.connections.target_ratio);
-  const int most = set > 0 ? set : std::max(1, static_cast<int>((in.summary.effective + leaving) * share + kRounding));
+  const int carried = static_cast<int>((in.summary.effective + leaving) * RoomAbove(in.policy) + kRounding);
+  const int most = set > 0 ? set : std::max(1, carried);
   return AtLeast(in.summary.effective - std::max(0, most - leaving), MakeReason(ReasonCode::kGuardRemoveStep, most));
 }
 
@@ -323,30 +334,33 @@ Bound Maximum(const GuardInput& in, int) {
   return AtMost(room, MakeReason(ReasonCode::kGuardMax, bounds.max, in.wanted));
 }
 
+// A number that an operator set is walked only through the guards of safety.
+enum class GuardKind { kAdvice, kSafety };
 struct Guard {
   const char* name;
   Bound (*check)(const GuardInput& in, int desired);
+  GuardKind kind = GuardKind::kSafety;
 };
 
 // Order = priority, lowest first. The bounds of safety stand last.
 constexpr std::array<Guard, 7> kNeeds = {{
     {"override", Override},
-    {"projection", Projection},
-    {"unfilled", Unfilled},
+    {"projection", Projection, GuardKind::kAdvice},
+    {"unfilled", Unfilled, GuardKind::kAdvice},
     {"fits", Fits},
-    {"stabilization", Stabilization},
-    {"forecast", ForecastKeeps},
-    {"together", Together},
+    {"stabilization", Stabilization, GuardKind::kAdvice},
+    {"forecast", ForecastKeeps, GuardKind::kAdvice},
+    {"together", Together, GuardKind::kAdvice},
 }};
 constexpr std::array<Guard, 21> kGuards = {{
-    {"warm", Warm},
-    {"cooldown", Cooldown},
+    {"warm", Warm, GuardKind::kAdvice},
+    {"cooldown", Cooldown, GuardKind::kAdvice},
     {"trouble", Trouble},
     {"anomaly", Anomaly},
     {"unknown_signal", UnknownSignal},
     {"reports_lost", ReportsLost},
-    {"paid", Paid},
-    {"idle", Idle},
+    {"paid", Paid, GuardKind::kAdvice},
+    {"idle", Idle, GuardKind::kAdvice},
     {"remove_step", RemoveStep},
     {"growth_step", Step},
     {"restarting", Restarting},
@@ -378,11 +392,7 @@ void WalkAll(const std::array<Guard, count>& guards, const GuardInput& in, int& 
   const auto& set = in.state.override_set;
   const bool pinned_by_operator = set.has_value() && set->until > in.now && set->nodes > 0;
   for (const Guard& guard : guards) {
-    // A number that an operator set is walked only through the guards of safety.
-    const bool advice = guard.check == Projection || guard.check == Unfilled || guard.check == Stabilization ||
-                        guard.check == ForecastKeeps || guard.check == Together || guard.check == Warm ||
-                        guard.check == Cooldown || guard.check == Paid || guard.check == Idle;
-    if (pinned_by_operator && advice) continue;
+    if (pinned_by_operator && guard.kind == GuardKind::kAdvice) continue;
     Walk(guard.name, guard.check(in, desired), desired, verdicts);
   }
 }
@@ -398,6 +408,19 @@ Bounds EffectiveBounds(const State& state, const Policy& policy, absl::Time now)
   }
   bounds.min = std::min(bounds.min, bounds.max);
   return bounds;
+}
+
+int Kept(const GuardInput& in, int needed) {
+  for (const Bound& bound : {DataFloor(in, needed), Minimum(in, needed)}) {
+    if (bound.has_value()) needed = std::max(needed, bound->at_least.value_or(needed));
+  }
+  return needed;
+}
+
+bool IsBelievable(const GuardInput& in) {
+  const int any = in.summary.effective;
+  return !UnknownSignal(in, any).has_value() && !Trouble(in, any).has_value() && !Anomaly(in, any).has_value() &&
+         !ReportsLost(in, any).has_value();
 }
 
 int ApplyNeeds(const GuardInput& in, std::vector<Verdict>& verdicts) {

@@ -34,6 +34,12 @@ Bounds EffectiveBounds(const State& state, const Policy& policy, absl::Time now)
 int ApplyNeeds(const GuardInput& in, std::vector<Verdict>& verdicts);
 int ApplyGuards(const GuardInput& in, int needed, std::vector<Verdict>& verdicts);
 
+// What stays whatever is needed: the bounds of policy and operators are needs, too.
+int Kept(const GuardInput& in, int needed);
+
+// Whether what is told now can vouch for a removal: every signal knows, and nothing is wrong, lost or unusual.
+bool IsBelievable(const GuardInput& in);
+
 // Whether an operator forbids growing or shrinking now.
 bool HeldUp(const State& state, absl::Time now);
 bool HeldDown(const State& state, absl::Time now);

@@ -101,10 +101,14 @@ std::vector<const Node*> Victims(const State& state, const Policy& policy, absl:
 }
 
 void Shrink(const State& state, const Policy& policy, const NodePlan& plan, int surplus, std::vector<Action>& actions) {
+  const std::map<std::string, int> zones = NodesByZone(state.fleet);
   std::string zone;
   for (const Node* node : Victims(state, policy, plan.now)) {
     if (surplus == 0) return;
     if (!actions.empty() && node->zone != zone) continue;
+    // Zones stay even: no zone gives more than what is too many in it, but for one node, without which nothing moves.
+    const int share = plan.desired / static_cast<int>(zones.size());
+    if (actions.empty()) surplus = std::clamp(zones.at(node->zone) - share, 1, surplus);
     zone = node->zone;
     actions.push_back(Make(state, node->id,
                            MakeReason(ReasonCode::kDrainForDemand, node->id, node->OpenCount(), plan.desired),

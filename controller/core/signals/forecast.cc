@@ -21,7 +21,8 @@ Demand ForecastDemand(const SignalInput& in) {
     return {"forecast", nodes,
             MakeReason(ReasonCode::kSignalSurprise, surprise->demand, surprise->upper, surprise->growth, lead, nodes)};
   }
-  const double nodes = nodes_for(answer->upper), beyond = 2 * (1 - in.policy.forecast.quantile_ratio);
+  const double nodes = nodes_for(answer->upper);
+  const double beyond = forecast::DemandForecast::AskedBeyond(in.policy.forecast.quantile_ratio);
   return {"forecast", nodes,
           MakeReason(ReasonCode::kSignalForecast, answer->expected, answer->ahead, answer->upper, beyond, nodes)};
 }

@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -13,15 +15,26 @@
 namespace headroom {
 namespace {
 
-// Of ten nodes, whose windows are a minute long. 140 connections are a node.
-World TenNodes(absl::Duration cooldown = absl::Seconds(1)) {
+// Windows of a minute. 140 connections are a node.
+Policy MinutePolicy() {
   Policy policy = LivePolicy();
   policy.nodes.max = 20;
-  policy.nodes.cooldown = cooldown;
+  policy.nodes.cooldown = absl::Seconds(1);
+  return policy;
+}
+
+// All of so many nodes are needed.
+World BusyNodes(int count, const Policy& policy = MinutePolicy()) {
   World world(policy);
-  for (int i = 0; i < 10; ++i) world.AddNode("node-" + std::to_string(i));
-  world.Run(absl::Minutes(2), Spread(world, 1380));
+  for (int i = 0; i < count; ++i) world.AddNode("node-" + std::to_string(i));
+  world.Run(absl::Minutes(2), Spread(world, 140 * count - 20));
   return world;
+}
+
+World TenNodes(absl::Duration cooldown = absl::Seconds(1)) {
+  Policy policy = MinutePolicy();
+  policy.nodes.cooldown = cooldown;
+  return BusyNodes(10, policy);
 }
 
 bool Spoke(const World& world, absl::string_view guard) {
@@ -72,6 +85,68 @@ TEST(Changes, WhatNobodySawDoesNotCountAsIdle) {
   world.now += absl::Minutes(20);
   world.Run(absl::Seconds(2), Spread(world, 1130));
   EXPECT_LT(world.core.Save().scale.idle, idle + absl::Seconds(10));
+}
+
+TEST(Changes, WhatIsToldWhileSignalsCannotTellDoesNotCountAsIdle) {
+  World world = TenNodes();
+  world.Run(absl::Minutes(3), Spread(world, 1130));
+  const absl::Duration idle = world.core.Save().scale.idle;
+  ASSERT_GT(idle, absl::Minutes(1));
+  for (auto& [id, node] : world.nodes) node.silent = id < "node-7";
+  world.Run(absl::Seconds(10), Spread(world, 1130));
+  EXPECT_TRUE(Spoke(world, "unknown_signal"));
+  EXPECT_LT(world.core.Save().scale.idle, idle + absl::Seconds(6)) << "but for what passes until they count as silent";
+}
+
+TEST(Changes, WhatTheMinimumKeepsIsNotTooMany) {
+  Policy policy = MinutePolicy();
+  policy.nodes.min = 9;
+  World world = BusyNodes(10, policy);
+  world.Run(absl::Minutes(3), Spread(world, 500));
+  ASSERT_TRUE(Spoke(world, "idle"));
+  EXPECT_EQ(world.ActionsOf("drain").size(), 0u) << "one is too many, not six";
+}
+
+TEST(Changes, ANodeThatIgnoresItsDrainKeepsNoOtherFromLeaving) {
+  World world = TenNodes();
+  world.drains_hang = true;
+  world.core.Observe(world.now, DrainRequested{"node-0", true, "maintenance", "op"});
+  world.Run(absl::Seconds(2), Spread(world, 1000));
+  world.nodes["node-0"].draining = false;  // it does not know of it, whatever it is told
+  for (int i = 0; i < 60; ++i) {
+    world.Run(absl::Seconds(10), Spread(world, 1000));
+    world.nodes["node-0"].draining = false;
+  }
+  const std::vector<Action> drains = world.ActionsOf("drain");
+  EXPECT_TRUE(std::any_of(drains.begin(), drains.end(), [](const Action& drain) { return drain.node != "node-0"; }));
+}
+
+TEST(Changes, ZonesStayEven) {
+  Policy policy = MinutePolicy();
+  policy.nodes.max = 40;
+  World world(policy);
+  std::map<NodeId, std::string> zones;
+  for (int i = 0; i < 30; ++i) {
+    World::FakeNode node;
+    node.zone = std::string(1, static_cast<char>('a' + i % 3));
+    world.AddNode("node-" + std::to_string(i), node);
+    zones["node-" + std::to_string(i)] = node.zone;
+  }
+  world.Run(absl::Minutes(2), Spread(world, 30 * 140 - 20));
+  world.Run(absl::Minutes(3), Spread(world, 21 * 140 - 20));
+  std::map<std::string, int> left;
+  for (const Action& drain : world.ActionsOf("drain")) ++left[zones.at(drain.node)];
+  EXPECT_FALSE(left.empty());
+  for (const auto& [zone, count] : left) EXPECT_LE(count, 3) << zone << ": of ten, where 21 nodes stay";
+}
+
+TEST(Changes, AsManyLeaveAtOnceAsTheSignalWithTheLeastRoomCarries) {
+  Policy policy = MinutePolicy();
+  policy.throughput.bytes_per_second_per_node = int64_t{1} << 40;
+  policy.throughput.target_ratio = 0.85;
+  World world = BusyNodes(10, policy);
+  world.Run(absl::Minutes(2), Spread(world, 700));
+  EXPECT_EQ(world.ActionsOf("drain").size(), 1u);
 }
 
 TEST(Changes, ANumberThatAnOperatorSetDoesNotWait) {
@@ -127,11 +202,11 @@ TEST(Changes, WhenNodesAreLaunchedAnywayAllComeThatTheNextMinutesMayNeed) {
 }
 
 TEST(Changes, NobodyIsLaunchedForWhatTheNextMinutesMayNeedAlone) {
-  World world = TenNodes();
+  World world = BusyNodes(9);
   State state = world.core.Save();
   state.forecast = BurstsUntil(world.now);
   world.core = Autoscaler::Load(world.core.policy(), state);
-  ASSERT_GT(world.core.Save().forecast.Most()->upper / 140, 0);
+  ASSERT_GT(std::lround(world.core.Save().forecast.Most()->upper / 140), 9);
   world.Run(absl::Minutes(5), Spread(world, 700));
   EXPECT_TRUE(world.ActionsOf("launch").empty());
   EXPECT_FALSE(Spoke(world, "together"));

@@ -110,6 +110,14 @@ TEST(DemandForecastTest, ADemandBeyondWhatWasHeldPossibleGrowsOnByHalf) {
   EXPECT_FALSE(forecast.Surprised(kLead).has_value()) << "it was one sample";
 }
 
+TEST(DemandForecastTest, AHigherQuantileNeverAsksForLess) {
+  for (double quantile = 0.5; quantile < 0.995; quantile += 0.005)
+    EXPECT_GE(DemandForecast::AskedBeyond(quantile), DemandForecast::AskedBeyond(quantile + 0.005)) << quantile;
+  EXPECT_DOUBLE_EQ(DemandForecast::AskedBeyond(0.975), 0.05);
+  EXPECT_DOUBLE_EQ(DemandForecast::AskedBeyond(0.6), 0.5);
+  EXPECT_DOUBLE_EQ(DemandForecast::AskedBeyond(0.5), 0.5);
+}
+
 TEST(DemandForecastTest, WhatIsUnknownIsNotZero) {
   DemandForecast forecast;
   absl::Time now = Feed(forecast, kStart, absl::Hours(3), [](absl::Time) { return 500.0; });
