@@ -328,7 +328,7 @@ inline constexpr ReasonRow kReasonRows[] = {
     {ReasonCode::kGuardPaid, "guard_paid",
      "{nodes} nodes were launched less than {paid_min} ago: they are paid anyway, and stay."},
     {ReasonCode::kGuardIdle, "guard_idle",
-     "{nodes} nodes more than are needed have not been idle for long enough to be worth a change: {remaining} to go."},
+     "Too many nodes by {nodes}, which have not idled for long enough to be worth a change: {remaining} to go."},
     {ReasonCode::kGuardTogether, "guard_together",
      "As nodes are launched anyway, they are the {nodes} that a demand of {demand} within {ahead} may need."},
 };

@@ -49,7 +49,7 @@ TEST(Changes, ANodeTooManyStaysForEightWindows) {
   ASSERT_TRUE(Spoke(world, "idle"));
   const Verdict& idle = world.Last().verdicts.back();
   EXPECT_EQ(RenderReason(idle.reason),
-            "1 nodes more than are needed have not been idle for long enough to be worth a change: 1m to go.");
+            "Too many nodes by 1, which have not idled for long enough to be worth a change: 1m to go.");
   world.Run(absl::Minutes(2), Spread(world, 1130));
   EXPECT_EQ(world.ActionsOf("drain").size(), 1u);
 }
