@@ -110,13 +110,14 @@ std::optional<int64_t> NodesNeeded(const Moment& moment, const Memory& memory) {
   return std::min<int64_t>(static_cast<int64_t>(std::ceil(need - 1e-9)), most);
 }
 
-// Below the maximum, beside so many machines, those that no list has denied, and those of which a crash forgot that
-// they drain.
-bool HasRoom(const Moment& moment, int64_t count) {
-  const auto forgotten = std::count_if(moment.machines.begin(), moment.machines.end(), [](const auto& entry) {
-    return entry.second.is_told && entry.second.heard_draining && entry.second.heard_process == 0;
+// Below the maximum, beside those that no list has denied, and those that leave as far as this process has heard.
+bool HasRoom(const Moment& moment, const Memory& memory, int64_t launches) {
+  const auto held = std::count_if(moment.machines.begin(), moment.machines.end(), [&](const auto& entry) {
+    const MachineFacts& machine = entry.second;
+    const bool leaves = Drains(machine, memory) || Leaves(machine, moment, memory);
+    return machine.is_told && (!leaves || machine.heard_process != moment.process);
   });
-  return count + moment.undenied + forgotten < MaxOf(moment);
+  return held + moment.undenied + launches < MaxOf(moment);
 }
 
 bool IsShort(const Moment& moment, const Memory& memory) {
@@ -126,7 +127,7 @@ bool IsShort(const Moment& moment, const Memory& memory) {
   const bool listed = moment.decision.at - moment.listed_at <= 2 * moment.policy.control.list_interval + kListTakes;
   if (!listed || IsHeld(moment, HoldDirection::kUp)) return false;
   const int64_t there = CountThere(moment, memory);
-  return HasRoom(moment, there + launches) && NodesNeeded(moment, memory).value_or(0) > there + vanished + launches;
+  return HasRoom(moment, memory, launches) && NodesNeeded(moment, memory).value_or(0) > there + vanished + launches;
 }
 
 bool Grows(const Decision& decision) {

@@ -22,6 +22,7 @@ struct BalancerView {
   int64_t quiet_count = 0;       // connected, so that theirs is part of what the node was granted
   int64_t silent_count = 0;      // gone, so that it is not
   int64_t configured_count = 0;  // sum of the limits that they came with: theirs, not ours
+  int64_t usual_count = 0;       // the same, where an earlier controller may have cut them: as many as others have
   absl::Time told_at = absl::InfinitePast();
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {
@@ -33,6 +34,7 @@ struct BalancerView {
     visit("quiet", self.quiet_count);
     visit("silent", self.silent_count);
     visit("configured", self.configured_count);
+    visit("usual", self.usual_count);
     visit("told_at", self.told_at);
   }
 };
@@ -42,6 +44,7 @@ struct BalancerWord {
   bool holds_slots = false;
   int64_t session_count = 0, queue_count = 0, limit_count = 0;
   int64_t configured_count = 0;  // the first limit that was seen
+  int64_t usual_count = 0;  // where that may be the work of an earlier controller: what others came with. 0: it is not
   absl::Time told_at = absl::InfinitePast();
   absl::Time stale_since = absl::InfiniteFuture();  // when it ceased to be of now
   template <class Self, class Visitor>
@@ -51,6 +54,7 @@ struct BalancerWord {
     visit("queue", self.queue_count);
     visit("limit", self.limit_count);
     visit("configured", self.configured_count);
+    visit("usual", self.usual_count);
     visit("told_at", self.told_at);
     visit("stale_since", self.stale_since);
   }
@@ -67,6 +71,7 @@ struct Balancer {
   bool awaited = false;  // it has joined, and has not reported since
   bool shares = false;   // a part of what nodes were granted is its
   absl::Time last_report_at = absl::InfinitePast();
+  absl::Time known_since = absl::InfinitePast();  // when it first spoke, since the controller restarted
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {
     visit("report", self.report);
@@ -77,6 +82,7 @@ struct Balancer {
     visit("awaited", self.awaited);
     visit("shares", self.shares);
     visit("last_report_at", self.last_report_at);
+    visit("known_since", self.known_since);
   }
 };
 

@@ -171,6 +171,12 @@ struct Node {
     if (!behind.holds_slots) return own;
     return own > 0 ? std::min(behind.configured_count, own) : behind.configured_count;
   }
+  // What it is held against: as many as it came with, or, where that may be the work of an earlier controller, others.
+  int64_t SizeCount() const {
+    const int64_t own = hello.configured_count_max;
+    if (!behind.holds_slots) return own;
+    return own > 0 ? std::min(behind.usual_count, own) : behind.usual_count;
+  }
   // The limit before anyone raised it: what a node is held against is its size, not what surges have left behind.
   // 0: none is known.
   int64_t OwnLimitCount() const {
@@ -435,6 +441,7 @@ class Fleet {
   void AgeBalancers(absl::Time now, const Policy& policy);
   bool SplitAnew(absl::Time now, const Policy& policy);
   static void SplitGrant(Node& node, const NewSplit& split);
+  void TakeWords(Balancer& balancer, absl::Time at) const;
   BalancerView ViewOf(const NodeId& id, absl::Time now);
   void GatherBalancerViews(absl::Time now);
   void NoteProvider(absl::Time at, absl::string_view operation, absl::string_view error);

@@ -25,7 +25,9 @@ void AddTo(BalancerView& view, const BalancerWord& word) {
   view.queue_count += word.queue_count;
   view.limit_count += word.limit_count;
   view.told_at = std::max(view.told_at, word.told_at);
-  if (word.holds_slots) view.configured_count += word.configured_count;
+  if (!word.holds_slots) return;
+  view.configured_count += word.configured_count;
+  view.usual_count += std::max(word.configured_count, word.usual_count);
 }
 
 bool IsUsable(const BalancerWord& word, absl::Time now) {
@@ -41,6 +43,18 @@ bool IsKnown(const Balancer& balancer, absl::Time now) {
 // much for each tick.
 bool HasSlots(const Balancer& balancer, absl::Time now) {
   return balancer.report.slot_place == SlotPlace::kBalancer && IsKnown(balancer, now);
+}
+
+// The limit that most servers of it came with.
+int64_t UsualCount(const Balancer& balancer) {
+  std::vector<int64_t> counts;
+  for (const auto& [id, word] : balancer.words) {
+    if (word.configured_count > 0) counts.push_back(word.configured_count);
+  }
+  if (counts.empty()) return 0;
+  const auto middle = counts.begin() + static_cast<std::ptrdiff_t>(counts.size() / 2);
+  std::nth_element(counts.begin(), middle, counts.end());
+  return *middle;
 }
 
 void GrowStale(Balancer& balancer, absl::Time at) {
@@ -100,6 +114,31 @@ bool Fleet::HasRoomForBalancer(const BalancerId& id, absl::Time at) {
   return true;
 }
 
+void Fleet::TakeWords(Balancer& balancer, absl::Time at) const {
+  constexpr absl::Duration kKnownWithin = absl::Minutes(1);
+  const BalancerReport& report = balancer.report;
+  // A server that is not in the list may be on its way back into a balancer that restarted.
+  GrowStale(balancer, at);
+  bool doubts = false;
+  for (const BalancedServer& server : report.servers) {
+    const Node* node = Find(server.node);
+    if (node == nullptr) continue;
+    BalancerWord& word = balancer.words[server.node];
+    const bool is_new = word.configured_count == 0;
+    Take(word, server, report.slot_place, at);
+    // What it shows may be what an earlier controller made of it, whose state is lost.
+    const bool had_another = node->unheard || node->hello.term_max_seen > 0;
+    if (!is_new || !had_another || at - balancer.known_since >= kKnownWithin) continue;
+    word.usual_count = word.configured_count;
+    doubts = true;
+  }
+  if (!doubts) return;
+  const int64_t usual = UsualCount(balancer);
+  for (auto& [id, word] : balancer.words) {
+    if (word.usual_count > 0) word.usual_count = usual;
+  }
+}
+
 bool Fleet::On(absl::Time at, const BalancerReported& event, const Policy&) {
   if (!HasRoomForBalancer(event.balancer, at)) return false;
   Balancer& balancer = balancers_[event.balancer];
@@ -114,11 +153,8 @@ bool Fleet::On(absl::Time at, const BalancerReported& event, const Policy&) {
   const bool first = std::exchange(balancer.unheard, false);
   balancer.awaited = false;
   balancer.last_report_at = at;
-  // A server that is not in the list may be on its way back into a balancer that restarted.
-  GrowStale(balancer, at);
-  for (const BalancedServer& server : event.report.servers) {
-    if (nodes_.contains(server.node)) Take(balancer.words[server.node], server, event.report.slot_place, at);
-  }
+  if (first || balancer.words.empty()) balancer.known_since = at;
+  TakeWords(balancer, at);
   GatherBalancerViews(at);
   if (first && balancer.shares) AdoptShares();
   return std::any_of(event.report.servers.begin(), event.report.servers.end(),
@@ -276,6 +312,7 @@ BalancerView Fleet::ViewOf(const NodeId& id, absl::Time now) {
   // What a silent one came with is still what the node was given: one of two that fails halves no node.
   if (heard && fresh.holds_slots) {
     fresh.configured_count += stale.configured_count;
+    fresh.usual_count += stale.usual_count;
     fresh.quiet_count = quiet;
     fresh.silent_count = silent;
   }

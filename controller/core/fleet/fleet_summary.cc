@@ -137,12 +137,12 @@ void Summarizer::Add(const Node& node) {
                        PartOf(node, now_, policy_.nodes.launch_timeout)});
   }
   summary_.ceiling += CeilingOf(node, policy_.limits);
-  const int64_t fixed = policy_.connections.per_node_count, per_node = fixed > 0 ? fixed : node.ConfiguredCount();
+  const int64_t fixed = policy_.connections.per_node_count, per_node = fixed > 0 ? fixed : node.SizeCount();
   if (per_node > 0) summary_.positions.Add(static_cast<double>(node.DemandCount()) / static_cast<double>(per_node));
   ++summary_.carrying;
   if (now_ - node.reported_at <= policy_.control.silent_after) ++summary_.fresh;
   if (node.behind.is_stale) ++summary_.stale;
-  if (node.ConfiguredCount() > 0) configured_.push_back(node.ConfiguredCount());
+  if (node.SizeCount() > 0) configured_.push_back(node.SizeCount());
 }
 
 FleetSummary Summarizer::Finish(const Fleet& fleet) && {

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "controller/core/autoscaler.h"
+#include "controller/core/fleet/fleet_summary.h"
 #include "tests/controller/core/http_balancer.h"
 
 // What balancers are told of nodes, and what the first sight of a node behind them is worth.
@@ -19,6 +20,29 @@ TEST(Balancers, ALimitThatAnEarlierControllerRaisedIsNotTakenForTheSizeOfTheNode
   world.Run(absl::Seconds(10), balancer.Says(150, 0));
   EXPECT_EQ(world.core.fleet().Find("node-1")->ConfiguredCount(), 200);
   EXPECT_EQ(balancer.limit, 345) << "nothing is cut in a hurry";
+}
+
+TEST(Balancers, ALimitThatAnEarlierControllerCutIsNotTakenForTheSizeOfTheNode) {
+  World world(LivePolicy());  // its state was lost with the disk
+  BalancerReported reported{.balancer = "front"};
+  reported.report.boot_id = "boot";
+  reported.report.sequence = 1;
+  reported.report.slot_place = SlotPlace::kBalancer;
+  for (const char* id : {"node-1", "node-2", "node-3"}) {
+    world.AddNode(id);
+    NodeHello hello;
+    hello.boot_id = "boot-1";
+    hello.configured_count_max = 200;
+    hello.term_max_seen = 7;
+    world.core.Observe(world.now, NodeJoined{id, hello});
+    const int64_t limit = id == std::string("node-2") ? 50 : 200;
+    reported.report.servers.push_back({.node = id, .session_count = 40, .session_count_max = limit, .up = true});
+  }
+  world.core.Observe(world.now, BalancerJoined{"front"});
+  world.core.Observe(world.now, reported);
+  world.Run(absl::Seconds(1));
+  const FleetSummary summary = Summarize(world.core.fleet(), world.core.policy(), world.now);
+  EXPECT_NEAR(*summary.positions.Quantile(0.95), 0.2, 0.03) << "of each node 40 of 200 are in use";
 }
 
 TEST(Balancers, ANodeThatOneOfTwoListsBeforeTheOtherIsNotCutToHalf) {
