@@ -15,12 +15,14 @@ double ScoreSurge(const Evidence& e) {
   const double at_once = e.fill_time.has_value() ? 1 - Rise(absl::ToDoubleSeconds(*e.fill_time), 2, 4) : 0;
   const double sudden = All({at_once, Rise(e.Ratio(Metric::kAnswers), 0.8, 0.95), 1 - LeakSeen(e)});
   const double knocking = (0.5 + 0.3 * sudden) * All({Rise(e.RatioOfEach(Metric::kArrivals), 2, 4), 1 - LatencyUp(e)});
+  // Newcomers that are let in and ask nothing may be there to stay; of those that ask little, most.
+  const double ask = Any({1 - 0.5 * NothingMoreAsked(e), sudden});
+  const double mostly = Any({1 - 0.5 * LittleMoreAsked(e), sudden, Rejecting(e)});
+  const double answered =
+      Any({Rise(e.Ratio(Metric::kAnswers), 1.1, 1.35), Rise(e.Ratio(Metric::kFirstAttempts), 1.1, 1.35)});
+  const double more_clients = e.clients_told ? Rise(e.RatioOfEach(Metric::kClients), 1.2, 1.6) : 0;
   const double not_by_leak = 1 - All({LeakSeen(e), WorkLags(e)});
-  // Newcomers that are let in and ask nothing may be there to stay.
-  const double ask = Any({1 - 0.5 * WorkLags(e), sudden});
-  const double answered = All({Rise(e.Ratio(Metric::kAnswers), 1.1, 1.35), not_by_leak});
-  const double work = Any({answered, Rise(e.Ratio(Metric::kFirstAttempts), 1.1, 1.35),
-                           e.clients_told ? All({Rise(e.RatioOfEach(Metric::kClients), 1.2, 1.6), ask}) : 0, knocking});
+  const double work = Any({All({Any({All({answered, mostly}), All({more_clients, ask})}), not_by_leak}), knocking});
   // Where nobody counts retries, connections that are made for every answer, late ones at that, may all be retries.
   const bool told = e.Now(Metric::kAttempts).has_value();
   const double churn =

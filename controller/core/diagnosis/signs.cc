@@ -19,6 +19,14 @@ double Stalls(const std::optional<double>& io_full, const std::optional<double>&
   return All({Rise(*io_full, 0.08, 0.2), Rise(*io_full - std::min(usual.value_or(0), 0.5), 0.05, 0.12)});
 }
 
+// How much answers have grown, over how much connections have.
+std::optional<double> WorkGain(const Evidence& e) {
+  const double more = e.Ratio(Metric::kDemand).value_or(1) - 1;
+  const std::optional<double> answers = e.Ratio(Metric::kAnswers);
+  if (more <= 0 || !answers.has_value()) return std::nullopt;
+  return (*answers - 1) / more;
+}
+
 // What an answer costs of the cores, over what it used to.
 std::optional<double> CostRatio(const Evidence& e) {
   const std::optional<double> share = e.Ratio(Metric::kCores), answers = e.RatioOfEach(Metric::kAnswers);
@@ -82,9 +90,18 @@ double WorkFlat(const Evidence& e) {
 }
 
 double WorkLags(const Evidence& e) {
-  const double more = e.Ratio(Metric::kDemand).value_or(1) - 1;
-  const std::optional<double> answers = e.Ratio(Metric::kAnswers);
-  return more > 0 && answers.has_value() ? 1 - Rise((*answers - 1) / more, 0.3, 0.5) : 0;
+  const std::optional<double> gain = WorkGain(e);
+  return gain.has_value() ? 1 - Rise(*gain, 0.3, 0.5) : 0;
+}
+
+double NothingMoreAsked(const Evidence& e) {
+  const std::optional<double> gain = WorkGain(e);
+  return gain.has_value() ? 1 - Rise(*gain, 0.05, 0.2) : 0;
+}
+
+double LittleMoreAsked(const Evidence& e) {
+  const std::optional<double> gain = WorkGain(e);
+  return gain.has_value() ? 1 - Rise(*gain, 0.5, 0.7) : 0;
 }
 
 double ErrorsUp(const Evidence& e) {

@@ -32,6 +32,10 @@ double SlotsIdle(const Evidence& e);
 double WorkFlat(const Evidence& e);
 // Answers have grown by a small part of what connections have: it is not for them that there are more.
 double WorkLags(const Evidence& e);
+// Answers have hardly grown, beside connections.
+double NothingMoreAsked(const Evidence& e);
+// Answers have grown by half of what connections have, or less.
+double LittleMoreAsked(const Evidence& e);
 
 // Servers fail what they have let in.
 double ErrorsUp(const Evidence& e);

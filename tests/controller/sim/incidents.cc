@@ -347,7 +347,7 @@ absl::Time RunUntilFelt(SimRunner& run, const Incident& incident) {
 
 }  // namespace
 
-Outcome Diagnose(const Incident& incident) {
+Outcome Diagnose(const Incident& incident, absl::Duration until) {
   SimRunner run(incident.scenario);
   if (incident.is_heard) {
     run.OnlyHear([&incident](absl::Time at, const Event& event) {
@@ -366,8 +366,10 @@ Outcome Diagnose(const Incident& incident) {
     if (cause < Cause::kSurge) return;
     if (cause == incident.cause && decision.at >= begins)
       named_at = std::min(named_at, decision.at);
-    else if (cause != excused)
+    else if (cause != excused) {
       outcome.slipped = true;
+      if (decision.at >= begins && incident.meanwhile.count(cause) == 0) ++outcome.mistakes[cause];
+    }
   });
   felt = RunUntilFelt(run, incident);
   run.RunUntil(felt + kJudged);
@@ -383,6 +385,7 @@ Outcome Diagnose(const Incident& incident) {
                      reason.code == ReasonCode::kNotImbalance;
     ++(out ? outcome.ruled_out : outcome.left_open);
   }
+  if (until > kJudged) run.RunUntil(felt + until);
   return outcome;
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <set>
 #include <string>
 #include <utility>
@@ -48,8 +49,9 @@ struct Outcome {
   absl::Duration after;              // the onset, the right one was named; infinite: it was not by then
   int ruled_out = 0, left_open = 0;  // other causes, in the sentence of then
   std::string sentence;
+  std::map<Cause, int> mistakes;  // other causes that were named since it began, and in how many decisions
 };
-// In dry run three seeds of four, live the fourth.
-Outcome Diagnose(const Incident& incident);
+// In dry run three seeds of four, live the fourth. Mistakes are counted until `until` after the onset, 30 s at least.
+Outcome Diagnose(const Incident& incident, absl::Duration until = absl::ZeroDuration());
 
 }  // namespace headroom::sim

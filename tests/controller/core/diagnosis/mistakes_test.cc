@@ -29,6 +29,18 @@ TEST(DiagnosisMistakes, ALeakWhileNodesAreAddedIsNoSurge) {
   EXPECT_GT(said.rbegin()->first, Cause::kNone) << "slots are well used: something must be said";
 }
 
+TEST(DiagnosisMistakes, ALeakBesideARiseOfTrafficIsNoSurge) {
+  GeneratedCluster cluster({.tells_clients = false}, 3);
+  PlayFor(cluster, 100, [](int, int, NodeWeather& w) { w.connections = 60; });
+  const auto said = PlayFor(cluster, 100, [](int s, int, NodeWeather& w) {
+    w.requests = 210;
+    w.arrivals = 6;
+    w.connections = 60 + 1.2 * s;
+  });
+  EXPECT_THAT(said, Not(Contains(Key(Cause::kSurge))));
+  EXPECT_GT(said.rbegin()->first, Cause::kNone) << "slots are well used: something must be said";
+}
+
 TEST(DiagnosisMistakes, NewConnectionsBesideMoreWorkAreNoRetryStorm) {
   GeneratedCluster cluster({}, 3);
   PlayFor(cluster, 100, [](int, int, NodeWeather& w) { w.arrivals = 1; });
