@@ -349,7 +349,7 @@ class Fleet {
   const PhaseTimes& boot_times() const { return boot_times_; }
   const PhaseTimes& join_times() const { return join_times_; }
   const PhaseTimes& drain_times() const { return drain_times_; }
-  // Launches without an outcome whose machines no list has denied since: they may be there.
+  // Launches without an outcome whose machines no list has denied that was begun a minute later: they may be there.
   int unanswered_launches() const { return static_cast<int>(unanswered_.size()); }
   // When the last launch came to serve.
   absl::Time arrived_at() const { return arrived_at_; }

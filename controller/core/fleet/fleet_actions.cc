@@ -12,6 +12,7 @@ namespace headroom {
 namespace {
 
 constexpr absl::Duration kListTimeout = absl::Minutes(1);
+constexpr absl::Duration kCallTakes = absl::Minutes(1);
 constexpr absl::Duration kTerminateTimeout = absl::Minutes(3);
 
 }  // namespace
@@ -32,7 +33,8 @@ absl::Time Fleet::ListBeganAt(absl::Time at) const {
 bool Fleet::On(absl::Time at, const MachinesListed& event, const Policy&) {
   last_listed_at_ = at;
   const absl::Time began_at = ListBeganAt(at);
-  std::erase_if(unanswered_, [&](const auto& launch) { return launch.second <= began_at; });
+  // A call that is late may still be under way: a clock that is set forward ends the wait for it too soon.
+  std::erase_if(unanswered_, [&](const auto& launch) { return launch.second <= began_at - kCallTakes; });
   NoteProvider(at, "list", "");
   for (const auto& [id, node] : nodes_) node.listed = false;
   for (const Machine& machine : event.machines) {

@@ -368,7 +368,9 @@ TEST(UnansweredLaunch, CountsAsAMachineUntilAListDeniesIt) {
   EXPECT_EQ(world.core.fleet().unanswered_launches(), 1);
   EXPECT_EQ(Summarize(world.core.fleet(), world.core.policy(), over).absent, 4)
       << "three that fell silent, and this one";
-  world.core.Observe(over + absl::Seconds(1), MachinesListed{});
+  world.core.Observe(over + absl::Seconds(30), MachinesListed{});
+  EXPECT_EQ(world.core.fleet().unanswered_launches(), 1) << "the call may be under way still";
+  world.core.Observe(over + absl::Seconds(61), MachinesListed{});
   EXPECT_EQ(world.core.fleet().unanswered_launches(), 0);
 }
 
