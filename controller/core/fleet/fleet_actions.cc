@@ -175,8 +175,8 @@ void Fleet::FinishTerminate(absl::Time at, const Action& action, const ActionFin
                 : is_empty                        ? NodeState::kDrained
                                                   : NodeState::kDraining,
                 at);
-    // Its drain goes on, and is as long overdue as it was.
-    const bool goes_on = node.state == NodeState::kDraining && !node.leave_unheard;
+    // Its drain goes on, and is as long overdue as it was. One that was drained has a client that came after that.
+    const bool goes_on = node.state == NodeState::kDraining && !node.leave_unheard && !node.was_drained;
     if (goes_on && node.told_at != absl::InfinitePast()) node.state_since = node.told_at;
     node.terminates_failed.Failed(at);
   } else if (outcome.hypothetical && !node.hypothetical) {

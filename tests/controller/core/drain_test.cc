@@ -350,6 +350,29 @@ TEST(Drain, ATerminateThatFailedOfANodeThatIsNotEmptyIsNotRepeatedAsOfAnEmptyOne
   EXPECT_FALSE(world.nodes.contains("node-5")) << "the time that it took before counts";
 }
 
+TEST(Drain, AClientThatComesWhileATerminateFailsHasTheTimeOfADrain) {
+  World world = FiveNodesOneDrained();
+  World::FakeNode& node = world.nodes["node-5"];
+  world.broken.insert("terminate");
+  world.Run(absl::Minutes(12), Spread(world, 500));  // longer than a drain may take
+  ASSERT_EQ(NodeOf(world, "node-5").state, NodeState::kDrained);
+  const Action end{"end", 1, "node-5", {}, TerminateNode{}};
+  world.core.Observe(world.now, ActionStarted{end});
+  node.open = 1;
+  world.Report("node-5");
+  world.core.Observe(world.now, ActionFinished{.id = "end", .code = absl::StatusCode::kUnavailable, .node = "node-5"});
+  ASSERT_EQ(NodeOf(world, "node-5").state, NodeState::kDraining);
+  world.broken.clear();
+  const auto stays = [&] {
+    Spread(world, 500)();
+    if (world.nodes.contains("node-5")) node.open = 1;
+  };
+  world.Run(world.core.policy().nodes.drain_timeout - absl::Seconds(5), stays);
+  ASSERT_TRUE(world.nodes.contains("node-5")) << "its drain had ended in time";
+  world.Run(absl::Minutes(1), stays);
+  EXPECT_FALSE(world.nodes.contains("node-5"));
+}
+
 TEST(Drain, AServerThatCannotDrainIsNoVictim) {
   World world(LivePolicy());
   for (const char* id : {"node-1", "node-2", "node-3", "node-4", "node-5"}) {
