@@ -203,9 +203,26 @@ int64_t ShareOf(const Node& node, int64_t split_count, const Policy& policy) {
   return std::max<int64_t>(1, node.granted_count / split_count);  // 0 is no word
 }
 
-bool ShowsAsTold(const BalancedServer& shown, const ServerTarget& told) {
+bool Serves(const BalancedServer& server) {
+  return server.up && !server.draining;
+}
+
+// Whether a word could make it as it was told. The last server that serves is never drained, and one that is down or in
+// an operator's maintenance is brought back by nobody else.
+bool DrainsAsTold(const BalancedServer& shown, const ServerTarget& told, int64_t serving_count) {
+  if (shown.draining == told.draining) return true;
+  return told.draining ? Serves(shown) && serving_count == 1 : !shown.up;
+}
+
+bool ShowsAsTold(const BalancedServer& shown, const ServerTarget& told, int64_t serving_count) {
   const bool limited = shown.session_count_max > 0 && told.session_count_max > 0;
-  return shown.draining == told.draining && (!limited || shown.session_count_max == told.session_count_max);
+  return DrainsAsTold(shown, told, serving_count) && (!limited || shown.session_count_max == told.session_count_max);
+}
+
+// It was told to be none of its servers.
+bool CouldLetGo(const BalancedServer& shown, int64_t serving_count) {
+  if (shown.draining) return shown.session_count == 0 && shown.queue_count == 0;
+  return !Serves(shown) || serving_count > 1;
 }
 
 // Nodes that are lost to us stay: balancers check health themselves, and to them they may be well.
@@ -231,19 +248,21 @@ std::vector<Action> PlanNodes(const State& state, const FleetSummary& summary, c
   return actions;
 }
 
-// Asked of each 32nd report: what was told a moment ago shows in the next one, and one that cannot follow is not told
-// without end. One that drains a server that is gone may wait for the word to give it up.
+// Asked of each 32nd report: what was told a moment ago shows in the next one, and one that does not follow is not told
+// all the time. One that drains a server that is gone may wait for the word to give it up.
 bool IsAstray(const BalancerReport& report, const std::vector<ServerTarget>& told) {
   constexpr uint64_t kReports = 32;
   if (told.empty() || report.sequence == 0 || report.sequence % kReports != 0) return false;
   std::map<NodeId, const BalancedServer*> shown;
   for (const BalancedServer& server : report.servers) shown[server.node] = &server;
+  const int64_t serving_count = std::count_if(report.servers.begin(), report.servers.end(), Serves);
   for (const ServerTarget& target : told) {
     const auto found = shown.find(target.node);
-    if (found == shown.end() || !ShowsAsTold(*found->second, target)) return true;
+    if (found == shown.end() || !ShowsAsTold(*found->second, target, serving_count)) return true;
     shown.erase(found);
   }
-  return !shown.empty();
+  return std::any_of(shown.begin(), shown.end(),
+                     [serving_count](const auto& entry) { return CouldLetGo(*entry.second, serving_count); });
 }
 
 std::vector<Action> PlanServers(State& state, const Policy& policy) {

@@ -23,7 +23,8 @@ struct NodePlan {
 std::vector<Action> PlanNodes(const State& state, const FleetSummary& summary, const Policy& policy,
                               const NodePlan& plan);
 
-// Whether a balancer's new report shows something else than it was told: an order may be lost on its way.
+// Whether a balancer's new report shows something else than it was told, and could follow: an order may be lost on its
+// way. What it keeps for its sessions, as its last server or for its operator is not astray.
 bool IsAstray(const BalancerReport& report, const std::vector<ServerTarget>& told);
 
 // The list of servers that every balancer should have, when it changed since they were last told or is due again.

@@ -6,6 +6,7 @@
 
 #include "controller/core/autoscaler.h"
 #include "controller/core/fleet/fleet_summary.h"
+#include "controller/core/nodes/planner.h"
 #include "tests/controller/core/http_balancer.h"
 
 // What balancers are told of nodes, and what the first sight of a node behind them is worth.
@@ -95,6 +96,45 @@ TEST(Balancers, OneOfTwoThatNeverListsANodeIsNotWaitedForWithoutEnd) {
     says_too();
   });
   EXPECT_TRUE(world.core.fleet().Find("node-1")->behind.holds_slots);
+}
+
+TEST(Balancers, OneThatKeepsAServerThatIsGoneForItsSessionsIsNotToldAgainAndAgain) {
+  World world = ThreeNodes();
+  world.Run(absl::Seconds(3));
+  HttpBalancer balancer(world);
+  world.Run(absl::Seconds(20), balancer.Says(20, 0));
+  balancer.keeps = "node-4";
+  balancer.kept_sessions = 3;
+  const size_t before = world.ActionsOf("set_servers").size();
+  world.Run(absl::Seconds(100), balancer.Says(20, 0));
+  EXPECT_EQ(world.ActionsOf("set_servers").size(), before);
+  balancer.kept_sessions = 0;
+  world.Run(absl::Seconds(32), balancer.Says(20, 0));
+  EXPECT_EQ(world.ActionsOf("set_servers").size(), before + 1);
+}
+
+// Of two servers, of which the first is to drain.
+bool IsAstrayWith(const BalancedServer& first, const BalancedServer& second) {
+  const std::vector<ServerTarget> told = {{.node = "node-1", .draining = true}, {.node = "node-2"}};
+  BalancerReport report;
+  report.sequence = 32;
+  report.servers = {first, second};
+  report.servers[0].node = "node-1";
+  report.servers[1].node = "node-2";
+  return IsAstray(report, told);
+}
+
+TEST(Balancers, OneThatDoesNotDrainItsLastServerThatServesIsNotToldAgain) {
+  const BalancedServer serves = {.up = true}, down;
+  EXPECT_FALSE(IsAstrayWith(serves, down));
+  EXPECT_TRUE(IsAstrayWith(serves, serves)) << "it is not the last";
+  EXPECT_TRUE(IsAstrayWith(down, serves)) << "it would come up and serve";
+}
+
+TEST(Balancers, OneWhoseServerIsInMaintenanceIsNotToldToUseIt) {
+  const BalancedServer drains = {.up = true, .draining = true}, in_maintenance = {.draining = true};
+  EXPECT_FALSE(IsAstrayWith(drains, in_maintenance));
+  EXPECT_TRUE(IsAstrayWith(drains, drains)) << "the word that takes it back was lost";
 }
 
 // One in mode tcp knows all of many nodes, and holds no slots of any: to find that out for each node took their square.

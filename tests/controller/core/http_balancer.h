@@ -26,6 +26,7 @@ class HttpBalancer {
   bool lists = true;  // HAProxy is there
   NodeId skipped;     // this one is none of its servers
   NodeId keeps;       // this one is, though the world has it no more; it drains
+  int64_t kept_sessions = 0;
   std::function<void()> Says(int64_t sessions, int64_t queue) {
     return [this, sessions, queue] {
       TakeOrders();
@@ -45,7 +46,8 @@ class HttpBalancer {
         server.up = true;
         reported.report.servers.push_back(server);
       }
-      if (!keeps.empty()) reported.report.servers.push_back({.node = keeps, .draining = true});
+      if (!keeps.empty())
+        reported.report.servers.push_back({.node = keeps, .session_count = kept_sessions, .draining = true});
       world_.core.Observe(world_.now, reported);
     };
   }
