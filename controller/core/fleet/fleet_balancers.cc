@@ -12,6 +12,9 @@ namespace {
 // person is called (control.unknown_alarm). One that stays away longer was taken away; what it said would keep the
 // fleet from shrinking for ever.
 constexpr absl::Duration kStaleMax = absl::Hours(1);
+// Of one that was there when the controller was killed, and of which no word is written. Agents are back within
+// seconds, unless they come under another name: one that is not by then is taken for gone.
+constexpr absl::Duration kUnshownMax = absl::Minutes(10);
 // The limits that it came with are remembered longer: when it returns, it may show ours.
 constexpr absl::Duration kGoneAfter = absl::Hours(24);
 
@@ -55,6 +58,11 @@ int64_t UsualCount(const Balancer& balancer) {
   const auto middle = counts.begin() + static_cast<std::ptrdiff_t>(counts.size() / 2);
   std::nth_element(counts.begin(), middle, counts.end());
   return *middle;
+}
+
+// Its agent is back, and its proxy is down.
+bool ShowsNothing(const Balancer& balancer) {
+  return balancer.connected && balancer.silent && balancer.words.empty();
 }
 
 void GrowStale(Balancer& balancer, absl::Time at) {
@@ -191,7 +199,8 @@ void Fleet::AgeBalancers(absl::Time now, const Policy& policy) {
     balancer.silent = silent > policy.control.silent_after;
     if (falls_silent) GrowStale(balancer, now);
     changed |= falls_silent;
-    if (silent >= kStaleMax) balancer.unheard = false;
+    if (silent >= (balancer.words.empty() ? kUnshownMax : kStaleMax) || ShowsNothing(balancer))
+      balancer.unheard = false;
     it = !balancer.connected && silent > kGoneAfter ? balancers_.erase(it) : std::next(it);
   }
   changed |= SplitAnew(now, policy);

@@ -1,10 +1,11 @@
+#include "tests/controller/core/crash.h"
+
 #include <algorithm>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "controller/core/fleet/fleet_summary.h"
-#include "tests/controller/core/http_balancer.h"
 #include "tests/controller/core/world.h"
 
 // What a controller may think of a cluster whose last controller was killed: its last grants, drains and growth may be
@@ -12,42 +13,6 @@
 
 namespace headroom {
 namespace {
-
-// The core as a journal has it that ends with `written`.
-void Crash(World& world, State written) {
-  const Policy policy = world.core.policy();
-  written.last_tick_at = world.now;
-  written.fleet.ForgiveSilence(world.now, absl::ZeroDuration());
-  world.core = Autoscaler::Load(policy, std::move(written));
-  for (const auto& [id, node] : world.nodes)
-    world.core.Observe(world.now, NodeLeft{id, node.boot, NodeLeft::How::kLost});
-  world.core.Observe(world.now, TermChanged{world.core.Save().term + 1});
-}
-
-// The node's stream is back: the process that it was before, with what it holds.
-void ComeBack(World& world, const NodeId& id) {
-  const World::FakeNode& node = world.nodes[id];
-  NodeHello hello;
-  hello.boot_id = node.boot;
-  hello.configured_count_max = 200;
-  hello.limits.connection_count_max = node.limit;
-  hello.configured_idle_timeout = absl::Seconds(30);
-  hello.address = id + ":1";
-  world.core.Observe(world.now, NodeJoined{id, hello});
-}
-
-Policy FixedNodes(int64_t budget) {
-  Policy policy = LivePolicy();
-  policy.nodes.max = 3;
-  policy.limits.budget_count = budget;
-  return policy;
-}
-
-World Settled(const Policy& policy) {
-  World world = ThreeNodes(policy);
-  world.Run(absl::Seconds(20));
-  return world;
-}
 
 int64_t SumOfLimits(const World& world) {
   int64_t sum = 0;
@@ -117,55 +82,6 @@ TEST(Crash, ALimitIsAdoptedAsItIsFoundBeforeTheNodeHasReported) {
   ComeBack(world, "node-1");
   world.Run(absl::Seconds(4));
   EXPECT_GE(world.nodes["node-1"].limit, 532);
-}
-
-TEST(Crash, SlotsAtBalancersAreAdoptedAsTheyAreFoundAndToldToNobodyBefore) {
-  World world = SixNodes();
-  HttpBalancer first(world), second(world, "second");
-  const auto say = [&](int64_t sessions) {
-    first.Says(sessions, 0)();
-    second.Says(sessions, 0)();
-  };
-  world.Run(absl::Seconds(10), [&] { say(20); });
-  const State written = world.core.Save();
-  ASSERT_EQ(world.core.fleet().Find("node-1")->granted_count, 120);
-  world.Run(absl::Seconds(5), [&] { say(first.limit); });
-  const int64_t raised = first.limit;
-  ASSERT_GT(raised, 60);
-  Crash(world, written);
-  for (HttpBalancer* balancer : {&first, &second}) balancer->Leave();
-  for (const auto& [id, node] : world.nodes) ComeBack(world, id);
-  for (HttpBalancer* balancer : {&first, &second}) balancer->Join();
-  world.Run(absl::Seconds(1));
-  const SetServers told = std::get<SetServers>(world.ActionsOf("set_servers").back().body);
-  EXPECT_EQ(told.servers.size(), world.nodes.size());
-  for (const ServerTarget& server : told.servers)
-    EXPECT_EQ(server.session_count_max, 0) << "nobody has said yet what is in force";
-  first.Says(20, 0)();
-  EXPECT_EQ(world.core.fleet().Find("node-1")->granted_count, 2 * raised) << "each has a like part";
-  world.Run(absl::Seconds(3), [&] { say(20); });
-  EXPECT_EQ(first.limit, raised);
-  EXPECT_EQ(second.limit, raised);
-}
-
-TEST(Crash, WhatABalancerMayHoldOfWhomNothingIsWrittenIsNotGivenToTheOthers) {
-  World world = Settled(FixedNodes(900));
-  HttpBalancer first(world), second(world, "second");
-  first.limit = second.limit = 150;
-  const State written = world.core.Save();  // none of their reports is
-  Crash(world, written);
-  for (HttpBalancer* balancer : {&first, &second}) balancer->Leave();
-  for (const char* id : {"node-1", "node-2", "node-3"}) ComeBack(world, id);
-  first.Join();
-  world.Run(absl::Seconds(5), [&] { first.Says(first.limit, 100)(); });
-  EXPECT_EQ(first.limit, 150) << "the second may have 150 of each node still";
-  second.Join();
-  second.limit = 50;
-  world.Run(absl::Seconds(10), [&] {
-    first.Says(first.limit, 100)();
-    second.Says(second.limit, 100)();
-  });
-  EXPECT_GT(first.limit + second.limit, 200) << "now all is known";
 }
 
 TEST(Crash, AClusterThatHasNotSpokenSinceIsNotKnown) {
