@@ -65,6 +65,11 @@ bool ShowsNothing(const Balancer& balancer) {
   return balancer.connected && balancer.silent && balancer.words.empty();
 }
 
+// The controller has restarted, and it is on its way back: it has not left.
+bool Returns(const Balancer& balancer, absl::Time now, const Policy& policy) {
+  return balancer.unheard && !balancer.connected && now - balancer.last_report_at <= policy.control.lost_after;
+}
+
 void GrowStale(Balancer& balancer, absl::Time at) {
   for (auto& [id, word] : balancer.words) word.stale_since = std::min(word.stale_since, at);
 }
@@ -258,8 +263,9 @@ bool Fleet::SplitAnew(absl::Time now, const Policy& policy) {
   NewSplit split{.before = split_count_};
   for (auto& [id, balancer] : balancers_) {
     if (unknown) balancer.shares = HasSlots(balancer, now);
-    split.staying += balancer.shares && balancer.connected ? 1 : 0;
-    if (balancer.shares && !balancer.connected) split.leavers.push_back(&balancer);
+    const bool stays = balancer.connected || (policy.limits.budget_count == 0 && Returns(balancer, now, policy));
+    split.staying += balancer.shares && stays ? 1 : 0;
+    if (balancer.shares && !stays) split.leavers.push_back(&balancer);
     const bool speaks = balancer.connected && !balancer.awaited;
     if (!balancer.shares && speaks && HasSlots(balancer, now)) split.joiners.push_back(&balancer);
   }

@@ -95,5 +95,36 @@ TEST(Crash, ABalancerThatComesUnderAnotherNameHoldsNothingBackForLong) {
   EXPECT_GT(half.first.limit, 150);
 }
 
+TEST(Crash, BalancersThatRejoinOneAfterTheOtherKeepWhatTheyHave) {
+  World world = SixNodes();
+  HttpBalancer first(world), second(world, "second");
+  int64_t least = 1'000'000, most = 0;
+  const auto say = [&](int64_t sessions) {
+    first.Says(sessions, 0)();
+    second.Says(sessions, 0)();
+  };
+  world.Run(absl::Seconds(10), [&] { say(20); });
+  world.Run(absl::Seconds(5), [&] { say(first.limit); });
+  world.Run(absl::Seconds(3), [&] { say(20); });
+  const int64_t raised = first.limit;
+  ASSERT_GT(raised, 120) << "more than both came with";
+  Crash(world, world.core.Save());
+  for (HttpBalancer* balancer : {&first, &second}) balancer->Leave();
+  for (const auto& [id, node] : world.nodes) ComeBack(world, id);
+  first.Join();
+  world.Run(absl::Seconds(1));
+  for (int second_now = 0; second_now < 20; ++second_now) {
+    if (second_now == 4) second.Join();
+    world.Run(absl::Seconds(1), [&] {
+      first.Says(20, 0)();
+      if (second_now > 5) second.Says(20, 0)();
+      least = std::min({least, first.limit, second.limit});
+      most = std::max({most, first.limit, second.limit});
+    });
+  }
+  EXPECT_EQ(least, raised);
+  EXPECT_EQ(most, raised);
+}
+
 }  // namespace
 }  // namespace headroom
