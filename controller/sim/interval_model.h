@@ -26,9 +26,10 @@ class Latencies;
 //
 // Clients are alike, so it is enough to count those with at least one connection, with at least two, and so on (the
 // ranks): the k-th connection of a client is made, and used again, when a request finds its first k - 1 busy (Erlang's
-// loss formula), so that it idles longer than the first; ages of idle connections are kept, so that time-outs, sheds
-// and their delays come out. A request without a connection waits in accept queues or between SYNs, by attempt, and
-// fails, pauses and comes back as the clients of that rank; so newcomers fail while those who are in go on.
+// loss formula), so that it idles longer than the first; the one used last is the first, so that ranks mix over nodes.
+// Ages of idle connections are kept, so that time-outs, sheds and their delays come out. A request without a connection
+// waits in accept queues or between SYNs, by attempt, and fails, pauses and comes back as the clients of that rank; so
+// newcomers fail while those who are in go on.
 //
 // No chance: two runs are the same, and there is no noise in what is reported but what the phases bring. Of
 // Spread::kRequests it takes each node for itself, with all clients and a share of the requests. Ranks end at kRanks:

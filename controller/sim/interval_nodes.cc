@@ -1,5 +1,6 @@
 // The side of the nodes: limits, service, idle time-outs, and what they report.
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <utility>
 
@@ -354,14 +355,24 @@ double IntervalModel::Settled(const Node& node, double seconds) const {
   return 0.5 * (low + high);
 }
 
+// A client takes of its idle connections the one that it used last. Of two that were busy at the same time either is as
+// likely to be done last: where the second was used it is the first from then on, in half of all cases.
 void IntervalModel::Use(Node& node, const Pool& pool, const Step& step) {
   const double timeout = node.idle_seconds_max, grain = node.idle_grain();
   const double began = now_ - step.seconds + node.service, ended = now_ + node.service;
-  for (size_t rank = 0; rank < static_cast<size_t>(ranks_); ++rank) {
+  const auto ranks = static_cast<size_t>(ranks_);
+  std::array<double, kRanks> used{};
+  for (size_t rank = 0; rank < ranks; ++rank) used[rank] = node.kept[rank].TakeShare(pool.used[rank + 1]);
+  const std::array<double, kRanks> before = used;
+  for (size_t rank = 1; rank < ranks; ++rank) {
+    const double above = pool.with[rank] * pool.used[rank], here = pool.with[rank + 1] * pool.used[rank + 1];
+    const double up = 0.5 * before[rank], down = above > 0 ? 0.5 * before[rank - 1] * std::min(1.0, here / above) : 0;
+    used[rank - 1] += up - down;
+    used[rank] += down - up;
+  }
+  for (size_t rank = 0; rank < ranks; ++rank) {
     IdleAges& kept = node.kept[rank];
-    if (kept.count() <= 0) continue;
-    const double used = kept.TakeShare(pool.used[rank + 1]);
-    kept.Add(began, ended, used, grain);
+    kept.Add(began, ended, used[rank], grain);
     if (timeout > 0) node.closed_idle.sum += kept.TakeOlder(now_ - timeout);
   }
   if (timeout > 0 && node.dormant.count() > 0) node.closed_idle.sum += node.dormant.TakeOlder(now_ - timeout);
