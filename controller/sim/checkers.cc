@@ -412,6 +412,10 @@ std::vector<Violation> SafetyChecker::Check(const Moment& moment) {
     if (followed) drain.process = moment.process;
   }
   std::erase_if(memory_.drains, [&](const auto& drain) { return IsOver(drain.first, drain.second, moment); });
+  std::erase_if(memory_.cancels, [&](const auto& cancel) {
+    const MachineFacts* machine = Find(moment, cancel.first);
+    return machine != nullptr && machine->heard_serving && machine->heard_at > cancel.second;
+  });
   for (const auto& [id, machine] : moment.machines) {
     if (machine.is_told) memory_.launches_open.erase(machine.launch_id);
   }
@@ -463,9 +467,9 @@ void SafetyChecker::Remember(const Moment& moment) {
     } else if (std::holds_alternative<TerminateNode>(action.body)) {
       memory_.terminated[action.node] = action.id;
     } else if (std::holds_alternative<CancelDrain>(action.body)) {
-      grows = true;
-      memory_.drains.erase(action.node);
-      memory_.cancels[action.node] = decision.at;
+      // What is told again to one that has not followed yet is the same growth.
+      const bool ordered = memory_.drains.erase(action.node) > 0;
+      grows |= memory_.cancels.insert_or_assign(action.node, decision.at).second || ordered;
     } else if (std::holds_alternative<DrainNode>(action.body)) {
       const MachineFacts* machine = Find(moment, action.node);
       memory_.drains.try_emplace(action.node,

@@ -343,6 +343,16 @@ TEST(SafetyChecker, AServerThatHasLeftServesUntilItsRestartTakesTooLong) {
   EXPECT_THAT(after(4 * kSecond), IsEmpty());
 }
 
+TEST(SafetyChecker, ACancelThatIsToldAgainIsTheSameGrowth) {
+  Stream s;
+  s.now.policy.nodes.cooldown = absl::Minutes(10);
+  s.now.machines["d"].heard_serving = false;
+  s.now.machines["d"].heard_draining = true;
+  EXPECT_THAT(s.Decide(kLong, {Of("d", CancelDrain{})}), IsEmpty());
+  EXPECT_THAT(s.Decide(kSecond, {Of("d", CancelDrain{})}), IsEmpty());
+  EXPECT_THAT(s.Decide(59 * kSecond, {Drain("a")}), IsEmpty()) << "a tenth of the cooldown after the first";
+}
+
 TEST(SafetyChecker, ACrashTakesBackNoDecisionThatIsLongCommitted) {
   const auto back_by = [](absl::Duration back) {
     Stream stream;
