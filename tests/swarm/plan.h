@@ -31,8 +31,8 @@ struct Plan {
   double demand_calm = 0;  // and stays here when the faults stop
   absl::Duration hostile = absl::Minutes(8);
 
-  // Within so long after the faults stop, the cluster must be as it should be: every window of the policy once, and
-  // ten minutes for what a provider said.
+  // Within so long after the faults stop, the cluster must be as it should be: the launch timeout once, 15
+  // stabilization windows (nodes leave when they have idled for long), and 12 minutes for what a provider said.
   absl::Duration ConvergesWithin() const;
 };
 
