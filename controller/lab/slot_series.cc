@@ -8,6 +8,8 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 
+#include "controller/base/median.h"
+
 namespace headroom::lab {
 namespace {
 
@@ -26,9 +28,7 @@ double MedianOf(const std::vector<double>& values, int64_t begin, int64_t end) {
     if (!std::isnan(value)) known.push_back(value);
   }
   if (2 * std::ssize(known) < end - begin) return kUnknown;
-  const auto middle = known.begin() + std::ssize(known) / 2;
-  std::nth_element(known.begin(), middle, known.end());
-  return *middle;
+  return UpperMedian(known);
 }
 
 // How far the level moves at a slot: the logarithm of the day after over the day before. NaN: not known.
@@ -41,10 +41,7 @@ double Move(const SlotSeries& series, int64_t slot) {
 double MedianSize(std::vector<double> moves) {
   std::erase_if(moves, [](double move) { return std::isnan(move); });
   for (double& move : moves) move = std::abs(move);
-  if (moves.empty()) return 0;
-  const auto middle = moves.begin() + std::ssize(moves) / 2;
-  std::nth_element(moves.begin(), middle, moves.end());
-  return *middle;
+  return UpperMedian(moves);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "controller/base/median.h"
 #include "controller/core/fleet/fleet.h"
 
 // The part of Fleet that knows what balancers say of the nodes.
@@ -54,10 +55,7 @@ int64_t UsualCount(const Balancer& balancer) {
   for (const auto& [id, word] : balancer.words) {
     if (word.configured_count > 0) counts.push_back(word.configured_count);
   }
-  if (counts.empty()) return 0;
-  const auto middle = counts.begin() + static_cast<std::ptrdiff_t>(counts.size() / 2);
-  std::nth_element(counts.begin(), middle, counts.end());
-  return *middle;
+  return UpperMedian(counts);
 }
 
 // Its agent is back, and its proxy is down.

@@ -4,6 +4,8 @@
 #include <utility>
 #include <vector>
 
+#include "controller/base/median.h"
+
 namespace headroom {
 namespace {
 
@@ -93,13 +95,6 @@ void AddLoad(const Node& node, FleetSummary& summary) {
   if (limit > 0 && node.DemandCount() >= limit) ++summary.at_limit;
 }
 
-int64_t Median(std::vector<int64_t>& values) {
-  if (values.empty()) return 0;
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
-
 }  // namespace
 
 void Positions::Add(double position) {
@@ -147,7 +142,7 @@ void Summarizer::Add(const Node& node) {
 
 FleetSummary Summarizer::Finish(const Fleet& fleet) && {
   summary_.latency = fleet.latency();
-  summary_.configured_median = Median(configured_);
+  summary_.configured_median = UpperMedian(configured_);
   summary_.lack = DataLack::Of(filled_);
   // Where no node has served for long, a fleet begins: nobody updates it.
   const bool established = std::any_of(fleet.nodes().begin(), fleet.nodes().end(), [this](const auto& one) {

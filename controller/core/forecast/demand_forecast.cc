@@ -100,22 +100,19 @@ void DemandForecast::Tell(double quantile) {
   uppers_.clear();
   for (size_t index = 0; index < kHorizons.size(); ++index) {
     const auto forecast = forecaster_->Ahead(index);
-    const auto at = [&](double beyond) { return forecast.has_value() ? forecast->Quantile(1 - beyond) : std::nullopt; };
-    const double beyond = 1 - quantile;
-    const std::optional<double> possible = at(beyond);
+    const std::optional<double> possible = forecast.has_value() ? forecast->Quantile(quantile) : std::nullopt;
     uppers_.emplace_back();
     if (!possible.has_value()) continue;
-    uppers_.back() = {.asked = std::min(at(AskedBeyond(quantile)).value_or(*possible), *possible),
-                      .possible = *possible,
-                      .most = std::max(at(beyond / 2).value_or(*possible), *possible)};
+    const double asked = forecast->Quantile(1 - AskedBeyond(quantile)).value_or(*possible);
+    uppers_.back() = {.asked = std::min(asked, *possible), .possible = *possible};
   }
 }
 
-std::optional<DemandForecast::Answer> DemandForecast::Highest(size_t first, size_t last, double Uppers::*upper) const {
+std::optional<DemandForecast::Answer> DemandForecast::Highest(size_t first, size_t last, UpperOf upper) const {
   Answer answer;
   for (size_t index = first; index <= last; ++index) {
     if (!uppers_[index].has_value()) return std::nullopt;
-    const double one = (*uppers_[index]).*upper;
+    const double one = upper(index);
     if (index > first && one <= answer.upper) continue;
     answer = {.expected = forecaster_->Ahead(index)->expected,
               .upper = one,
@@ -140,7 +137,8 @@ std::optional<DemandForecast::Answer> DemandForecast::Ahead(absl::Duration lead)
   size_t last = 0;
   while (kHorizons[last] < slots) ++last;
   // Between two horizons the higher one is believed: a peak must not be met halfway.
-  return Highest(kHorizons[last] == slots ? last : last - 1, last, &Uppers::asked);
+  return Highest(kHorizons[last] == slots ? last : last - 1, last,
+                 [this](size_t index) { return uppers_[index]->asked; });
 }
 
 std::optional<DemandForecast::Surprise> DemandForecast::Surprised(absl::Duration lead) const {
@@ -159,12 +157,16 @@ std::optional<DemandForecast::Answer> DemandForecast::Until(absl::Duration until
   if (!IsFresh()) return std::nullopt;
   size_t last = 0;
   while (kHorizons[last] < SlotsAhead(until)) ++last;
-  return Highest(0, last, &Uppers::possible);
+  return Highest(0, last, [this](size_t index) { return uppers_[index]->possible; });
 }
 
 std::optional<DemandForecast::Answer> DemandForecast::Most() const {
   if (!IsFresh()) return std::nullopt;
-  return Highest(0, kHorizons.size() - 1, &Uppers::most);
+  const double quantile = 1 - (1 - quantile_) / 2;
+  return Highest(0, kHorizons.size() - 1, [&](size_t index) {
+    const double possible = uppers_[index]->possible;
+    return std::max(forecaster_->Ahead(index)->Quantile(quantile).value_or(possible), possible);
+  });
 }
 
 }  // namespace headroom::forecast

@@ -4,6 +4,7 @@
 #include <optional>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/time/time.h"
 
 #include "controller/core/forecast/forecaster.h"
@@ -36,13 +37,13 @@ class DemandForecast {
   // The chance of more that Ahead() leaves: twice that of the question's quantile, but never more often than not.
   static double AskedBeyond(double quantile);
   // The demand `lead` after the last tick; beyond twelve slots, of the twelfth. It is more than `upper` with the chance
-  // AskedBeyond(): what is asked for by it is asked for seldom. Nothing: too little is
-  // known yet, or nothing of the last slots.
+  // AskedBeyond(): what is asked for by it is asked for seldom. Nothing: too little is known yet, or nothing of the
+  // last slots.
   std::optional<Answer> Ahead(absl::Duration lead) const;
   // The highest of all moments from now until `until` after the last tick, at the question's quantile.
   std::optional<Answer> Until(absl::Duration until) const;
   // The highest of all moments of the next twelve slots, with half the chance of more: who asks anyway asks for so
-  // much. Of too few errors to tell that: at the question's quantile.
+  // much. Of too few errors to tell that: at the question's quantile. Dear, and not remembered: few ask.
   std::optional<Answer> Most() const;
   // Demand beyond what was held possible for this moment, and a quarter above that of `lead` before: the past is no
   // guide, so half of the growth beyond that quarter is taken to come again.
@@ -77,12 +78,13 @@ class DemandForecast {
   void Sample();
   bool IsFresh() const;
   int64_t SlotsAhead(absl::Duration lead) const;
-  // Of one horizon, by the chance of more: twice that of the question, the same, half of it.
+  // Of one horizon, by the chance of more: AskedBeyond(), and that of the question.
   struct Uppers {
-    double asked = 0, possible = 0, most = 0;
+    double asked = 0, possible = 0;
   };
   // The highest of the horizons [first, last].
-  std::optional<Answer> Highest(size_t first, size_t last, double Uppers::*upper) const;
+  using UpperOf = absl::FunctionRef<double(size_t index)>;
+  std::optional<Answer> Highest(size_t first, size_t last, UpperOf upper) const;
   void Tell(double quantile);
 
   std::optional<Forecaster> forecaster_;
