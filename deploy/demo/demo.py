@@ -28,7 +28,7 @@ import page  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FORMS = {  # seconds of each phase of the load, and how long the live pass may take to come back
-    "full": {"base": 10, "surge": 30, "after": 65},
+    "full": {"base": 10, "surge": 30, "after": 80},
     "short": {"base": 8, "surge": 18, "after": 6},
 }
 
