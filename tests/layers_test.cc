@@ -36,6 +36,7 @@ struct Layer {
 const std::vector<Layer>& Layers() {
   static const std::vector<Layer> layers = {
       {"controller/base/", {"controller/base/"}},
+      {"controller/wire/", {"controller/base/", "controller/wire/"}},
       {"controller/core/limits/", {"controller/base/", "controller/core/limits/"}},
       {"controller/core/policy_parse", {"controller/base/", "controller/core/", "proto"}},
       {"controller/core/", {"controller/base/", "controller/core/"}},
@@ -45,15 +46,16 @@ const std::vector<Layer>& Layers() {
        {"controller/base/", "controller/core/", "controller/runtime/", "controller/sim/", "controller/lab/", "proto"}},
       {"controller/providers/",
        {"controller/base/", "controller/core/", "controller/runtime/", "controller/sim/", "controller/providers/",
-        "proto", "grpc"}},
+        "controller/wire/", "proto", "grpc"}},
       {"controller/server/",
        {"controller/base/", "controller/core/", "controller/runtime/", "controller/sim/", "controller/providers/",
-        "controller/server/", "proto", "grpc"}},
+        "controller/server/", "controller/wire/", "proto", "grpc"}},
       {"controller/cli/",
        {"controller/base/", "controller/core/", "controller/runtime/", "controller/sim/", "controller/lab/",
-        "controller/cli/", "proto", "grpc"}},
+        "controller/cli/", "controller/wire/", "proto", "grpc"}},
       {"controller/", {"controller/", "proto", "grpc"}},  // the mains wire everything
-      {"storage_node/", {"controller/base/", "controller/core/limits/", "storage_node/", "proto", "grpc"}},
+      {"storage_node/",
+       {"controller/base/", "controller/core/limits/", "controller/wire/", "storage_node/", "proto", "grpc"}},
   };
   return layers;
 }
@@ -68,13 +70,22 @@ const std::vector<Library>& Libraries() {
   static const std::vector<Library> libraries = {
       {"gRPC",
        {"grpcpp/", "grpc/"},
-       {"controller/server/", "controller/cli/", "controller/providers/", "controller/headroom", "storage_node/"}},
+       {"controller/server/", "controller/cli/", "controller/providers/", "controller/wire/", "controller/headroom",
+        "storage_node/"}},
       {"Boost", {"boost/"}, {"controller/server/", "controller/cli/", "storage_node/", "controller/headroom"}},
       {"cpprestsdk", {"cpprest/", "pplx/"}, {"controller/providers/http/"}},
       {"SQLite", {"sqlite3.h"}, {"controller/runtime/"}},
-      {"yaml-cpp", {"yaml-cpp/"}, {"controller/runtime/", "controller/cli/", "storage_node/"}},
+      {"OpenSSL", {"openssl/"}, {"controller/providers/http/", "controller/providers/aws/", "controller/wire/"}},
+      {"JSON",
+       {"nlohmann/"},
+       {"controller/providers/kubernetes/", "controller/providers/aws/", "controller/server/election/"}},
+      {"pugixml", {"pugixml"}, {"controller/providers/aws/"}},
+      {"yaml-cpp",
+       {"yaml-cpp/"},
+       {"controller/runtime/", "controller/cli/", "controller/providers/kubernetes/", "storage_node/"}},
       {"spdlog", {"spdlog/"}, {"controller/server/", "controller/providers/", "controller/headroom", "storage_node/"}},
-      {"zlib", {"zlib.h"}, {"controller/lab/"}},
+      {"zlib", {"zlib.h"}, {"controller/lab/", "controller/runtime/"}},
+      {"systemd", {"systemd/"}, {"controller/server/"}},
       {"prometheus", {"prometheus/"}, {"controller/server/", "controller/headroom"}},
   };
   return libraries;
