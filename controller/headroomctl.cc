@@ -9,11 +9,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include <grpc/grpc.h>
-#include <grpcpp/create_channel.h>
-#include <grpcpp/security/credentials.h>
 #include <unistd.h>
 
+#include "controller/base/status.h"
 #include "controller/cli/app.h"
+#include "controller/wire/dial.h"
 
 namespace headroom {
 namespace {
@@ -42,6 +42,16 @@ std::string Actor() {
   return absl::StrCat(user != nullptr ? user : absl::StrCat("uid", getuid()), "@", host);
 }
 
+absl::StatusOr<std::unique_ptr<v1::AdminService::StubInterface>> Connect(const std::string& endpoint,
+                                                                         const TlsFiles& tls) {
+  std::unique_ptr<WireCredentials> credentials;
+  if (!tls.empty()) {
+    HR_ASSIGN_OR_RETURN(credentials, WireCredentials::Open(tls, WireCredentials::Watch::kNever, nullptr));
+  }
+  HR_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::Channel> channel, Dial(endpoint, {.credentials = credentials.get()}));
+  return v1::AdminService::NewStub(channel);
+}
+
 }  // namespace
 }  // namespace headroom
 
@@ -55,9 +65,7 @@ int main(int argc, char** argv) {
       .progress = headroom::IsTerminal(STDERR_FILENO) ? headroom::Progress::kLine : headroom::Progress::kNone,
       .now = [] { return absl::Now(); },
       .actor = headroom::Actor(),
-      .connect = [](const std::string& server) -> std::unique_ptr<headroom::v1::AdminService::StubInterface> {
-        return headroom::v1::AdminService::NewStub(grpc::CreateChannel(server, grpc::InsecureChannelCredentials()));
-      }};
+      .connect = headroom::Connect};
   // The last user of gRPC leaves it to be cleaned up by a thread of its own, beside which the process would end.
   grpc_init();
   const int code = headroom::RunHeadroomctl(std::vector<std::string>(argv + 1, argv + argc), terminal);

@@ -3,6 +3,7 @@
 
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <optional>
 #include <random>
 #include <string>
@@ -16,6 +17,9 @@
 #include <unistd.h>
 
 #include "controller/base/monitor.h"
+#include "controller/wire/credentials.h"
+#include "controller/wire/endpoints.h"
+#include "controller/wire/tls_flags.h"
 #include "storage_node/adapters/haproxy/agent.h"
 #include "storage_node/adapters/haproxy/stats_socket.h"
 #include "storage_node/node_log.h"
@@ -28,6 +32,7 @@ struct Flags {
   std::string adapter = "haproxy";
   std::string socket_path, backend, frontend;
   std::vector<std::string> controllers;
+  TlsFiles tls;
   std::string balancer_id, cluster;
   int64_t server_limit = 0;
   double interval_seconds = 0.1;
@@ -106,6 +111,7 @@ StreamHandlers HandlersOf(haproxy::Agent& agent, Waker& waker) {
       }
     }
     if (obeyed.changed) waker.Wake();
+    return obeyed.outdated ? absl::FailedPreconditionError(obeyed.faults.front()) : absl::OkStatus();
   };
   handlers.link = [](absl::string_view controller, const absl::Status& status) {
     LogLine(LevelOf(status), {{"event", status.ok() ? "controller_found" : "controller_lost"},
@@ -126,7 +132,7 @@ haproxy::AgentOptions OptionsOf(const Flags& flags) {
   return options;
 }
 
-int Run(const Flags& flags) {
+int Run(const Flags& flags, const WireCredentials* credentials) {
   // Blocked before any thread begins, so that only the waiting one sees them.
   sigset_t ends;
   sigemptyset(&ends);
@@ -134,7 +140,6 @@ int Run(const Flags& flags) {
   sigaddset(&ends, SIGINT);
   pthread_sigmask(SIG_BLOCK, &ends, nullptr);
 
-  SetUpNodeLog(flags.log_format == "json" ? LogFormat::kJson : LogFormat::kText);
   Waker waker;
   std::thread signals([&] {
     int signal = 0;
@@ -143,8 +148,11 @@ int Run(const Flags& flags) {
   });
   haproxy::StatsSocket line({.path = flags.socket_path});
   haproxy::Agent agent(line, OptionsOf(flags));
-  StreamClient stream({.controllers = flags.controllers}, HandlersOf(agent, waker));
-  LogLine(LogLevel::kInfo, {{"event", "agent_started"}, {"balancer", flags.balancer_id}, {"backend", flags.backend}});
+  StreamClient stream({.controllers = flags.controllers, .credentials = credentials}, HandlersOf(agent, waker));
+  LogLine(LogLevel::kInfo, {{"event", "agent_started"},
+                            {"balancer", flags.balancer_id},
+                            {"backend", flags.backend},
+                            {"wire", credentials == nullptr ? "plaintext" : "tls"}});
   // The first look comes before the stream, so that the hello knows whom it speaks for.
   haproxy::Turn turn = agent.Round(absl::Now());
   stream.Start();
@@ -172,6 +180,14 @@ std::string BadName(const std::string& name) {
   return status.ok() ? "" : std::string(status.message());
 }
 
+std::string BadEndpoint(const std::string& text) {
+  return std::string(CheckEndpoint(text).message());
+}
+
+void SayOfTls(const absl::Status& status, absl::string_view text) {
+  LogLine(LevelOf(status), {{"event", "tls"}, {"text", std::string(text)}});
+}
+
 int Main(int argc, char** argv) {
   Flags flags;
   CLI::App app("Keeps a HAProxy's servers equal to the fleet and reports its load to the Headroom controller.");
@@ -179,9 +195,11 @@ int Main(int argc, char** argv) {
   app.add_option("--haproxy-socket", flags.socket_path, "Stats socket of HAProxy, at level admin")->required();
   app.add_option("--backend", flags.backend, "Backend that holds the nodes")->required()->check(BadName);
   app.add_option("--frontend", flags.frontend, "Frontend before it")->required()->check(BadName);
-  app.add_option("--controller", flags.controllers, "Controllers, host:port, tried in turn")
+  app.add_option("--controller", flags.controllers, "Controllers, HOST:PORT[,HOST:PORT]; the one that leads is found")
       ->required()
-      ->delimiter(',');
+      ->delimiter(',')
+      ->check(BadEndpoint);
+  AddTlsFlags(app, flags.tls);
   app.add_option("--balancer-id", flags.balancer_id, "Name of this balancer, stable over restarts")->required();
   app.add_option("--cluster", flags.cluster, "Cluster it belongs to; default: the controller's only one");
   app.add_option("--interval", flags.interval_seconds, "Seconds between looks at HAProxy")
@@ -195,12 +213,19 @@ int Main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--log-format", flags.log_format, "text or json")->check(CLI::IsMember({"text", "json"}));
   CLI11_PARSE(app, argc, argv);
-  return Run(flags);
+  SetUpNodeLog(flags.log_format == "json" ? LogFormat::kJson : LogFormat::kText);
+  if (flags.tls.empty()) return Run(flags, nullptr);
+  const auto credentials = WireCredentials::Open(flags.tls, WireCredentials::Watch::kEverySecond, SayOfTls);
+  if (credentials.ok()) return Run(flags, credentials->get());
+  absl::FPrintF(stderr, "headroom-agent: %s\n", std::string(credentials.status().message()));
+  return 1;
 }
 
 }  // namespace
 }  // namespace headroom
 
 int main(int argc, char** argv) {
+  // What gRPC has to say is in our own errors, in one sentence.
+  setenv("GRPC_VERBOSITY", "NONE", 0);
   return headroom::Main(argc, argv);
 }

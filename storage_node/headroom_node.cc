@@ -2,6 +2,7 @@
 #include <array>
 #include <atomic>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <thread>
@@ -13,6 +14,7 @@
 #include "absl/time/time.h"
 #include <unistd.h>
 
+#include "controller/wire/credentials.h"
 #include "storage_node/file_server/file_server.h"
 #include "storage_node/gate/gate.h"
 #include "storage_node/node_log.h"
@@ -145,9 +147,19 @@ int CouldNotStart(const absl::Status& status) {
   return kCouldNotStart;
 }
 
+absl::StatusOr<std::unique_ptr<WireCredentials>> OpenCredentials(const TlsFiles& files) {
+  if (files.empty()) return nullptr;
+  return WireCredentials::Open(
+      files, WireCredentials::Watch::kEverySecond, [](const absl::Status& status, absl::string_view text) {
+        LogLine(status.ok() ? LogLevel::kInfo : LogLevel::kWarning, {{"event", "tls"}, {"text", std::string(text)}});
+      });
+}
+
 int Run(const NodeOptions& options) {
   const sigset_t signals = BlockSignals();
   SetUpNodeLog(options.log_format);
+  const absl::StatusOr<std::unique_ptr<WireCredentials>> credentials = OpenCredentials(options.tls);
+  if (!credentials.ok()) return CouldNotStart(credentials.status());
   Gate gate(options.limits);
   std::unique_ptr<NodeReporter> reporter;  // outlives the server, whose last slots still call out
   std::atomic<NodeReporter*> listening{nullptr};
@@ -161,7 +173,10 @@ int Run(const NodeOptions& options) {
   int signal = WaitUntilServing(**server, signals);
   if (const absl::Status problem = (*server)->problem(); !problem.ok()) return CouldNotStart(problem);
   if (signal == 0 && !options.reporter.stream.controllers.empty()) {
-    reporter = std::make_unique<NodeReporter>(ReporterOptions(options, **server), Reported(**server));
+    NodeReporterOptions reported = ReporterOptions(options, **server);
+    reported.stream.credentials = credentials->get();
+    reporter = std::make_unique<NodeReporter>(std::move(reported), Reported(**server));
+    LogLine(LogLevel::kInfo, {{"event", "reporting"}, {"wire", *credentials == nullptr ? "plaintext" : "tls"}});
     listening = reporter.get();
     reporter->Start();
   }
@@ -178,6 +193,8 @@ int Run(const NodeOptions& options) {
 }  // namespace headroom
 
 int main(int argc, char** argv) {
+  // What gRPC has to say is in our own errors, in one sentence.
+  setenv("GRPC_VERBOSITY", "NONE", 0);
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);  // as headroomd
   const headroom::ParsedNodeOptions parsed = headroom::ParseNodeOptions(argc, argv);
   return parsed.run ? headroom::Run(parsed.options) : parsed.exit_code;

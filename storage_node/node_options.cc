@@ -7,6 +7,9 @@
 #include "absl/time/time.h"
 #include <CLI/CLI.hpp>
 
+#include "controller/wire/endpoints.h"
+#include "controller/wire/tls_flags.h"
+
 namespace headroom {
 namespace {
 
@@ -17,6 +20,8 @@ Examples:
   headroom-node --data-dir /srv/files --listen 0.0.0.0:8080
   headroom-node --data-dir /tmp/files --listen 127.0.0.1:0 --connection-limit 200 --idle-timeout 30s
   headroom-node --data-dir /srv/files --listen 10.0.0.7:8080 --controller 10.0.0.2:7600 --state-file /var/lib/node.state
+  headroom-node --data-dir /srv/files --listen 10.0.0.7:8080 --controller 10.0.0.2:7600,10.0.0.3:7600 \
+      --tls-cert node.pem --tls-key node.key --tls-ca ca.pem --node-id node-7
   headroom-node --data-dir /tmp/files --device-latency 20ms --device-parallel 8     (a declared, emulated device)
 
   curl -T photo.jpg http://127.0.0.1:8080/a/photo.jpg      curl 'http://127.0.0.1:8080/a/?limit=100'
@@ -37,6 +42,10 @@ void AddDuration(CLI::App& app, const std::string& name, absl::Duration& value, 
          help)
       ->type_name("DURATION")
       ->default_str(absl::FormatDuration(value));
+}
+
+std::string BadEndpoint(const std::string& text) {
+  return std::string(CheckEndpoint(text).message());
 }
 
 void AddServing(CLI::App& app, NodeOptions& node) {
@@ -92,8 +101,11 @@ void AddController(CLI::App& app, NodeOptions& node) {
       {"auto", SoleReporter::kAuto}, {"yes", SoleReporter::kYes}, {"no", SoleReporter::kNo}};
   NodeReporterOptions& reporter = node.reporter;
   app.add_option("--controller", reporter.stream.controllers,
-                 "HOST:PORT[,HOST:PORT] of the controllers, tried in turn; without it the node runs alone")
-      ->delimiter(',');
+                 "HOST:PORT[,HOST:PORT] of the controllers, of which the one that leads is found; without it the node "
+                 "runs alone")
+      ->delimiter(',')
+      ->check(BadEndpoint);
+  AddTlsFlags(app, node.tls);
   app.add_option("--node-id", reporter.node_id, "Name of this node, stable over restarts: 1 to 253 of [a-z0-9.-]")
       ->default_str("HOSTNAME-PORT");
   app.add_option("--cluster", reporter.cluster, "Cluster of the node; default: the controller's only one");

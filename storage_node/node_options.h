@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "controller/wire/credentials.h"
 #include "storage_node/file_server/file_server.h"
 #include "storage_node/gate/gate.h"
 #include "storage_node/node_log.h"
@@ -14,6 +15,7 @@ struct NodeOptions {
   FileServerOptions server;
   GateLimits limits{.shed_idle_min_age = absl::Seconds(5)};
   LogFormat log_format = LogFormat::kText;
+  TlsFiles tls;                  // of the stream to the controller
   NodeReporterOptions reporter;  // without controllers: the node runs alone
   std::string advertised_host;   // as balancers and controllers reach it; empty: that of --listen
 };

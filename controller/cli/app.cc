@@ -9,6 +9,7 @@
 
 #include "controller/base/near_match.h"
 #include "controller/cli/commands.h"
+#include "controller/wire/tls_flags.h"
 
 namespace headroom {
 namespace {
@@ -32,10 +33,11 @@ Examples:
 constexpr int kUsage = 2;
 
 void AddCommon(CLI::App& app, Session& session) {
-  app.add_option("--server", session.server, "Controller, HOST:PORT")
+  app.add_option("--server", session.server, "Controllers, HOST:PORT[,HOST:PORT]; the one that leads is found")
       ->envname("HEADROOM_SERVER")
       ->default_val("127.0.0.1:7600")
       ->capture_default_str();
+  AddTlsFlags(app, session.tls);
   app.add_option("-o,--output", session.format, "table, json or yaml")
       ->check(CLI::IsMember({"table", "json", "yaml"}))
       ->capture_default_str();

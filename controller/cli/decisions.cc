@@ -101,20 +101,18 @@ struct WatchArguments {
 absl::Status Watch(Session& session, const WatchArguments& arguments) {
   v1::WatchDecisionsRequest request;
   request.set_only_acting(!arguments.all);
+  int seen = 0;
   // No deadline: it ends with the server, with Ctrl-C, or with the count.
-  grpc::ClientContext context;
-  const auto reader = session.stub().WatchDecisions(&context, request);
-  v1::WatchDecisionsResponse response;
-  for (int seen = 0; reader->Read(&response);) {
-    PrintWatched(session, response.decision());
-    if (++seen == arguments.count) {
-      context.TryCancel();
-      break;
+  const absl::Status status = session.Reach([&](Stub& stub, grpc::ClientContext& context) {
+    const auto reader = stub.WatchDecisions(&context, request);
+    v1::WatchDecisionsResponse response;
+    while (reader->Read(&response)) {
+      PrintWatched(session, response.decision());
+      if (++seen == arguments.count) context.TryCancel();
     }
-  }
-  const grpc::Status status = reader->Finish();
-  if (status.ok() || status.error_code() == grpc::StatusCode::CANCELLED) return absl::OkStatus();
-  return session.Explain(status, context);
+    return reader->Finish();
+  });
+  return absl::IsCancelled(status) ? absl::OkStatus() : status;
 }
 
 struct UndoArguments {

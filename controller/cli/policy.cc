@@ -6,6 +6,7 @@
 #include "controller/base/status.h"
 #include "controller/cli/commands.h"
 #include "controller/runtime/config.h"
+#include "controller/runtime/storage_cluster.h"
 
 namespace headroom {
 namespace {
@@ -64,7 +65,7 @@ absl::Status Apply(Session& session, const ApplyArguments& arguments) {
 }  // namespace
 
 void AddPolicy(CLI::App& app, Session& session) {
-  CLI::App* policy = app.add_subcommand("policy", "The policy: get, check FILE, apply FILE");
+  CLI::App* policy = app.add_subcommand("policy", "The policy: get, check FILE, apply FILE, crd");
   policy->require_subcommand(1);
   policy->fallthrough();
   policy->add_subcommand("get", "The policy in force, with every default")->callback([&session] {
@@ -76,6 +77,15 @@ void AddPolicy(CLI::App& app, Session& session) {
   check_command->add_flag("--defaults", check->defaults, "Print it with every default");
   check_command->callback(
       [&session, check] { session.command = [&session, check] { return Check(session, *check); }; });
+  policy
+      ->add_subcommand("crd",
+                       "The CustomResourceDefinition of a policy in Kubernetes, for kubectl apply; needs no server")
+      ->callback([&session] {
+        session.command = [&session] {
+          session.out() << StorageClusterDefinition();
+          return absl::OkStatus();
+        };
+      });
   const auto apply = std::make_shared<ApplyArguments>();
   CLI::App* apply_command = policy->add_subcommand("apply", "Put a policy in force and say what changes");
   apply_command->add_option("FILE", apply->file, "Policy file (YAML)")->required();

@@ -12,6 +12,7 @@
 #include <grpcpp/client_context.h>
 
 #include "controller/cli/table.h"
+#include "controller/wire/credentials.h"
 #include "headroom/v1/admin.grpc.pb.h"
 
 namespace headroom {
@@ -27,18 +28,23 @@ struct Terminal {
   Progress progress = Progress::kNone;
   std::function<absl::Time()> now;
   std::string actor;  // user@host
-  std::function<std::unique_ptr<v1::AdminService::StubInterface>(const std::string& server)> connect;
+  // No connection, and why: INVALID_ARGUMENT where the files are to blame, which is so for all endpoints. No files:
+  // plaintext.
+  std::function<absl::StatusOr<std::unique_ptr<v1::AdminService::StubInterface>>(const std::string& endpoint,
+                                                                                 const TlsFiles& tls)>
+      connect;
 };
 
 enum class Format { kTable, kJson, kYaml };
 
-// Session: one run of headroomctl: the options that every command has, the call to the server, and the printing of an
-// answer as data. Single-threaded.
+// Session: one run of headroomctl: the options that every command has, the call to the controller that leads, and the
+// printing of an answer as data. Single-threaded.
 class Session {
  public:
   explicit Session(const Terminal& terminal) : terminal_(terminal) {}
 
-  std::string server;
+  std::string server;  // HOST:PORT, or several of them with commas between
+  TlsFiles tls;
   std::string format = "table";
   std::string timeout = "10s";
   // Set by the command that was named.
@@ -52,23 +58,25 @@ class Session {
   const std::string& actor() const { return terminal_.actor; }
   std::string Paint(const Cell& cell) const { return headroom::Paint(cell, terminal_.colours); }
 
-  v1::AdminService::StubInterface& stub();
   absl::Status CheckOptions() const;
 
-  // Calls the server within the timeout. UNAVAILABLE says how to reach another one.
+  // Calls the controller that leads within the timeout: goes round the list of servers, and to where a standby sends
+  // it. UNAVAILABLE says what became of each. A call that a controller may have carried out is not made again.
   template <typename Request, typename Response>
   absl::StatusOr<Response> Call(grpc::Status (v1::AdminService::StubInterface::*method)(grpc::ClientContext*,
                                                                                         const Request&, Response*),
                                 const Request& request) {
-    grpc::ClientContext context;
-    SetDeadline(context);
     Response response;
-    const grpc::Status status = (stub().*method)(&context, request, &response);
-    if (!status.ok()) return Explain(status, context);
+    const absl::Status status = Reach([&](v1::AdminService::StubInterface& stub, grpc::ClientContext& context) {
+      SetDeadline(context);
+      return (stub.*method)(&context, request, &response);
+    });
+    if (!status.ok()) return status;
     return response;
   }
-  // The status of a call that has ended.
-  absl::Status Explain(const grpc::Status& status, const grpc::ClientContext& context) const;
+  // The same for a call of any shape. It is made anew for each controller that is tried.
+  using Attempt = std::function<grpc::Status(v1::AdminService::StubInterface&, grpc::ClientContext&)>;
+  absl::Status Reach(const Attempt& attempt);
 
   // Prints `message` where data was asked for; false: a table is wanted.
   bool PrintData(const google::protobuf::Message& message);
@@ -78,9 +86,20 @@ class Session {
 
  private:
   void SetDeadline(grpc::ClientContext& context) const;
+  // What came of one controller.
+  struct Outcome {
+    absl::Status status;
+    enum class Next { kDone, kElsewhere } next = Next::kDone;
+    std::string leader;  // where it sends us
+  };
+  Outcome Try(const Attempt& attempt);
+  absl::Status Annotated(const absl::Status& status) const;
+  absl::Status OutOfReach(absl::string_view why) const;
+  absl::Status Explain(const grpc::Status& status, const grpc::ClientContext& context) const;
 
   const Terminal& terminal_;
-  std::unique_ptr<v1::AdminService::StubInterface> stub_;
+  std::string endpoint_;                                   // the last one that was tried
+  std::unique_ptr<v1::AdminService::StubInterface> stub_;  // of endpoint_, once it was found to be the right one
 };
 
 // What a command did; for a call with validate_only: that it would have.

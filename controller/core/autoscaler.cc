@@ -72,7 +72,7 @@ void RememberGrowth(ScaleMemory& scale, Growth growth) {
   scale.growths.erase(scale.growths.begin());
 }
 
-// Fills the stabilisation window. What was wanted while a signal was unknown, or nobody ticked, is not in it: after a
+// Fills the stabilization window. What was wanted while a signal was unknown, or nobody ticked, is not in it: after a
 // gap it vouches for nothing until it is full again.
 void RememberWanted(ScaleMemory& scale, const Decision& decision, const Policy& policy, int wanted) {
   const absl::Time now = decision.at;

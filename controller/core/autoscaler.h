@@ -36,7 +36,7 @@ struct ScaleMemory {
   static constexpr size_t kGrowthsMax = 16;
   static constexpr absl::Duration kServedWindow = absl::Hours(8 * 24);  // a week, and what lies beside
 
-  WindowedMax wanted;                           // largest wanted count of the stabilisation window
+  WindowedMax wanted;                           // largest wanted count of the stabilization window
   absl::Time began_at = absl::InfinitePast();   // since when the window is being filled, without a gap
   absl::Time filled_at = absl::InfinitePast();  // when all signals were last known
   // Growths, oldest first, each more of the fleet than any after it: whatever the cooldown becomes, one of them ends

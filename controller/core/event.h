@@ -81,7 +81,7 @@ struct BalancerLeft {
 // What the provider runs.
 struct Machine {
   enum class State : uint8_t { kStarting, kRunning, kStopping };
-  NodeId node;
+  NodeId node;  // empty: a launch that the provider has taken on, and whose machine is not there yet
   State state = State::kRunning;
   std::string zone;
   ActionId launch_id;  // empty: not launched by a controller

@@ -17,6 +17,8 @@ namespace headroom {
 
 enum class Mode : uint8_t { kDryRun, kLive };
 enum class DataPlacement : uint8_t { kGateway, kBearing };
+// Which node leaves: any that is named, or only the one whose id ends in the highest number, as of a StatefulSet.
+enum class Removal : uint8_t { kNamed, kHighestOrdinal };
 
 struct NodePolicy {
   int min = 1;
@@ -35,6 +37,7 @@ struct NodePolicy {
   int launch_failures_max = 3;
   absl::Duration launch_backoff = absl::Seconds(30);
   absl::Duration paid_min;  // from a launch; zero: a machine is paid as long as it runs
+  Removal removal = Removal::kNamed;
 
   template <class Self, class Visitor>
   static void Fields(Self& self, Visitor&& visit) {
@@ -54,6 +57,7 @@ struct NodePolicy {
     visit("launch_failures_max", self.launch_failures_max);
     visit("launch_backoff", self.launch_backoff);
     visit("paid_min", self.paid_min);
+    visit("removal", self.removal);
   }
 };
 

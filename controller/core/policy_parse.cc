@@ -347,6 +347,7 @@ PolicyReading ReadPolicy(const v1::Policy& message) {
   CheckCluster(policy.cluster, faults);
   if (message.mode() < 0 || message.mode() > v1::MODE_LIVE) faults.Add("mode", "is none of dry_run, live");
   if (policy.nodes.data > DataPlacement::kBearing) faults.Add("nodes.data", "is none of gateway, bearing");
+  if (policy.nodes.removal > Removal::kHighestOrdinal) faults.Add("nodes.removal", "is none of named, highest_ordinal");
   CheckNodes(policy.nodes, message.nodes(), faults);
   CheckLimits(policy.limits, faults);
   CheckSignals(policy, message.signals(), faults);

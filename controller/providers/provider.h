@@ -32,6 +32,10 @@ class Provider {
  public:
   virtual ~Provider() = default;
   virtual ProviderCapabilities capabilities() const = 0;
+  // From now on this provider acts for the controller of this term, and the platform refuses what controllers of older
+  // terms ask for, where it can: capabilities().fenced. Called before anything else of a term. Returns the highest term
+  // that the platform has seen: a higher one than `term` has won, and nothing may be done under this one.
+  virtual absl::StatusOr<int64_t> Fence(int64_t term, absl::Duration /*timeout*/) { return term; }
   // Every machine of the cluster, with the id of the action that launched it.
   virtual absl::StatusOr<std::vector<Machine>> List(absl::Duration timeout) = 0;
   // Returns the node's id where it is known at once, else "".

@@ -2,12 +2,16 @@
 
 #include <utility>
 
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 
 #include "controller/base/address.h"
 #include "controller/base/status.h"
 #include "controller/core/policy_parse.h"
+#include "controller/runtime/storage_cluster.h"
 #include "controller/runtime/yaml_message.h"
 
 namespace headroom {
@@ -98,6 +102,56 @@ void Check(const v1::SimulatedProvider& simulated, const NodePolicy& nodes, Faul
   }
 }
 
+void Check(const v1::KubernetesProvider& kubernetes, Faults& faults) {
+  const std::pair<absl::string_view, absl::string_view> parts = absl::StrSplit(kubernetes.workload(), '/');
+  const auto& [kind, name] = parts;
+  const bool known = kind == "statefulset" || kind == "deployment" || absl::StrContains(kind, ".");
+  if (known && !name.empty() && !absl::StrContains(name, "/")) return;
+  faults.push_back({"provider.kubernetes.workload",
+                    kubernetes.workload().empty()
+                        ? "is required: statefulset/NAME, deployment/NAME or PLURAL.GROUP/NAME"
+                        : absl::StrCat("\"", kubernetes.workload(),
+                                       "\" is none of statefulset/NAME, deployment/NAME and PLURAL.GROUP/NAME")});
+}
+
+void Check(const v1::AwsProvider& aws, Faults& faults) {
+  if (aws.group().empty()) faults.push_back({"provider.aws.group", "is required: the name of an Auto Scaling group"});
+  const bool url = aws.endpoint().empty() || absl::StartsWith(aws.endpoint(), "https://") ||
+                   absl::StartsWith(aws.endpoint(), "http://");
+  if (!url)
+    faults.push_back(
+        {"provider.aws.endpoint", absl::StrCat("\"", aws.endpoint(), "\" is no URL (https://HOST[:PORT])")});
+}
+
+void Check(const v1::ExternalProvider& external, Faults& faults) {
+  const absl::string_view address = external.address();
+  const absl::string_view host = address.substr(0, address.rfind(':'));
+  int port = 0;
+  const bool is_port = host.size() < address.size() && absl::SimpleAtoi(address.substr(host.size() + 1), &port) &&
+                       port > 0 && port < 65'536;
+  const bool here = IsLoopbackV4(host) || host == "localhost" || host == "[::1]";
+  if ((here && is_port) || (absl::StartsWith(address, "unix:") && address.size() > 5)) return;
+  faults.push_back({"provider.external.address",
+                    address.empty() ? "is required: 127.0.0.1:PORT or unix:PATH"
+                                    : absl::StrCat("\"", address,
+                                                   "\" is neither 127.0.0.1:PORT nor unix:PATH: it is "
+                                                   "spoken to in the clear, so it must be on this machine")});
+}
+
+bool IsStatefulSet(const std::string& workload) {
+  return absl::StartsWith(workload, "statefulset/") || absl::StartsWith(workload, "statefulsets.apps/");
+}
+
+// A StatefulSet that keeps order (podManagementPolicy OrderedReady, the default) removes an unready pod only if none
+// before it is unready, and a drained one is: two of them would wait for each other for ever.
+void KeepOrder(const v1::Nodes& said, Config& config) {
+  config.policy.nodes.removal = Removal::kHighestOrdinal;
+  config.message.mutable_nodes()->set_removal(v1::REMOVAL_HIGHEST_ORDINAL);
+  if (said.has_remove_count_max()) return;
+  config.policy.nodes.remove_count_max = 1;
+  config.message.mutable_nodes()->set_remove_count_max(1);
+}
+
 // Takes `message` over into a Config with every default; the faults say whether it is good.
 Config Complete(const v1::Policy& message, Faults& faults) {
   PolicyReading reading = ReadPolicy(message);
@@ -112,8 +166,15 @@ Config Complete(const v1::Policy& message, Faults& faults) {
   } else if (provider.has_simulated()) {
     FillDefaults(*provider.mutable_simulated(), nodes.min);
     Check(provider.simulated(), nodes, faults);
+  } else if (provider.has_kubernetes()) {
+    Check(provider.kubernetes(), faults);
+    if (IsStatefulSet(provider.kubernetes().workload())) KeepOrder(message.nodes(), config);
+  } else if (provider.has_aws()) {
+    Check(provider.aws(), faults);
+  } else if (provider.has_external()) {
+    Check(provider.external(), faults);
   } else {
-    faults.push_back({"provider", "is required: one of local, simulated"});
+    faults.push_back({"provider", "is required: one of local, simulated, kubernetes, aws, external"});
   }
   return config;
 }
@@ -122,7 +183,10 @@ Config Complete(const v1::Policy& message, Faults& faults) {
 
 absl::StatusOr<Config> ParseConfig(absl::string_view yaml, absl::string_view name) {
   v1::Policy message;
-  YamlReading reading = ReadYaml(yaml, message);
+  YamlReading reading = ReadYamlOrObject(yaml, kStorageCluster, message);
+  if (message.cluster().empty()) message.set_cluster(reading.object_name);
+  if (message.provider().has_kubernetes() && message.provider().kubernetes().namespace_().empty())
+    message.mutable_provider()->mutable_kubernetes()->set_namespace_(reading.object_namespace);
   Faults faults;
   Config config = Complete(message, faults);
   std::vector<YamlFault> values;

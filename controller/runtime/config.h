@@ -21,7 +21,9 @@ struct Config {
 //   policy.yaml:4: nodes.min: 9 exceeds nodes.max 6
 // A fault of something that is missing has the line of the group where it belongs, or none. `name` is what the faults
 // call the text. Unknown fields are faults, with the nearest known name suggested. A fault of syntax (tabs, several
-// documents, an empty or huge file, endless nesting) stands alone.
+// documents, an empty or huge file, endless nesting) stands alone. The text may also be a StorageCluster
+// (controller/runtime/storage_cluster.h): its spec is the policy; `cluster` defaults to
+// its name, the namespace of a Kubernetes workload to its own.
 absl::StatusOr<Config> ParseConfig(absl::string_view yaml, absl::string_view name);
 // The text of a policy file, read up to a little more than the size that ParseConfig takes. NOT_FOUND /
 // PERMISSION_DENIED with the path.

@@ -41,15 +41,6 @@ int LineOf(const YAML::Node& node) {
   return node.Mark().line + 1;
 }
 
-bool IsDuration(const FieldDescriptor& field) {
-  return field.message_type() != nullptr && field.message_type()->full_name() == "google.protobuf.Duration";
-}
-
-bool CountsBytes(const FieldDescriptor& field) {
-  const std::vector<std::string> words = absl::StrSplit(field.name(), '_');
-  return std::find(words.begin(), words.end(), "bytes") != words.end();
-}
-
 // DATA_PLACEMENT_GATEWAY of DataPlacement: "gateway".
 std::string EnumeratorName(const EnumValueDescriptor& value) {
   std::string prefix;
@@ -60,13 +51,6 @@ std::string EnumeratorName(const EnumValueDescriptor& value) {
   absl::string_view name = value.name();
   if (absl::StartsWith(name, prefix + "_")) name.remove_prefix(prefix.size() + 1);
   return absl::AsciiStrToLower(name);
-}
-
-// The names of an enum; the first says "unspecified" and is nobody's choice.
-std::vector<std::string> EnumeratorNames(const EnumDescriptor& type) {
-  std::vector<std::string> names;
-  for (int i = 1; i < type.value_count(); ++i) names.push_back(EnumeratorName(*type.value(i)));
-  return names;
 }
 
 std::string UnknownField(absl::string_view name, const Descriptor& type) {
@@ -107,6 +91,7 @@ std::optional<int64_t> ParseCount(absl::string_view text, bool size) {
 class YamlReader {
  public:
   void Read(const YAML::Node& node, const std::string& path, Message& message);
+  void ReadObject(const YAML::Node& node, const ObjectKind& kind, Message& message);
   void Fault(int line, const std::string& path, std::string text) {
     reading_.faults.push_back({line, path, std::move(text)});
   }
@@ -143,6 +128,27 @@ void YamlReader::Read(const YAML::Node& node, const std::string& path, Message& 
       ReadField(entry.second, field_path, *field, message);
     }
   }
+}
+
+std::string MetadataText(const YAML::Node& metadata, const char* field) {
+  if (!metadata.IsDefined() || !metadata.IsMap()) return "";
+  const YAML::Node value = metadata[field];
+  return value.IsDefined() && value.IsScalar() ? value.Scalar() : "";
+}
+
+void YamlReader::ReadObject(const YAML::Node& node, const ObjectKind& kind, Message& message) {
+  if (node["apiVersion"].Scalar() != kind.api_version || node["kind"].Scalar() != kind.kind)
+    return Fault(LineOf(node), "", absl::StrCat("must be of kind ", kind.kind, " in ", kind.api_version));
+  for (const auto& entry : node) {
+    static const std::set<std::string> kKnown = {"apiVersion", "kind", "metadata", "spec", "status"};
+    if (!entry.first.IsScalar() || kKnown.count(entry.first.Scalar()) == 0)
+      Fault(LineOf(entry.first), "", "only apiVersion, kind, metadata and spec stand in an object");
+  }
+  reading_.object_name = MetadataText(node["metadata"], "name");
+  reading_.object_namespace = MetadataText(node["metadata"], "namespace");
+  if (reading_.object_name.empty()) return Fault(LineOf(node), "", "metadata.name is required");
+  if (!node["spec"].IsDefined()) return Fault(LineOf(node), "", "spec is required: the policy");
+  Read(node["spec"], "", message);
 }
 
 bool YamlReader::ExcludedByOneof(int line, const std::string& path, const FieldDescriptor& field,
@@ -257,12 +263,19 @@ int LineOfTab(absl::string_view yaml) {
   return 0;
 }
 
-void ReadDocument(absl::string_view yaml, Message& message, YamlReader& reader) {
+bool IsObject(const YAML::Node& node) {
+  const auto has = [&node](const char* name) { return node[name].IsDefined() && node[name].IsScalar(); };
+  return node.IsMap() && has("apiVersion") && has("kind");
+}
+
+void ReadDocument(absl::string_view yaml, const ObjectKind* kind, Message& message, YamlReader& reader) {
   const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(yaml));
   if (documents.size() > 1)
     return reader.Fault(LineOf(documents[1]), "", "a second document begins: there must be one");
   if (documents.empty() || documents[0].IsNull()) return reader.Fault(0, "", "the file is empty");
-  reader.Read(documents[0], "", message);
+  const YAML::Node& node = documents[0];
+  if (kind != nullptr && IsObject(node)) return reader.ReadObject(node, *kind, message);
+  reader.Read(node, "", message);
 }
 
 std::string Quoted(absl::string_view text) {
@@ -358,9 +371,8 @@ std::string Render(absl::string_view name, const YamlFault& fault) {
                       fault.path.empty() ? "" : ": ", fault.text);
 }
 
-}  // namespace
-
-YamlReading ReadYaml(absl::string_view yaml, Message& message) {
+// `kind` null: the text is the message itself.
+YamlReading ReadText(absl::string_view yaml, const ObjectKind* kind, Message& message) {
   YamlReader reader;
   if (yaml.size() > kYamlBytesMax) {
     reader.Fault(0, "", absl::StrCat("the file is larger than ", kYamlBytesMax, " bytes"));
@@ -368,12 +380,37 @@ YamlReading ReadYaml(absl::string_view yaml, Message& message) {
     reader.Fault(line, "", "a tab stands where YAML wants blanks");
   } else {
     try {
-      ReadDocument(yaml, message, reader);
+      ReadDocument(yaml, kind, message, reader);
     } catch (const YAML::Exception& error) {
       reader.Fault(error.mark.is_null() ? 0 : error.mark.line + 1, "", error.msg);
     }
   }
   return reader.Take();
+}
+
+}  // namespace
+
+bool IsDuration(const FieldDescriptor& field) {
+  return field.message_type() != nullptr && field.message_type()->full_name() == "google.protobuf.Duration";
+}
+
+bool CountsBytes(const FieldDescriptor& field) {
+  const std::vector<std::string> words = absl::StrSplit(field.name(), '_');
+  return std::find(words.begin(), words.end(), "bytes") != words.end();
+}
+
+std::vector<std::string> EnumeratorNames(const EnumDescriptor& type) {
+  std::vector<std::string> names;
+  for (int i = 1; i < type.value_count(); ++i) names.push_back(EnumeratorName(*type.value(i)));
+  return names;
+}
+
+YamlReading ReadYaml(absl::string_view yaml, Message& message) {
+  return ReadText(yaml, nullptr, message);
+}
+
+YamlReading ReadYamlOrObject(absl::string_view yaml, const ObjectKind& kind, Message& message) {
+  return ReadText(yaml, &kind, message);
 }
 
 absl::StatusOr<std::string> ReadYamlFile(const std::string& path, absl::string_view what) {

@@ -135,6 +135,7 @@ v1::Decision ToWire(const JournalEntry& entry) {
 
 absl::Status AdminService::Begin(grpc::ServerContextBase& context, const std::string& cluster) const {
   context.AddTrailingMetadata(kVersionKey, ports_.version);
+  HR_RETURN_IF_ERROR(ports_.access.MayOperate(*context.auth_context()));
   const std::string ours = ports_.policy.config().policy.cluster;
   if (cluster.empty() || cluster == ours) return absl::OkStatus();
   return absl::NotFoundError(

@@ -16,6 +16,7 @@
 #include "controller/base/clock.h"
 #include "controller/runtime/control_loop.h"
 #include "controller/runtime/journal.h"
+#include "controller/server/access.h"
 #include "controller/server/decision_feed.h"
 #include "controller/server/policy_keeper.h"
 #include "headroom/v1/admin.grpc.pb.h"
@@ -52,6 +53,7 @@ class AdminService final : public v1::AdminService::WithCallbackMethod_WatchDeci
   static constexpr char kVersionKey[] = "headroomd-version";
 
   struct Ports {
+    const Access& access;
     ControlLoop& loop;
     Journal& journal;
     PolicyKeeper& policy;
@@ -98,7 +100,7 @@ class AdminService final : public v1::AdminService::WithCallbackMethod_WatchDeci
   absl::Status ReadTrial(v1::SetModeResponse& response) const;
   absl::StatusOr<v1::ApplyPolicyResponse> ApplyNewPolicy(const v1::ApplyPolicyRequest& request);
 
-  // Puts kVersionKey into the answer and checks that the cluster is ours.
+  // What every call begins with: puts kVersionKey into the answer, checks who calls and that the cluster is ours.
   absl::Status Begin(grpc::ServerContextBase& context, const std::string& cluster) const;
   // Runs on the loop, between ticks.
   absl::Status Ask(const ControlLoop::Question& question) const;

@@ -56,6 +56,21 @@ void Tune(grpc::ServerBuilder& builder) {
 
 }  // namespace
 
+std::shared_ptr<grpc::ServerCredentials> PortCredentials(const Daemon::Options& options) {
+  return options.credentials != nullptr ? options.credentials->ForPort() : grpc::InsecureServerCredentials();
+}
+
+absl::Status CheckExposure(const Daemon::Options& options) {
+  if (options.credentials != nullptr || options.plaintext == Daemon::Options::Plaintext::kAnywhere) {
+    return absl::OkStatus();
+  }
+  if (IsLoopback(options.listen)) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("--listen ", options.listen,
+                   " without TLS would let anybody who reaches it steer the cluster: give --tls-cert, --tls-key and "
+                   "--tls-ca, or --insecure on a network that you trust"));
+}
+
 Daemon::Daemon(Options options, Parts parts)
     : options_(std::move(options)),
       clock_(parts.clock != nullptr ? *parts.clock : system_clock_),
@@ -64,10 +79,13 @@ Daemon::Daemon(Options options, Parts parts)
       provider_(std::move(parts.provider)),
       journal_(std::move(parts.journal)),
       policy_(std::move(parts.config), std::move(parts.yaml), [this](const Config& config) { OnPolicy(config); }),
-      metrics_(options_.version) {}
+      metrics_(options_.version),
+      access_(options_.credentials != nullptr ? Access::Rule::kByCertificate : Access::Rule::kAnybody,
+              policy_.config().policy.cluster) {}
 
 absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(Options options, Parts parts) {
   const std::function<absl::Status()> first_nodes = std::move(parts.first_nodes);
+  HR_RETURN_IF_ERROR(CheckExposure(options));
   std::unique_ptr<Daemon> daemon(new Daemon(std::move(options), std::move(parts)));
   HR_RETURN_IF_ERROR(daemon->Recover());
   HR_RETURN_IF_ERROR(daemon->ServeGrpc());
@@ -123,7 +141,8 @@ Executor& Daemon::ExecutorOf(Mode mode) {
   if (live_ == nullptr) {
     channels_ = std::make_unique<NodeChannels>(*registry_);
     NodeControl& nodes = nodes_ != nullptr ? *nodes_ : *channels_;
-    live_ = std::make_unique<LiveExecutor>(LiveExecutor::Ports{nodes, *provider_, poster(), Finisher()});
+    live_ = std::make_unique<LiveExecutor>(LiveExecutor::Ports{
+        nodes, *provider_, poster(), Finisher(), [this](int64_t term) { term_->Saw(term, "the nodes' platform"); }});
   }
   return *live_;
 }
@@ -157,25 +176,27 @@ void Daemon::ResumeInFlight(const Autoscaler& core) {
   }
   if (asked.empty()) return;
   ExecutorOf(Mode::kLive);
-  live_->Resolve(asked);
+  const bool is_live = core.policy().mode == Mode::kLive;
+  live_->Resolve(asked, [this, is_live] { return is_live ? term_->current() : 0; });
 }
 
 absl::Status Daemon::ServeGrpc() {
   const std::string cluster = policy_.config().policy.cluster;
   load_ = std::make_unique<LoadService>(
       LoadService::Options{
+          .access = access_,
           .cluster = cluster,
           .post = poster(),
           .saw_term = [this](int64_t term, absl::string_view reporter) { term_->Saw(term, reporter); }},
       *registry_);
   admin_ = std::make_unique<AdminService>(
-      AdminService::Ports{*loop_, *journal_, policy_, feed_, *core_clock_, options_.version});
+      AdminService::Ports{access_, *loop_, *journal_, policy_, feed_, *core_clock_, options_.version});
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   Tune(builder);
   const std::string address = HostPort(options_.listen, options_.grpc_port);
-  builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &grpc_port_);
+  builder.AddListeningPort(address, PortCredentials(options_), &grpc_port_);
   builder.RegisterService(load_.get());
   builder.RegisterService(admin_.get());
   server_ = builder.BuildAndStart();
@@ -185,7 +206,7 @@ absl::Status Daemon::ServeGrpc() {
                                                "address; choose another one with --grpc-port or --listen"));
   }
   server_->GetHealthCheckService()->SetServingStatus(false);
-  if (!IsLoopback(options_.listen)) {
+  if (options_.credentials == nullptr && !IsLoopback(options_.listen)) {
     LogLine(LogLevel::kWarning, "open_port")
         .Add("address", address)
         .Add("text", "anybody who reaches this address can steer the cluster; keep it on a private network");

@@ -17,6 +17,7 @@
 #include "controller/runtime/config.h"
 #include "controller/runtime/control_loop.h"
 #include "controller/runtime/journal.h"
+#include "controller/server/access.h"
 #include "controller/server/admin_service.h"
 #include "controller/server/decision_feed.h"
 #include "controller/server/dry_run_executor.h"
@@ -27,6 +28,7 @@
 #include "controller/server/node_channels.h"
 #include "controller/server/policy_keeper.h"
 #include "controller/server/term_keeper.h"
+#include "controller/wire/credentials.h"
 
 namespace headroom {
 
@@ -41,6 +43,9 @@ class Daemon {
     int grpc_port = 0;
     int http_port = 0;
     std::string version;
+    WireCredentials* credentials = nullptr;  // outlives the daemon; null: the gRPC port is plaintext
+    // Where plaintext may be listened on.
+    enum class Plaintext { kLoopback, kAnywhere } plaintext = Plaintext::kLoopback;
   };
   // What the caller has opened.
   struct Parts {
@@ -99,6 +104,7 @@ class Daemon {
   PolicyKeeper policy_;
   Metrics metrics_;
   DecisionFeed feed_;
+  const Access access_;
   std::unique_ptr<TermKeeper> term_;
   std::unique_ptr<ControlLoop> loop_;
   std::unique_ptr<CoreClock> core_clock_;
@@ -119,5 +125,10 @@ class Daemon {
   std::atomic<bool> stopping_{false};
   std::thread loop_thread_;
 };
+
+// What the gRPC port of these options is served with.
+std::shared_ptr<grpc::ServerCredentials> PortCredentials(const Daemon::Options& options);
+// FAILED_PRECONDITION where it would be plaintext within reach of others and that was not asked for.
+absl::Status CheckExposure(const Daemon::Options& options);
 
 }  // namespace headroom

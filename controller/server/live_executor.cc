@@ -50,13 +50,23 @@ void LiveExecutor::Start(const Action& action) {
   }
 }
 
-void LiveExecutor::Resolve(const std::vector<Action>& open_intents) {
+void LiveExecutor::Resolve(const std::vector<Action>& open_intents, std::function<int64_t()> term) {
   if (open_intents.empty()) return;
-  const auto resolve = [this, open_intents] {
-    const absl::StatusOr<std::vector<Machine>> machines = ports_.provider.List(deadlines_.list);
-    for (const Action& action : open_intents) ports_.finish(action, Resolved(action, machines));
-  };
+  const auto resolve = [this, open_intents, term = std::move(term)] { TryToResolve(open_intents, term, 1); };
   if (!pool_.Submit(resolve)) resolve();
+}
+
+absl::StatusOr<std::vector<Machine>> LiveExecutor::Look(int64_t term) {
+  if (term > 0) HR_RETURN_IF_ERROR(Fence(term));
+  return ports_.provider.List(deadlines_.list);
+}
+
+void LiveExecutor::TryToResolve(const std::vector<Action>& open_intents, const std::function<int64_t()>& term,
+                                int tries) {
+  const absl::StatusOr<std::vector<Machine>> machines = Look(term());
+  const auto again = [this, open_intents, term, tries] { TryToResolve(open_intents, term, tries + 1); };
+  if (!machines.ok() && tries < deadlines_.looks_max && pool_.Submit(again, deadlines_.look_pause)) return;
+  for (const Action& action : open_intents) ports_.finish(action, Resolved(action, machines));
 }
 
 void LiveExecutor::Dispatch(WorkerPool& pool, const Action& action, std::function<ActionFinished(const Action&)> work) {
@@ -70,7 +80,21 @@ void LiveExecutor::Dispatch(WorkerPool& pool, const Action& action, std::functio
                                                                                " calls wait for the provider"))));
 }
 
+absl::Status LiveExecutor::Fence(int64_t term) {
+  const MonitorLock lock(fence_mutex_);
+  if (term <= fenced_term_) return absl::OkStatus();
+  HR_ASSIGN_OR_RETURN(const int64_t seen, Annotate(ports_.provider.Fence(term, deadlines_.list), "fence"));
+  if (seen > term) {
+    if (ports_.saw_term) ports_.saw_term(seen);
+    return absl::UnavailableError(
+        absl::StrCat("a controller of term ", seen, " has acted on these nodes; this one takes a higher term first"));
+  }
+  fenced_term_ = term;
+  return absl::OkStatus();
+}
+
 ActionFinished LiveExecutor::Launch(const Action& action) {
+  if (const absl::Status fenced = Fence(action.term); !fenced.ok()) return ToFinished(action, fenced);
   const LaunchRequest request{action.id, std::get<LaunchNode>(action.body).zone, action.term};
   absl::StatusOr<NodeId> node = ports_.provider.Launch(request, deadlines_.launch);
   ActionFinished finished = ToFinished(action, node.status());
@@ -79,10 +103,12 @@ ActionFinished LiveExecutor::Launch(const Action& action) {
 }
 
 ActionFinished LiveExecutor::Terminate(const Action& action) {
+  if (const absl::Status fenced = Fence(action.term); !fenced.ok()) return ToFinished(action, fenced);
   return ToFinished(action, ports_.provider.Terminate(action.node, deadlines_.terminate));
 }
 
 ActionFinished LiveExecutor::List(const Action& action) {
+  if (const absl::Status fenced = Fence(action.term); !fenced.ok()) return ToFinished(action, fenced);
   absl::StatusOr<std::vector<Machine>> machines = ports_.provider.List(deadlines_.list);
   const absl::Status status = machines.status();
   if (machines.ok()) ports_.post(MachinesListed{*std::move(machines)}).IgnoreError();  // the next list tells the same

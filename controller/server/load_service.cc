@@ -46,13 +46,13 @@ class ReportStream final : public grpc::ServerBidiReactor<v1::LoadReport, v1::Di
                            public DirectiveStream,
                            public std::enable_shared_from_this<ReportStream> {
  public:
-  static ReportStream* Start(LoadService& service) {
-    auto stream = std::make_shared<ReportStream>(service);
+  static ReportStream* Start(LoadService& service, grpc::CallbackServerContext& context) {
+    auto stream = std::make_shared<ReportStream>(service, context);
     stream->self_ = stream;
     stream->StartRead(&stream->incoming_);
     return stream.get();
   }
-  explicit ReportStream(LoadService& service) : service_(service) {}
+  ReportStream(LoadService& service, grpc::CallbackServerContext& context) : service_(service), context_(context) {}
 
   void OnReadDone(bool ok) override {
     if (!ok) return End(grpc::Status::OK);
@@ -103,7 +103,9 @@ class ReportStream final : public grpc::ServerBidiReactor<v1::LoadReport, v1::Di
   absl::Status TakeHello() {
     if (!incoming_.has_hello()) return absl::InvalidArgumentError("hello: must be the first message of a stream");
     const v1::Hello& hello = incoming_.hello();
-    if (absl::Status status = service_.Join(hello, shared_from_this()); !status.ok()) {
+    absl::Status status = service_.options_.access.MayReport(*context_.auth_context(), hello);
+    if (status.ok()) status = service_.Join(hello, shared_from_this());
+    if (!status.ok()) {
       LogLine(LogLevel::kWarning, "hello_refused")
           .Add("reporter", hello.reporter_id().substr(0, 64))
           .Add("why", status.message());
@@ -155,6 +157,7 @@ class ReportStream final : public grpc::ServerBidiReactor<v1::LoadReport, v1::Di
   }
 
   LoadService& service_;
+  grpc::CallbackServerContext& context_;  // lives until OnDone()
   std::shared_ptr<ReportStream> self_;
   v1::LoadReport incoming_;  // between StartRead and OnReadDone gRPC's, else of the one read in progress
   v1::Directive outgoing_;   // gRPC's while writing_
@@ -168,8 +171,8 @@ class ReportStream final : public grpc::ServerBidiReactor<v1::LoadReport, v1::Di
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
-grpc::ServerBidiReactor<v1::LoadReport, v1::Directive>* LoadService::Report(grpc::CallbackServerContext*) {
-  return ReportStream::Start(*this);
+grpc::ServerBidiReactor<v1::LoadReport, v1::Directive>* LoadService::Report(grpc::CallbackServerContext* context) {
+  return ReportStream::Start(*this, *context);
 }
 
 absl::Status LoadService::Join(const v1::Hello& hello, std::shared_ptr<DirectiveStream> stream) {

@@ -13,6 +13,7 @@
 #include "absl/synchronization/mutex.h"
 
 #include "controller/core/event.h"
+#include "controller/server/access.h"
 #include "controller/server/node_channels.h"
 #include "headroom/v1/load.grpc.pb.h"
 
@@ -38,11 +39,13 @@ class LoadCounters {
 
 // LoadService: the nodes' and balancers' end of the load protocol. One reactor per stream and no thread of its own: ten
 // thousand streams cost memory, not threads. A stream begins with a Hello that is checked whole; a bad one ends the
-// stream with a sentence. A bad report is dropped whole, counted by reason, and the stream stays up. Replayed and old
-// reports are the core's to drop. Thread-safe; must outlive the server that it is registered with.
+// stream with a sentence, and so does one of somebody else than the certificate names. A bad report is dropped whole,
+// counted by reason, and the stream stays up. Replayed and old reports are the core's to drop. Thread-safe; must
+// outlive the server that it is registered with.
 class LoadService final : public v1::LoadService::CallbackService {
  public:
   struct Options {
+    const Access& access;
     std::string cluster;
     Post post;
     // The highest term that a reporter has seen; told once its stream is admitted.

@@ -74,6 +74,7 @@ Metrics::Metrics(absl::string_view version) {
   policy_ok_->Set(1);
   journal_ok_ = &MakeGauge("headroom_journal_healthy", "1 when the journal can be written.");
   term_ = &MakeGauge("headroom_term", "Term of this controller.");
+  MakeGauge("headroom_leader", "1 where this controller leads.").Set(1);
   held_ = &MakeGauge("headroom_held", "1 when an operator holds growing or shrinking.");
   reports_ = &MakeCounter("headroom_reports_total", "Load reports taken in.");
   reports_old_ =

@@ -14,3 +14,17 @@ inline constexpr char ${NAME}[] = R\"text(@TEXT@)text\";
 }  // namespace headroom
 ")
 endfunction()
+
+# headroom_embed_descriptor(PROTO NAME HEADER): the compiled schema of a .proto with its comments, as a serialized
+# FileDescriptorSet in `inline constexpr unsigned char NAME[]` of a generated header.
+function(headroom_embed_descriptor PROTO NAME HEADER)
+  set(set ${CMAKE_BINARY_DIR}/generated/headroom/${NAME}.descriptor)
+  set(header ${CMAKE_BINARY_DIR}/generated/headroom/${HEADER})
+  add_custom_command(
+    OUTPUT ${header}
+    COMMAND protobuf::protoc --include_source_info --include_imports --descriptor_set_out=${set} -I ${CMAKE_SOURCE_DIR}/proto ${PROTO}
+    COMMAND ${CMAKE_COMMAND} -DFROM=${set} -DNAME=${NAME} -DPROTO=${PROTO} -DTO=${header}
+            -P ${CMAKE_SOURCE_DIR}/deploy/cmake/bytes.cmake
+    DEPENDS ${CMAKE_SOURCE_DIR}/proto/${PROTO} ${CMAKE_SOURCE_DIR}/deploy/cmake/bytes.cmake
+    VERBATIM)
+endfunction()

@@ -99,7 +99,7 @@ StreamHandlers NodeReporter::Handlers() {
   StreamHandlers handlers;
   handlers.hello = [this] { return MakeHello(); };
   handlers.report = [this](v1::Urgency urgency) { return MakeReport(urgency); };
-  handlers.directive = [this](const v1::Directive& directive) { Obey(directive); };
+  handlers.directive = [this](const v1::Directive& directive) { return Obey(directive); };
   handlers.link = [this](absl::string_view controller, const absl::Status& status) {
     if (status.ok()) {
       Log({{"event", "controller_found"}, {"controller", std::string(controller)}});
@@ -201,7 +201,7 @@ v1::Learned NodeReporter::Learned() const {
 
 // What is done.
 
-std::optional<NodeReporter::Accepted> NodeReporter::Accept(const v1::Directive& directive) {
+absl::StatusOr<NodeReporter::Accepted> NodeReporter::Accept(const v1::Directive& directive) {
   const std::lock_guard lock(mutex_);
   const GrantState before = keeper_.state();
   const NodeLimits wanted = keeper_.wanted();
@@ -210,7 +210,7 @@ std::optional<NodeReporter::Accepted> NodeReporter::Accept(const v1::Directive& 
     Log({{"event", "directive_refused"},
          {"code", absl::StatusCodeToString(accepted.code())},
          {"reason", std::string(accepted.message())}});
-    return std::nullopt;
+    return accepted;
   }
   // Only a grant overrides what an operator has set at the server meanwhile.
   const bool is_granted = GrantKeeper::IsLive(directive) && directive.has_grant();
@@ -219,9 +219,9 @@ std::optional<NodeReporter::Accepted> NodeReporter::Accept(const v1::Directive& 
                   .new_state = before != keeper_.state()};
 }
 
-void NodeReporter::Obey(const v1::Directive& directive) {
-  const std::optional<Accepted> accepted = Accept(directive);
-  if (!accepted) return;
+absl::Status NodeReporter::Obey(const v1::Directive& directive) {
+  const absl::StatusOr<Accepted> accepted = Accept(directive);
+  if (!accepted.ok()) return accepted.status();
   // Before it is acted upon, else a restart could follow an older controller.
   if (accepted->new_term) Remember();
   bool is_changed = accepted->new_state;
@@ -236,6 +236,7 @@ void NodeReporter::Obey(const v1::Directive& directive) {
     server_.lifecycle(directive.lifecycle());
     StateChanged();
   }
+  return absl::OkStatus();
 }
 
 void NodeReporter::ObeyOrders(const v1::Directive& directive) {

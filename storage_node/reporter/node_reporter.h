@@ -6,12 +6,13 @@
 #include <functional>
 #include <initializer_list>
 #include <mutex>
-#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
@@ -85,8 +86,8 @@ class NodeReporter {
   struct Accepted {
     bool new_term = false, new_limits = false, new_state = false;
   };
-  std::optional<Accepted> Accept(const v1::Directive& directive);
-  void Obey(const v1::Directive& directive);
+  absl::StatusOr<Accepted> Accept(const v1::Directive& directive);
+  absl::Status Obey(const v1::Directive& directive);
   void ObeyOrders(const v1::Directive& directive) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   void Watch();

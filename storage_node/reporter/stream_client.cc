@@ -10,15 +10,14 @@
 #include <grpcpp/grpcpp.h>
 
 #include "controller/base/check.h"
+#include "controller/wire/dial.h"
+#include "controller/wire/leader_word.h"
 #include "headroom/v1/load.grpc.pb.h"
 #include "storage_node/proto_time.h"
 
 namespace headroom {
 namespace {
 
-constexpr absl::Duration kKeepalive = absl::Seconds(10);
-constexpr absl::Duration kKeepaliveTimeout = absl::Seconds(5);
-constexpr absl::Duration kStopPoll = absl::Milliseconds(100);
 // A pace outside is no pace but a mistake: it would flood the controller, or be silence.
 constexpr absl::Duration kReportIntervalMin = absl::Milliseconds(20);
 constexpr absl::Duration kReportIntervalMax = absl::Minutes(5);
@@ -27,20 +26,12 @@ absl::Duration MonotonicNow() {
   return absl::FromChrono(std::chrono::steady_clock::now().time_since_epoch());
 }
 
-// The only place that says how a reporter proves who it is and whom it trusts.
-std::shared_ptr<grpc::ChannelCredentials> ControllerCredentials() {
-  return grpc::InsecureChannelCredentials();
-}
-
-std::shared_ptr<grpc::Channel> OpenChannel(const std::string& controller) {
+grpc::ChannelArguments ArgumentsOf(const StreamOptions& options) {
   grpc::ChannelArguments arguments;
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, static_cast<int>(absl::ToInt64Milliseconds(kKeepalive)));
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, static_cast<int>(absl::ToInt64Milliseconds(kKeepaliveTimeout)));
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, static_cast<int>(absl::ToInt64Milliseconds(options.ping_interval)));
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, static_cast<int>(absl::ToInt64Milliseconds(options.ping_timeout)));
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
-  // A shared subchannel would bring its own, unjittered pause into ours.
-  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  return grpc::CreateCustomChannel(controller, ControllerCredentials(), arguments);
+  return arguments;
 }
 
 absl::Status ToStatus(const grpc::Status& status) {
@@ -114,29 +105,34 @@ void StreamClient::SetContext(grpc::ClientContext* context) {
   controller_.clear();
   stream_ended_ = false;
   sent_at_ = -absl::InfiniteDuration();
+  opened_at_ = MonotonicNow();
 }
 
 void StreamClient::Run() {
-  for (size_t turn = 0; !IsStopping(); ++turn) {
-    const std::string& controller = options_.controllers[turn % options_.controllers.size()];
-    const absl::Status lost = RunStream(controller);
+  EndpointWalk walk(options_.controllers);
+  while (!IsStopping()) {
+    const Loss loss = RunStream(walk.current());
     if (IsStopping()) break;
-    if (handlers_.link) handlers_.link(controller, lost);
-    if (!PauseFor(NextPause(lost))) break;
+    if (handlers_.link) handlers_.link(walk.current(), loss.status);
+    if (loss.was_followed) walk.Arrived();
+    const EndpointWalk::Pause pause = walk.GoOn(loss.leader);
+    if (!PauseFor(PauseAfter(loss, walk, pause))) break;
   }
   const std::lock_guard lock(mutex_);
   done_ = true;
   wake_.notify_all();
 }
 
-absl::Duration StreamClient::NextPause(const absl::Status& lost) {
-  const std::lock_guard lock(mutex_);
-  const int round = failure_count_++ / static_cast<int>(options_.controllers.size());
-  const bool keep_away =
-      lost.code() == absl::StatusCode::kResourceExhausted || lost.code() == absl::StatusCode::kAlreadyExists;
-  const absl::Duration longest =
-      keep_away ? options_.backoff_max
-                : std::min(options_.backoff_max, options_.backoff_min * std::exp2(std::min(round, 16)));
+absl::Duration StreamClient::PauseAfter(const Loss& loss, const EndpointWalk& walk, EndpointWalk::Pause pause) {
+  const bool keep_away = absl::IsResourceExhausted(loss.status) || absl::IsAlreadyExists(loss.status);
+  if (pause == EndpointWalk::Pause::kNone) return absl::ZeroDuration();
+  absl::Duration longest = options_.backoff_min;
+  if (keep_away) {
+    longest = options_.backoff_max;
+  } else if (pause == EndpointWalk::Pause::kLong) {
+    const absl::Duration doubled = options_.backoff_min * std::exp2(std::min(walk.failed_rounds(), 16));
+    longest = std::min(loss.stands_by ? options_.standby_backoff_max : options_.backoff_max, doubled);
+  }
   return longest * std::uniform_real_distribution<double>(0.5, 1.0)(random_);
 }
 
@@ -145,25 +141,14 @@ bool StreamClient::PauseFor(absl::Duration pause) {
   return !wake_.wait_for(lock, absl::ToChronoNanoseconds(pause), [this] { return stopping_; });
 }
 
-absl::Status StreamClient::WaitUntilReady(grpc::Channel& channel) const {
-  const absl::Duration deadline = MonotonicNow() + options_.connect_timeout;
-  for (;;) {
-    const grpc_connectivity_state state = channel.GetState(/*try_to_connect=*/true);
-    if (state == GRPC_CHANNEL_READY) return absl::OkStatus();
-    if (state == GRPC_CHANNEL_TRANSIENT_FAILURE) return absl::UnavailableError("cannot connect");
-    if (IsStopping()) return absl::CancelledError("stopping");
-    if (MonotonicNow() >= deadline) {
-      return absl::DeadlineExceededError(
-          absl::StrCat("no connection within ", absl::FormatDuration(options_.connect_timeout)));
-    }
-    channel.WaitForStateChange(state, absl::ToChronoTime(absl::Now() + kStopPoll));
-  }
-}
-
-absl::Status StreamClient::RunStream(const std::string& controller) {
-  const std::shared_ptr<grpc::Channel> channel = OpenChannel(controller);
-  if (absl::Status ready = WaitUntilReady(*channel); !ready.ok()) return ready;
-  const std::unique_ptr<v1::LoadService::Stub> stub = v1::LoadService::NewStub(channel);
+StreamClient::Loss StreamClient::RunStream(const std::string& controller) {
+  const absl::StatusOr<std::shared_ptr<grpc::Channel>> channel =
+      Dial(controller, {.timeout = options_.connect_timeout,
+                        .arguments = ArgumentsOf(options_),
+                        .credentials = options_.credentials,
+                        .gives_up = [this] { return IsStopping(); }});
+  if (!channel.ok()) return {.status = channel.status()};
+  const std::unique_ptr<v1::LoadService::Stub> stub = v1::LoadService::NewStub(*channel);
   grpc::ClientContext context;
   const std::unique_ptr<Stream> stream = stub->Report(&context);
   SetContext(&context);
@@ -171,8 +156,19 @@ absl::Status StreamClient::RunStream(const std::string& controller) {
   WriteReports(*stream);
   // Ends by itself: a failed write is a dead stream, and after a goodbye the controller ends it or Stop() cancels it.
   reader.join();
+  Loss loss;
+  {
+    const std::lock_guard lock(mutex_);
+    loss.was_followed = !controller_.empty();
+    loss.status = std::exchange(left_, absl::OkStatus());
+  }
   SetContext(nullptr);
-  return ToStatus(stream->Finish());
+  const absl::Status ended = ToStatus(stream->Finish());
+  if (loss.status.ok()) loss.status = ended;
+  const LeaderWord word = LeaderWordIn(context);
+  loss.stands_by = word.stands_by;
+  loss.leader = word.leader;
+  return loss;
 }
 
 void StreamClient::WriteReports(Stream& stream) {
@@ -192,17 +188,25 @@ void StreamClient::WriteReports(Stream& stream) {
   if (stream.Write(goodbye)) stream.WritesDone();
 }
 
-// Waits until a report is due. Nothing: the stream has ended, or the client stops.
+// Waits until a report is due. Nothing: the stream has ended, the client stops, or the controller did not answer and
+// the stream is left.
 std::optional<v1::Urgency> StreamClient::NextTurn() {
   std::unique_lock lock(mutex_);
   while (!stopping_ && !stream_ended_) {
     const absl::Duration gap = urgency_ == v1::URGENCY_UNSPECIFIED ? report_interval_ : options_.urgent_gap;
     const absl::Duration now = MonotonicNow();
+    const absl::Duration answer_due =
+        controller_.empty() ? opened_at_ + options_.answer_timeout : absl::InfiniteDuration();
+    if (now >= answer_due) {
+      Leave(absl::DeadlineExceededError(
+          absl::StrCat("no answer to the hello within ", absl::FormatDuration(options_.answer_timeout))));
+      return std::nullopt;
+    }
     if (now - sent_at_ >= gap) {
       sent_at_ = now;
       return std::exchange(urgency_, v1::URGENCY_UNSPECIFIED);
     }
-    wake_.wait_for(lock, absl::ToChronoNanoseconds(sent_at_ + gap - now));
+    wake_.wait_for(lock, absl::ToChronoNanoseconds(std::min(sent_at_ + gap, answer_due) - now));
   }
   return std::nullopt;
 }
@@ -219,8 +223,8 @@ void StreamClient::NoteDirective(const v1::Directive& directive, const std::stri
   bool is_first = false;
   {
     const std::lock_guard lock(mutex_);
+    if (!left_.ok()) return;
     is_first = std::exchange(controller_, controller).empty();
-    failure_count_ = 0;
     last_directive_at_ = absl::Now();
     const absl::Duration pace = FromProto(directive.report_interval());
     if (pace >= kReportIntervalMin && pace <= kReportIntervalMax) {
@@ -229,7 +233,15 @@ void StreamClient::NoteDirective(const v1::Directive& directive, const std::stri
     }
   }
   if (is_first && handlers_.link) handlers_.link(controller, absl::OkStatus());
-  handlers_.directive(directive);
+  absl::Status followed = handlers_.directive(directive);
+  const std::lock_guard lock(mutex_);
+  if (absl::IsFailedPrecondition(followed)) Leave(std::move(followed));
+}
+
+void StreamClient::Leave(absl::Status why) {
+  left_ = std::move(why);
+  controller_.clear();
+  if (context_ != nullptr) context_->TryCancel();
 }
 
 }  // namespace headroom

@@ -114,7 +114,9 @@ class Controller {
   std::unique_ptr<SqliteJournal> journal_;
   ControlLoop loop_;
   StreamRegistry registry_{StreamRegistry::Options{.term = [] { return int64_t{1}; }, .mode = Mode::kLive}};
-  LoadService service_{{.cluster = "bench",
+  const Access access_{Access::Rule::kAnybody, "bench"};
+  LoadService service_{{.access = access_,
+                        .cluster = "bench",
                         .post = [this](Event event) { return loop_.Post(std::move(event)); },
                         .saw_term = [](int64_t, absl::string_view) {}},
                        registry_};

@@ -1,5 +1,6 @@
 // A real headroomd over a simulated cluster, steered by a real headroomctl.
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -17,6 +18,8 @@
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "tests/controller/server/notify_socket.h"
 
 namespace headroom {
 namespace {
@@ -175,6 +178,31 @@ TEST_F(DaemonE2eTest, ABadPolicyKeepsTheOldOneAndSaysSo) {
   EXPECT_THAT(reloaded.substr(0, reloaded.find('\n')),
               HasSubstr("changes=3 change="));  // nodes.min takes the provider's first count along
   EXPECT_EQ(reloaded.find(" change="), reloaded.rfind(" change=")) << "a key of JSON stands once";
+}
+
+TEST_F(DaemonE2eTest, TellsSystemdWhenItServesReadsItsPolicyAnewAndStops) {
+  const NotifySocket systemd;
+  std::vector<std::string> heard;
+  const auto hears = [&](const std::string& words) {
+    return Eventually([&] {
+      for (std::string& word : systemd.Heard()) heard.push_back(std::move(word));
+      return std::find(heard.begin(), heard.end(), words) != heard.end();
+    });
+  };
+  setenv("WATCHDOG_USEC", "30000000", 1);
+  Start();
+  unsetenv("WATCHDOG_USEC");
+  EXPECT_TRUE(hears("STATUS=cluster e2e: deciding"));
+  ASSERT_FALSE(heard.empty());
+  EXPECT_EQ(heard[0], "READY=1");
+  EXPECT_TRUE(hears("WATCHDOG=1"));
+  heard.clear();
+  kill(pid_, SIGHUP);
+  EXPECT_TRUE(hears("RELOADING=1"));
+  EXPECT_TRUE(hears("READY=1"));
+  heard.clear();
+  EXPECT_EQ(Stop(SIGTERM), 0);
+  EXPECT_TRUE(hears("STOPPING=1"));
 }
 
 TEST_F(DaemonE2eTest, SaysInOneSentenceWhyItCannotStart) {

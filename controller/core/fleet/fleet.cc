@@ -112,7 +112,10 @@ const Node* Fleet::Find(const NodeId& id) const {
 
 // The node of this id; a launch that becomes known by its machine gives up its placeholder.
 Node& Fleet::Adopt(const NodeId& id, const ActionId& launch_id, absl::Time at) {
-  if (const auto found = nodes_.find(id); found != nodes_.end()) return found->second;
+  if (const auto found = nodes_.find(id); found != nodes_.end()) {
+    TakeName(found->second, launch_id);
+    return found->second;
+  }
   if (const auto launch = nodes_.find(PlaceholderOf(launch_id)); !launch_id.empty() && launch != nodes_.end()) {
     Node known = std::move(launch->second);
     nodes_.erase(launch);
@@ -127,6 +130,28 @@ Node& Fleet::Adopt(const NodeId& id, const ActionId& launch_id, absl::Time at) {
   node.state = NodeState::kJoining;
   node.state_since = at;
   return nodes_.emplace(id, std::move(node)).first->second;
+}
+
+// A node may speak before anybody can say which launch it is: then it takes the place of that one's placeholder.
+void Fleet::TakeName(Node& node, const ActionId& launch_id) {
+  const auto launch = nodes_.find(PlaceholderOf(launch_id));
+  if (launch_id.empty() || launch == nodes_.end() || &launch->second == &node) return;
+  node.launch_id = launch_id;
+  node.launched_at = launch->second.launched_at;
+  if (node.zone.empty()) node.zone = launch->second.zone;
+  Forget(launch);
+  if (node.state == NodeState::kServing && node.launched_at <= node.state_since) CountArrival(node, node.state_since);
+}
+
+bool Fleet::HasNamelessArrival() const {
+  const auto placeholders = nodes_.lower_bound(PlaceholderOf(""));  // they sort after every name
+  const bool is_awaited = std::any_of(placeholders, nodes_.end(), [this](const auto& node) {
+    return node.second.IsAwaited() && !in_flight_.contains(node.second.launch_id);
+  });
+  return is_awaited && std::any_of(nodes_.begin(), placeholders, [this](const auto& node) {
+           return node.second.connected && node.second.launch_id.empty() &&
+                  node.second.listed_at == absl::InfinitePast() && node.second.state_since > last_listed_at_;
+         });
 }
 
 bool Fleet::HasRoomFor(const NodeId& id, absl::Time at) {
@@ -302,9 +327,14 @@ void Fleet::BeginServing(Node& node, absl::Time at) {
   node.Become(NodeState::kServing, at);
   node.launch_failed = false;
   if (!came_up || node.launched_at == absl::InfinitePast()) return;
+  join_times_.Add(at - joined_at);
+  CountArrival(node, at);
+}
+
+// What was launched serves since `at`.
+void Fleet::CountArrival(const Node& node, absl::Time at) {
   launch_failures_ = {};
   arrived_at_ = at;
-  join_times_.Add(at - joined_at);
   lead_times_.push_back(at - node.launched_at);
   if (lead_times_.size() > kLeadTimesMax) lead_times_.erase(lead_times_.begin());
 }

@@ -339,6 +339,9 @@ class Fleet {
   const std::map<ActionId, ActionInFlight>& in_flight() const { return in_flight_; }
   const LaunchFailures& launch_failures() const { return launch_failures_; }
   absl::Time last_listed_at() const { return last_listed_at_; }
+  // Whether a node has come since that may be the machine of a launch whose answer named none: until it is listed both
+  // count.
+  bool HasNamelessArrival() const;
   const Retries& lists_failed() const { return lists_failed_; }
   // The last provider call that failed, and how; empty once the same call succeeded or ten minutes passed.
   const std::string& provider_operation() const { return provider_operation_; }
@@ -419,6 +422,8 @@ class Fleet {
   void LeaveDryRun(absl::Time at, const Policy& policy);
   static NodeId PlaceholderOf(const ActionId& launch);
   Node& Adopt(const NodeId& id, const ActionId& launch_id, absl::Time at);
+  void TakeName(Node& node, const ActionId& launch_id);
+  void CountArrival(const Node& node, absl::Time at);
   void BeginServing(Node& node, absl::Time at);
   void FollowServer(Node& node, absl::Time at, const Policy& policy);
   bool HasRoomFor(const NodeId& id, absl::Time at);

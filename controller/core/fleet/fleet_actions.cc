@@ -38,6 +38,7 @@ bool Fleet::On(absl::Time at, const MachinesListed& event, const Policy&) {
   NoteProvider(at, "list", "");
   for (const auto& [id, node] : nodes_) node.listed = false;
   for (const Machine& machine : event.machines) {
+    if (machine.node.empty()) continue;  // asked for, and not there yet: its launch is known here, or lost
     if (!HasRoomFor(machine.node, at)) continue;
     Node& node = Adopt(machine.node, machine.launch_id, at);
     node.Listed(at);
@@ -130,15 +131,7 @@ void Fleet::FinishLaunch(absl::Time at, const Action& action, const ActionFinish
   }
   if (!outcome.hypothetical) {
     if (outcome.node.empty()) return;
-    Node& node = Adopt(outcome.node, action.id, at);
-    node.Listed(at);
-    if (const auto left = nodes_.find(PlaceholderOf(action.id)); left != nodes_.end()) {
-      // It was known before without the name of its launch.
-      node.launch_id = action.id;
-      node.launched_at = left->second.launched_at;
-      if (node.zone.empty()) node.zone = left->second.zone;
-      Forget(left);
-    }
+    Adopt(outcome.node, action.id, at).Listed(at);
     return;
   }
   if (placeholder == nodes_.end()) return;

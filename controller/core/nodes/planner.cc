@@ -4,6 +4,8 @@
 #include <map>
 #include <set>
 
+#include "absl/strings/numbers.h"
+
 #include "controller/core/nodes/guards.h"
 
 namespace headroom {
@@ -24,6 +26,21 @@ bool TerminateInFlight(const State& state, const NodeId& node) {
 bool IsCancelled(const NodeId& node, const std::vector<Action>& actions) {
   return std::any_of(actions.begin(), actions.end(), [&](const Action& action) {
     return action.node == node && std::holds_alternative<CancelDrain>(action.body);
+  });
+}
+
+// The number at the end of "files-3". None: -1.
+int64_t OrdinalOf(const NodeId& node) {
+  const size_t digits = node.find_last_not_of("0123456789") + 1;
+  int64_t ordinal = -1;
+  return absl::SimpleAtoi(node.substr(digits), &ordinal) ? ordinal : -1;
+}
+
+// Whether the provider would remove this node, and no other, next.
+bool IsNextToLeave(const State& state, const Policy& policy, const Node& node) {
+  if (policy.nodes.removal == Removal::kNamed) return true;
+  return std::none_of(state.fleet.nodes().begin(), state.fleet.nodes().end(), [&](const auto& other) {
+    return (other.second.listed || other.second.connected) && OrdinalOf(other.first) > OrdinalOf(node.id);
   });
 }
 
@@ -51,8 +68,10 @@ void Grow(const State& state, const Policy& policy, const NodePlan& plan, int mi
   for (const auto& [id, node] : state.fleet.nodes()) {
     if (node.CanReturn() && !IsCancelled(id, actions) && !TerminateInFlight(state, id)) leaving.push_back(&node);
   }
-  std::stable_sort(leaving.begin(), leaving.end(),
-                   [](const Node* a, const Node* b) { return a->OpenCount() > b->OpenCount(); });
+  const bool by_ordinal = policy.nodes.removal == Removal::kHighestOrdinal;  // the last one goes on its way first
+  std::stable_sort(leaving.begin(), leaving.end(), [by_ordinal](const Node* a, const Node* b) {
+    return by_ordinal ? OrdinalOf(a->id) < OrdinalOf(b->id) : a->OpenCount() > b->OpenCount();
+  });
   for (const Node* node : leaving) {
     if (missing == 0) return;
     actions.push_back(
@@ -71,9 +90,25 @@ void Grow(const State& state, const Policy& policy, const NodePlan& plan, int mi
   }
 }
 
+// Of those that serve the last ones by number, down to the first that may not leave. Zones are the provider's matter.
+std::vector<const Node*> LastByOrdinal(const State& state) {
+  std::vector<const Node*> nodes, victims;
+  for (const auto& [id, node] : state.fleet.nodes()) {
+    if (node.state == NodeState::kServing) nodes.push_back(&node);
+  }
+  std::sort(nodes.begin(), nodes.end(),
+            [](const Node* a, const Node* b) { return OrdinalOf(a->id) > OrdinalOf(b->id); });
+  for (const Node* node : nodes) {
+    if (node->pinned || !node->Can("drain") || OrdinalOf(node->id) < 0) break;
+    victims.push_back(node);
+  }
+  return victims;
+}
+
 // Victims: of the fullest zone, and never of two zones at once; among them those that are paid
 // out, and the one with the fewest connections to move.
 std::vector<const Node*> Victims(const State& state, const Policy& policy, absl::Time now) {
+  if (policy.nodes.removal == Removal::kHighestOrdinal) return LastByOrdinal(state);
   std::set<std::string> zones_leaving;
   for (const auto& [id, node] : state.fleet.nodes()) {
     const bool terminating = node.state == NodeState::kTerminating && !node.shadow_gone;
@@ -105,11 +140,13 @@ void Shrink(const State& state, const Policy& policy, const NodePlan& plan, int 
   std::string zone;
   for (const Node* node : Victims(state, policy, plan.now)) {
     if (surplus == 0) return;
-    if (!actions.empty() && node->zone != zone) continue;
-    // Zones stay even: no zone gives more than what is too many in it, but for one node, without which nothing moves.
-    const int share = plan.desired / static_cast<int>(zones.size());
-    if (actions.empty()) surplus = std::clamp(zones.at(node->zone) - share, 1, surplus);
-    zone = node->zone;
+    if (policy.nodes.removal == Removal::kNamed) {
+      if (!actions.empty() && node->zone != zone) continue;
+      // Zones stay even: no zone gives more than what is too many in it, but for one node, without which nothing moves.
+      const int share = plan.desired / static_cast<int>(zones.size());
+      if (actions.empty()) surplus = std::clamp(zones.at(node->zone) - share, 1, surplus);
+      zone = node->zone;
+    }
     actions.push_back(Make(state, node->id,
                            MakeReason(ReasonCode::kDrainForDemand, node->id, node->OpenCount(), plan.desired),
                            DrainNode{}));
@@ -159,7 +196,7 @@ bool MayFinish(const Node& node) {
 void Finish(const State& state, const Policy& policy, const NodePlan& plan, std::vector<Action>& actions) {
   const bool held = HeldDown(state, plan.now);
   for (const auto& [id, node] : state.fleet.nodes()) {
-    if (!MayFinish(node) || TerminateInFlight(state, id)) continue;
+    if (!MayFinish(node) || TerminateInFlight(state, id) || !IsNextToLeave(state, policy, node)) continue;
     if (plan.now < node.terminates_failed.next_at()) continue;
     // What is on its way back by the word of a controller that was killed is not known to be: it is heard first, or is
     // silent for as long as whatever comes up may take.
@@ -294,7 +331,8 @@ std::vector<Action> PlanLook(const State& state, const Policy& policy, absl::Tim
   for (const auto& [id, flight] : state.fleet.in_flight()) {
     if (std::holds_alternative<ListMachines>(flight.action.body)) return {};
   }
-  if (now - state.fleet.last_listed_at() < policy.control.list_interval) return {};
+  const bool is_due = now - state.fleet.last_listed_at() >= policy.control.list_interval;
+  if (!is_due && !state.fleet.HasNamelessArrival()) return {};
   if (now < state.fleet.lists_failed().next_at()) return {};
   return {Action{"", state.term, "", MakeReason(ReasonCode::kListDue), ListMachines{}}};
 }

@@ -229,7 +229,8 @@ void Agent::Publish(v1::BalancerLoad load, const std::string& version) {
 Obeyed Agent::Obey(const v1::Directive& directive) {
   absl::MutexLock lock(&mutex_);
   if (directive.term() < term_max_seen_) {
-    return {.faults = {absl::StrCat("term ", directive.term(), " is below ", term_max_seen_, ": ignored")}};
+    return {.outdated = true,
+            .faults = {absl::StrCat("term ", directive.term(), " is below ", term_max_seen_, ": ignored")}};
   }
   if (directive.mode() != v1::DIRECTIVE_MODE_LIVE && directive.mode() != v1::DIRECTIVE_MODE_OBSERVE) {
     return {.faults = {"directive without a mode: ignored"}};

@@ -43,6 +43,7 @@ struct Turn {
 // What a directive meant.
 struct Obeyed {
   bool changed = false;             // another list, or another mode: a round is due
+  bool outdated = false;            // its term is lower than one that was seen: another controller leads
   std::vector<std::string> faults;  // what was not taken, one line each
 };
 

@@ -12,11 +12,14 @@
 #include <unistd.h>
 
 #include "controller/cli/app.h"
+#include "controller/wire/leader_word.h"
 
 namespace headroom {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 const absl::Time kNow = absl::FromUnixSeconds(1'700'000'000);
 
@@ -156,6 +159,20 @@ class CannedServer final : public v1::AdminService::Service {
   v1::SetModeRequest asked;
 };
 
+constexpr char kDown[] = "down:1", kStandby[] = "standby:1", kLeader[] = "leader:1";
+
+// A controller that refuses commands, and sends to `leader` where that is set.
+class Standby final : public v1::AdminService::Service {
+ public:
+  grpc::Status SetHold(grpc::ServerContext* context, const v1::SetHoldRequest*, v1::SetHoldResponse*) override {
+    context->AddTrailingMetadata("headroomd-version", "0.1.0");
+    context->AddTrailingMetadata(kStandbyKey, "1");
+    if (!leader.empty()) context->AddTrailingMetadata(kLeaderKey, leader);
+    return {grpc::StatusCode::UNAVAILABLE, "this controller stands by"};
+  }
+  std::string leader;
+};
+
 // gRPC stays up for the whole run: its last user's leave is cleaned up after on a thread of its own, beside which the
 // process would end.
 const class GrpcStaysUp {
@@ -169,6 +186,9 @@ class CliTest : public ::testing::Test {
     grpc::ServerBuilder builder;
     builder.RegisterService(&service_);
     server_ = builder.BuildAndStart();
+    grpc::ServerBuilder standby;
+    standby.RegisterService(&standby_);
+    standby_server_ = standby.BuildAndStart();
   }
   int Run(const std::vector<std::string>& arguments) {
     std::ostringstream out, err;
@@ -178,18 +198,23 @@ class CliTest : public ::testing::Test {
         .colours = Colours::kOff,
         .now = [] { return kNow; },
         .actor = "ann@desk",
-        .connect = [this](const std::string&) -> std::unique_ptr<v1::AdminService::StubInterface> {
-          return v1::AdminService::NewStub(
-              reachable_ ? server_->InProcessChannel({})
-                         : grpc::CreateChannel("unix:/nowhere/headroomd", grpc::InsecureChannelCredentials()));
-        }};
+        .connect = [this](const std::string& endpoint, const TlsFiles&) { return Connect(endpoint); }};
     const int code = RunHeadroomctl(arguments, terminal);
     out_ = out.str();
     err_ = err.str();
     return code;
   }
 
+  absl::StatusOr<std::unique_ptr<v1::AdminService::StubInterface>> Connect(const std::string& endpoint) {
+    asked_.push_back(endpoint);
+    if (!reachable_ || endpoint == kDown) return absl::UnavailableError("cannot connect");
+    return v1::AdminService::NewStub((endpoint == kStandby ? standby_server_ : server_)->InProcessChannel({}));
+  }
+
   CannedServer service_;
+  Standby standby_;
+  std::unique_ptr<grpc::Server> standby_server_;
+  std::vector<std::string> asked_;
   std::unique_ptr<grpc::Server> server_;
   bool reachable_ = true;
   std::string out_, err_;
@@ -334,6 +359,41 @@ TEST_F(CliTest, OnlyAServerThatDoesNotAnswerIsSaidToBeOutOfReach) {
   reachable_ = false;
   EXPECT_EQ(Run({"explain", "98"}), 5);
   EXPECT_THAT(err_, HasSubstr("is it running?"));
+}
+
+TEST_F(CliTest, OfSeveralServersTheOneThatLeadsIsFound) {
+  const std::string servers = absl::StrCat(kDown, ",", kStandby, ",", kLeader);
+  EXPECT_EQ(Run({"hold", "down", "--reason", "backup", "--server", servers}), 0);
+  EXPECT_EQ(service_.held.reason(), "backup");
+  EXPECT_THAT(asked_, ElementsAre(kDown, kStandby, kLeader));
+}
+
+TEST_F(CliTest, TheWordOfAStandbyIsFollowedAlsoOutOfTheList) {
+  standby_.leader = kLeader;
+  EXPECT_EQ(Run({"hold", "down", "--reason", "backup", "--server", kStandby}), 0);
+  EXPECT_EQ(service_.held.reason(), "backup");
+  EXPECT_THAT(asked_, ElementsAre(kStandby, kLeader));
+}
+
+TEST_F(CliTest, WhenNoneLeadsItSaysWhatBecameOfEach) {
+  standby_.leader = kStandby;
+  EXPECT_EQ(Run({"hold", "down", "--reason", "backup", "--server", absl::StrCat(kStandby, ",", kDown)}), 5);
+  EXPECT_EQ(
+      err_,
+      "error: no controller that leads was found: headroomd at standby:1: this controller stands by; cannot reach "
+      "headroomd at down:1; is it running? --server or HEADROOM_SERVER name another one (cannot connect)\n");
+  EXPECT_EQ(service_.held.reason(), "");
+}
+
+TEST_F(CliTest, ACallOfSeveralPagesStaysWithTheServerThatAnswered) {
+  EXPECT_EQ(Run({"nodes", "--server", absl::StrCat(kDown, ",", kLeader)}), 0);
+  EXPECT_THAT(asked_, ElementsAre(kDown, kLeader));
+}
+
+TEST_F(CliTest, AServerThatIsNoAddressIsAFaultOfUsage) {
+  EXPECT_EQ(Run({"status", "--server", "10.0.0.1:7600,ten"}), 2);
+  EXPECT_EQ(err_, "headroomctl: --server: \"ten\" is no HOST:PORT, like 10.0.0.2:7600\n");
+  EXPECT_THAT(asked_, IsEmpty());
 }
 
 TEST_F(CliTest, AMistypedCommandIsToldItsNeighbour) {

@@ -164,6 +164,35 @@ TEST(Launch, ANodeThatJoinedWithoutTheNameOfItsLaunchIsNotCountedTwice) {
   EXPECT_EQ(world.core.fleet().Find("node-4")->launch_id, "the-launch");
 }
 
+TEST(Launch, AMachineThatSpokeBeforeAnybodyNamedItsLaunchIsThatLaunch) {
+  World world = ThreeNodes();
+  world.Run(absl::Seconds(5), Spread(world, 330));
+  Autoscaler& core = world.core;
+  core.Observe(world.now, ActionStarted{{"the-launch", 1, "", {}, LaunchNode{}}});
+  core.Observe(world.now, Launched("the-launch", ""));  // a Deployment: its pod has no name yet
+  world.now += absl::Seconds(9);
+  world.AddNode("files-7d9f-x2vqc");
+  world.Report("files-7d9f-x2vqc");
+  ASSERT_EQ(core.fleet().nodes().size(), 5u) << "it may be somebody else's";
+  const std::vector<Action> asked = core.Tick(world.now).actions;
+  EXPECT_TRUE(std::any_of(asked.begin(), asked.end(), [](const Action& action) {
+    return ActionKind(action) == "list";
+  })) << "that is asked at once: until then it is counted twice";
+  MachinesListed listed;
+  for (const auto& [id, node] : world.nodes) listed.machines.push_back({id, Machine::State::kRunning, "", ""});
+  listed.machines.front().launch_id = "the-launch";
+  ASSERT_EQ(listed.machines.front().node, "files-7d9f-x2vqc");
+  core.Observe(world.now += absl::Milliseconds(20), listed);
+  EXPECT_EQ(core.fleet().nodes().size(), 4u);
+  EXPECT_EQ(core.fleet().Find("files-7d9f-x2vqc")->launch_id, "the-launch");
+  EXPECT_EQ(core.fleet().launch_failures().in_a_row, 0);
+  core.Observe(world.now, ActionStarted{{"another", 1, "", {}, LaunchNode{}}});
+  core.Observe(world.now += absl::Seconds(8), Launched("another", "node-5"));
+  world.AddNode("node-5");
+  world.Report("node-5");
+  EXPECT_EQ(core.fleet().learned_lead_time(), absl::Seconds(9)) << "how long it took is learned as of any other";
+}
+
 TEST(Launch, OfTwoTheSlowerOneIsTheLeadTime) {
   World world(LivePolicy());
   for (const auto& [id, took] : {std::pair{"fast", absl::Seconds(60)}, {"slow", absl::Seconds(300)}}) {
@@ -175,6 +204,16 @@ TEST(Launch, OfTwoTheSlowerOneIsTheLeadTime) {
     world.Report(id);
   }
   EXPECT_EQ(world.core.fleet().learned_lead_time(), absl::Seconds(300));
+}
+
+TEST(Launch, OneWhoseMachineIsStillToComeIsNoNodeOfItsOwn) {
+  World world = ThreeNodes();
+  world.Run(absl::Seconds(5), Spread(world, 330));
+  const size_t before = world.core.fleet().nodes().size();
+  world.core.Observe(world.now, MachinesListed{{{.node = "a", .state = Machine::State::kRunning},
+                                                {.state = Machine::State::kStarting, .launch_id = "test-1-7-0"}}});
+  EXPECT_EQ(world.core.fleet().Find(""), nullptr);
+  EXPECT_LE(world.core.fleet().nodes().size(), before + 1);
 }
 
 }  // namespace

@@ -76,6 +76,24 @@ TEST(ConfigTest, AZeroThatWasWrittenIsNotTakenForTheDefault) {
   EXPECT_THAT(FaultsOf(WithNodes("  min: 0\n")), ElementsAre("policy.yaml:4: nodes.min: 0 is outside 1 to 20000"));
 }
 
+TEST(ConfigTest, OfAStatefulSetOnePodLeavesAtATimeUnlessMoreAreAskedFor) {
+  const auto nodes = [](const std::string& lines, const std::string& workload) {
+    const absl::StatusOr<Config> config = ParseConfig(
+        absl::StrCat("nodes: {max: 9", lines, "}\nprovider: {kubernetes: {workload: ", workload, "}}\n"), "");
+    EXPECT_TRUE(config.ok()) << config.status();
+    EXPECT_EQ(config->message.nodes().remove_count_max(), config->policy.nodes.remove_count_max);
+    return config->policy.nodes;
+  };
+  for (const char* workload : {"statefulset/files", "statefulsets.apps/files"}) {
+    EXPECT_EQ(nodes("", workload).removal, Removal::kHighestOrdinal);
+    EXPECT_EQ(nodes("", workload).remove_count_max, 1);
+    EXPECT_EQ(nodes(", remove_count_max: 0", workload).remove_count_max, 0);
+    EXPECT_EQ(nodes(", remove_count_max: 3", workload).remove_count_max, 3);
+  }
+  EXPECT_EQ(nodes("", "deployment/files").remove_count_max, 0);
+  EXPECT_EQ(nodes("", "deployment/files").removal, Removal::kNamed);
+}
+
 TEST(ConfigTest, AllFaultsAreToldAtOnceInTheOrderOfTheText) {
   EXPECT_THAT(FaultsOf("cluster: Bad_Name\n"
                        "nodes:\n"
@@ -123,7 +141,18 @@ INSTANTIATE_TEST_SUITE_P(
         BadText{"endless_nesting", "cluster: " + std::string(100'000, '['), "policy.yaml:"},
         BadText{"huge", "cluster: a\n#" + std::string(size_t{1} << 20, 'x'), "policy.yaml: the file is larger than"},
         BadText{"binary", std::string("cluster: \0\x01", 11), "policy.yaml:"},
-        BadText{"no_provider", "nodes: {max: 3}\n", "policy.yaml: provider: is required: one of local, simulated"},
+        BadText{"no_provider", "nodes: {max: 3}\n",
+                "policy.yaml: provider: is required: one of local, simulated, kubernetes, aws, external"},
+        BadText{"no_workload", "nodes: {max: 3}\nprovider:\n  kubernetes: {workload: daemonset/files}\n",
+                "policy.yaml:3: provider.kubernetes.workload: \"daemonset/files\" is none of"},
+        BadText{"no_group", "nodes: {max: 3}\nprovider:\n  aws: {region: eu-west-1}\n",
+                "policy.yaml:3: provider.aws.group: is required"},
+        BadText{"no_url", "nodes: {max: 3}\nprovider:\n  aws: {group: a, endpoint: 'ftp://a'}\n",
+                "policy.yaml:3: provider.aws.endpoint: \"ftp://a\" is no URL"},
+        BadText{"no_address", "nodes: {max: 3}\nprovider:\n  external: {}\n",
+                "policy.yaml:3: provider.external.address: is required"},
+        BadText{"far_address", "nodes: {max: 3}\nprovider:\n  external: {address: '10.0.0.1:7700'}\n",
+                "policy.yaml:3: provider.external.address: \"10.0.0.1:7700\" is neither"},
         BadText{"two_providers", "nodes: {max: 3}\nprovider:\n  simulated: {}\n  local: {data_dir: /x}\n",
                 "policy.yaml:4: provider.local: excludes \"simulated\": only one of them may be given"},
         BadText{"no_max", "provider: {simulated: {}}\nnodes: {min: 3}\n", "policy.yaml:2: nodes.max: is required"},
@@ -181,6 +210,7 @@ TEST(ConfigTest, AFileThatIsMissingIsNotFoundWithItsPath) {
 TEST(ConfigTest, TheExamplesAreGood) {
   const char* source = std::getenv("HEADROOM_SOURCE");
   const std::string folder = absl::StrCat(source == nullptr ? "." : source, "/deploy/examples/");
+  for (const char* name : {"aws.yaml", "external.yaml"}) EXPECT_TRUE(LoadConfig(folder + name).ok()) << name;
   const absl::StatusOr<Config> simulated = LoadConfig(folder + "simulated.yaml");
   ASSERT_TRUE(simulated.ok()) << simulated.status();
   EXPECT_TRUE(simulated->message.provider().has_simulated());

@@ -106,7 +106,8 @@ class DaemonTest : public ::testing::Test {
                         .provider = std::make_unique<UntouchedProvider>(touched_, listed_),
                         .clock = clock_,
                         .first_nodes = std::move(first_nodes)};
-    return Daemon::Start({.listen = listen_, .version = "test"}, std::move(parts));
+    return Daemon::Start({.listen = listen_, .version = "test", .credentials = credentials_, .plaintext = plaintext_},
+                         std::move(parts));
   }
 
   struct Stream {
@@ -121,12 +122,12 @@ class DaemonTest : public ::testing::Test {
     return stream;
   }
   // The status that a stream with this first message ends with.
-  grpc::Status EndOf(const v1::LoadReport& first) {
-    const auto stream = Open(first);
+  grpc::Status EndOf(const v1::LoadReport& first) { return EndOf(*Open(first)); }
+  static grpc::Status EndOf(Stream& stream) {
     v1::Directive directive;
-    while (stream->rpc->Read(&directive)) {
+    while (stream.rpc->Read(&directive)) {
     }
-    return stream->rpc->Finish();
+    return stream.rpc->Finish();
   }
 
   template <typename Request, typename Response>
@@ -188,6 +189,8 @@ class DaemonTest : public ::testing::Test {
   std::unique_ptr<Journal> journal_;  // one in memory
   std::string listen_ = "127.0.0.1";
   const Clock* clock_ = nullptr;  // the system's
+  WireCredentials* credentials_ = nullptr;
+  Daemon::Options::Plaintext plaintext_ = Daemon::Options::Plaintext::kLoopback;
   std::atomic<int> listed_ = 0;
   std::atomic<int> touched_{0};
   std::unique_ptr<Daemon> daemon_;

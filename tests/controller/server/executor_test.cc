@@ -61,7 +61,14 @@ class Outcomes {
 class FakeProvider : public Provider, public NodeControl {
  public:
   ProviderCapabilities capabilities() const override { return {}; }
-  absl::StatusOr<std::vector<Machine>> List(absl::Duration) override { return machines; }
+  absl::StatusOr<int64_t> Fence(int64_t term, absl::Duration) override {
+    if (term_seen > term) return term_seen.load();
+    return fenced = term;
+  }
+  absl::StatusOr<std::vector<Machine>> List(absl::Duration) override {
+    if (lists_fail-- > 0) return absl::UnavailableError("no answer");
+    return machines;
+  }
   absl::StatusOr<NodeId> Launch(const LaunchRequest& request, absl::Duration) override {
     ++touched;
     if (launch != nullptr) launch->WaitForNotification();
@@ -79,7 +86,8 @@ class FakeProvider : public Provider, public NodeControl {
   std::vector<Machine> machines{{.node = "node-1", .launch_id = "old-launch"}};
   absl::Notification* launch = nullptr;     // a launch takes until then
   absl::Notification* terminate = nullptr;  // and a termination
-  std::atomic<int> touched{0};
+  std::atomic<int> touched{0}, lists_fail{0};
+  std::atomic<int64_t> term_seen{0}, fenced{0};  // at the platform
 };
 
 Action Make(ActionId id, ActionBody body) {
@@ -203,13 +211,49 @@ TEST(LiveExecutorTest, AfterARestartOpenIntentsAreHeldAgainstTheListAndNeverRepe
   LiveExecutor executor({provider, provider, outcomes.post(), outcomes.finish()});
   Action gone = Make("terminated", TerminateNode{});
   gone.node = "node-9";
-  executor.Resolve({Make("old-launch", LaunchNode{}), Make("lost-launch", LaunchNode{}),
-                    Make("still-there", TerminateNode{}), gone});
+  executor.Resolve(
+      {Make("old-launch", LaunchNode{}), Make("lost-launch", LaunchNode{}), Make("still-there", TerminateNode{}), gone},
+      [] { return 3; });
   EXPECT_EQ(outcomes.Wait("old-launch").node, "node-1");
   EXPECT_EQ(outcomes.Wait("lost-launch").code, absl::StatusCode::kUnavailable);
   EXPECT_EQ(outcomes.Wait("still-there").code, absl::StatusCode::kUnavailable);
   EXPECT_EQ(outcomes.Wait("terminated").code, absl::StatusCode::kOk);
   EXPECT_EQ(provider.touched, 0);
+}
+
+TEST(LiveExecutorTest, AfterARestartALaunchWhoseMachineIsStillToComeIsDoneAndHasNoNodeYet) {
+  FakeProvider provider;
+  provider.machines = {{.node = "", .state = Machine::State::kStarting, .launch_id = "late-launch"}};
+  Outcomes outcomes;
+  LiveExecutor executor({provider, provider, outcomes.post(), outcomes.finish()});
+  executor.Resolve({Make("late-launch", LaunchNode{})}, [] { return 3; });
+  const ActionFinished late = outcomes.Wait("late-launch");
+  EXPECT_EQ(late.code, absl::StatusCode::kOk) << "or it would be launched a second time";
+  EXPECT_EQ(late.node, "");
+}
+
+TEST(LiveExecutorTest, AfterARestartAListThatFailsIsAskedForAgainAndDecidesNothing) {
+  FakeProvider provider;
+  provider.machines = {{.node = "node-1", .launch_id = "old-launch"}};
+  provider.lists_fail = 3;
+  Outcomes outcomes;
+  LiveExecutor executor({provider, provider, outcomes.post(), outcomes.finish()},
+                        {.look_pause = absl::Milliseconds(5)});
+  executor.Resolve({Make("old-launch", LaunchNode{})}, [] { return 3; });
+  EXPECT_EQ(outcomes.Wait("old-launch").code, absl::StatusCode::kOk) << "or it would be launched a second time";
+}
+
+TEST(LiveExecutorTest, WhatWasOpenIsLookedAtOnlyOnceOlderTermsAreFencedOff) {
+  FakeProvider provider;
+  provider.term_seen = 9;
+  Outcomes outcomes;
+  std::atomic<int64_t> term{3};
+  LiveExecutor executor(
+      {provider, provider, outcomes.post(), outcomes.finish(), [&term](int64_t seen) { term = seen + 1; }},
+      {.look_pause = absl::Milliseconds(5)});
+  executor.Resolve({Make("lost-launch", LaunchNode{})}, [&term] { return term.load(); });
+  EXPECT_EQ(outcomes.Wait("lost-launch").code, absl::StatusCode::kUnavailable);
+  EXPECT_EQ(provider.fenced, 10);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,6 +16,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include "controller/base/check.h"
+#include "controller/wire/leader_word.h"
 #include "headroom/v1/load.grpc.pb.h"
 
 namespace headroom {
@@ -55,6 +57,18 @@ class FakeController final : public v1::LoadService::Service {
     const std::lock_guard lock(mutex_);
     refusal_ = std::move(status);
   }
+  // The same as a standby does it; it knows of this leader, or of none.
+  void StandBy(std::string leader) {
+    const std::lock_guard lock(mutex_);
+    refusal_ = {grpc::StatusCode::UNAVAILABLE, "this controller stands by"};
+    leader_ = std::move(leader);
+  }
+  // Takes streams again.
+  void Lead(v1::Directive greeting) {
+    const std::lock_guard lock(mutex_);
+    refusal_ = grpc::Status::OK;
+    greeting_ = std::move(greeting);
+  }
   // What a stream is told once it has said hello.
   void Greet(v1::Directive directive) {
     const std::lock_guard lock(mutex_);
@@ -64,6 +78,11 @@ class FakeController final : public v1::LoadService::Service {
   bool Say(const v1::Directive& directive) {
     const std::lock_guard lock(mutex_);
     return stream_ != nullptr && stream_->Write(directive);
+  }
+  // Breaks the open streams.
+  void EndStreams() {
+    const std::lock_guard lock(mutex_);
+    for (grpc::ServerContext* const context : contexts_) context->TryCancel();
   }
   enum class Reading { kOn, kOff };
   void SetReading(Reading reading) {
@@ -96,27 +115,36 @@ class FakeController final : public v1::LoadService::Service {
  private:
   using Stream = grpc::ServerReaderWriter<v1::Directive, v1::LoadReport>;
 
-  grpc::Status Report(grpc::ServerContext*, Stream* stream) override {
-    const int number = Enter(stream);
+  grpc::Status Report(grpc::ServerContext* context, Stream* stream) override {
+    const int number = Enter(stream, context);
     v1::LoadReport report;
     while (MayRead() && stream->Read(&report)) {
       grpc::Status status = Note(number, report, stream);
       if (!status.ok()) {
-        Leave(stream);
+        AddWord(status, *context);
+        Leave(stream, context);
         return status;
       }
     }
-    Leave(stream);
+    Leave(stream, context);
     return grpc::Status::OK;
   }
-  int Enter(Stream* stream) {
+  int Enter(Stream* stream, grpc::ServerContext* context) {
     const std::lock_guard lock(mutex_);
+    contexts_.insert(context);
     stream_ = stream;
     return ++stream_count_;
   }
-  void Leave(const Stream* stream) {
+  void Leave(const Stream* stream, grpc::ServerContext* context) {
     const std::lock_guard lock(mutex_);
+    contexts_.erase(context);
     if (stream_ == stream) stream_ = nullptr;
+  }
+  void AddWord(const grpc::Status& status, grpc::ServerContext& context) {
+    const std::lock_guard lock(mutex_);
+    if (status.error_code() != grpc::StatusCode::UNAVAILABLE) return;
+    context.AddTrailingMetadata(kStandbyKey, "1");
+    if (!leader_.empty()) context.AddTrailingMetadata(kLeaderKey, leader_);
   }
   bool MayRead() {
     std::unique_lock lock(mutex_);
@@ -137,7 +165,9 @@ class FakeController final : public v1::LoadService::Service {
   mutable std::condition_variable changed_;
   std::vector<Arrival> arrivals_ ABSL_GUARDED_BY(mutex_);
   grpc::Status refusal_ ABSL_GUARDED_BY(mutex_);
+  std::string leader_ ABSL_GUARDED_BY(mutex_);
   std::optional<v1::Directive> greeting_ ABSL_GUARDED_BY(mutex_);
+  std::set<grpc::ServerContext*> contexts_ ABSL_GUARDED_BY(mutex_);
   Stream* stream_ ABSL_GUARDED_BY(mutex_) = nullptr;
   Reading reading_ ABSL_GUARDED_BY(mutex_) = Reading::kOn;
   int stream_count_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -35,6 +35,7 @@ class Node {
     HR_CHECK(listen(listener_, 8) == 0);
     NodeReporterOptions options;
     options.stream.controllers = {controller};
+    options.stream.answer_timeout = kPatience;  // some of these controllers say nothing
     options.identity = {.server_version = "headroom-node/0.1.0", .config_hash = "abc"};
     options.sampler = {.own_listeners = {listener_}, .sole_reporter = SoleReporter::kNo};
     options.node_id = "node-1";

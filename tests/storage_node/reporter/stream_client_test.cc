@@ -42,7 +42,18 @@ bool Eventually(const std::function<bool()>& condition) {
 class Reporter {
  public:
   explicit Reporter(std::vector<std::string> controllers, absl::Duration interval = absl::Hours(1))
-      : client_(Options(std::move(controllers), interval), Handlers()) {}
+      : Reporter(Options(std::move(controllers), interval)) {}
+  explicit Reporter(StreamOptions options) : client_(std::move(options), Handlers()) {}
+
+  static StreamOptions Options(std::vector<std::string> controllers, absl::Duration interval) {
+    StreamOptions options;
+    options.controllers = std::move(controllers);
+    options.report_interval = interval;
+    options.answer_timeout = kPatience;  // most of these controllers say nothing
+    options.backoff_min = absl::Milliseconds(20);
+    options.backoff_max = absl::Milliseconds(200);
+    return options;
+  }
 
   StreamClient& client() { return client_; }
   std::atomic<int64_t> state{0};
@@ -51,16 +62,9 @@ class Reporter {
   std::atomic<bool> silent{false};
   std::atomic<int> silent_count{0};
   size_t padding_bytes = 0;
+  std::atomic<int64_t> term_min{0};
 
  private:
-  static StreamOptions Options(std::vector<std::string> controllers, absl::Duration interval) {
-    StreamOptions options;
-    options.controllers = std::move(controllers);
-    options.report_interval = interval;
-    options.backoff_min = absl::Milliseconds(20);
-    options.backoff_max = absl::Milliseconds(200);
-    return options;
-  }
   StreamHandlers Handlers() {
     StreamHandlers handlers;
     handlers.hello = [] {
@@ -79,7 +83,10 @@ class Reporter {
       report.mutable_node()->set_boot_id(std::string(padding_bytes, 'x'));
       return report;
     };
-    handlers.directive = [this](const v1::Directive&) { ++directive_count; };
+    handlers.directive = [this](const v1::Directive& directive) {
+      ++directive_count;
+      return directive.term() < term_min ? absl::FailedPreconditionError("older") : absl::OkStatus();
+    };
     handlers.link = [this](absl::string_view, const absl::Status& status) { lost_count += status.ok() ? 0 : 1; };
     return handlers;
   }

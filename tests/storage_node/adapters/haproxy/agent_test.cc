@@ -78,10 +78,13 @@ TEST_F(AgentTest, StopsChangingWhenTheControllerTurnsToObserving) {
 
 TEST_F(AgentTest, RefusesAnOlderTermAndADirectiveWithoutMode) {
   agent_.Obey(Live(5, {"a"}));
-  EXPECT_THAT(agent_.Obey(Live(4, {"b"})).faults, ElementsAre(HasSubstr("term 4")));
+  const Obeyed older = agent_.Obey(Live(4, {"b"}));
+  EXPECT_THAT(older.faults, ElementsAre(HasSubstr("term 4")));
+  EXPECT_TRUE(older.outdated);
   v1::Directive modeless = Live(6, {"b"});
   modeless.clear_mode();
   EXPECT_THAT(agent_.Obey(modeless).faults, ElementsAre(HasSubstr("mode")));
+  EXPECT_FALSE(agent_.Obey(modeless).outdated);
   agent_.Round(kNow);
   EXPECT_EQ(haproxy_.servers.count("a"), 1u);
   EXPECT_EQ(haproxy_.servers.count("b"), 0u);

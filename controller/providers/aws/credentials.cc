@@ -1,0 +1,246 @@
+#include "controller/providers/aws/credentials.h"
+
+#include <fstream>
+#include <iterator>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include <nlohmann/json.hpp>
+#include <pugixml.hpp>
+
+#include "controller/base/status.h"
+
+namespace headroom::aws {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr absl::Duration kShort = absl::Seconds(1);  // an address that is no instance's answers never
+constexpr char kInstance[] = "http://169.254.169.254";
+constexpr char kRoles[] = "/latest/meta-data/iam/security-credentials/";
+
+std::string Variable(const Environment& environment, const std::string& name) {
+  const auto found = environment.find(name);
+  return found == environment.end() ? "" : found->second;
+}
+
+absl::StatusOr<std::string> ReadFile(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return absl::FailedPreconditionError(absl::StrCat("cannot read ", path));
+  std::string text{std::istreambuf_iterator<char>(file), {}};
+  absl::StripAsciiWhitespace(&text);
+  return text;
+}
+
+absl::Time ParseMoment(const std::string& text) {
+  absl::Time time;
+  std::string ignored;
+  return absl::ParseTime(absl::RFC3339_full, text, &time, &ignored) ? time : absl::InfiniteFuture();
+}
+
+std::string TextOf(const Json& json, const char* name) {
+  const auto found = json.is_object() ? json.find(name) : json.end();
+  return json.is_object() && found != json.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
+// What the container's endpoint and the instance answer with.
+absl::StatusOr<Credentials> CredentialsOf(const HttpResponse& response, const std::string& where) {
+  if (response.code != 200)
+    return absl::UnavailableError(absl::StrCat(where, ": HTTP ", response.code, " ", response.body.substr(0, 200)));
+  const Json json = Json::parse(response.body, nullptr, /*allow_exceptions=*/false);
+  Credentials credentials{.access_key_id = TextOf(json, "AccessKeyId"),
+                          .secret_access_key = TextOf(json, "SecretAccessKey"),
+                          .session_token = TextOf(json, "Token"),
+                          .expires_at = ParseMoment(TextOf(json, "Expiration"))};
+  if (credentials.access_key_id.empty() || credentials.secret_access_key.empty())
+    return absl::UnavailableError(absl::StrCat(where, ": the answer has no keys"));
+  return credentials;
+}
+
+// One section of a file of "[name]", "key = value" and comments.
+std::map<std::string, std::string> Section(const std::string& text, const std::string& name) {
+  std::map<std::string, std::string> fields;
+  std::string current;
+  for (absl::string_view line : absl::StrSplit(text, '\n')) {
+    line = absl::StripAsciiWhitespace(line);
+    if (line.empty() || line[0] == '#' || line[0] == ';') continue;
+    if (absl::ConsumePrefix(&line, "[")) {
+      current = std::string(absl::StripAsciiWhitespace(line.substr(0, line.find(']'))));
+    } else if (current == name) {
+      const std::pair<absl::string_view, absl::string_view> both = absl::StrSplit(line, absl::MaxSplits('=', 1));
+      fields[std::string(absl::StripAsciiWhitespace(both.first))] =
+          std::string(absl::StripAsciiWhitespace(both.second));
+    }
+  }
+  return fields;
+}
+
+// Only there may a token be sent in the clear.
+bool IsTrustedHost(const std::string& url) {
+  if (absl::StartsWith(url, "https://")) return true;
+  for (const char* host : {"http://127.", "http://localhost", "http://[::1]", "http://169.254.170.2",
+                           "http://169.254.170.23", "http://[fd00:ec2::23]"}) {
+    const absl::string_view rest = absl::StripPrefix(url, host);
+    const bool whole = absl::string_view(host) == "http://127." || rest.empty() || rest[0] == '/' || rest[0] == ':';
+    if (rest.size() != url.size() && whole) return true;
+  }
+  return false;
+}
+
+std::pair<std::string, std::string> Split(const std::string& url) {
+  const size_t path = url.find('/', url.find("://") + 3);
+  if (path == std::string::npos) return {url, "/"};
+  return {url.substr(0, path), url.substr(path)};
+}
+
+}  // namespace
+
+Fetch RealFetch() {
+  return [](const std::string& base_url, const HttpRequest& request) -> absl::StatusOr<HttpResponse> {
+    HR_ASSIGN_OR_RETURN(const auto transport, MakeHttpTransport({.url = base_url, .connect_timeout = request.timeout}));
+    Cancellation never;
+    return transport->Send(request, never);
+  };
+}
+
+CredentialSource FromEnvironment(Environment environment) {
+  return [environment = std::move(environment)]() -> absl::StatusOr<Credentials> {
+    Credentials credentials{.access_key_id = Variable(environment, "AWS_ACCESS_KEY_ID"),
+                            .secret_access_key = Variable(environment, "AWS_SECRET_ACCESS_KEY"),
+                            .session_token = Variable(environment, "AWS_SESSION_TOKEN")};
+    if (credentials.access_key_id.empty()) return absl::NotFoundError("AWS_ACCESS_KEY_ID is not set");
+    if (credentials.secret_access_key.empty())
+      return absl::FailedPreconditionError("AWS_ACCESS_KEY_ID is set and AWS_SECRET_ACCESS_KEY is not");
+    return credentials;
+  };
+}
+
+CredentialSource FromWebIdentity(Environment environment, std::string region, Fetch fetch) {
+  return [=]() -> absl::StatusOr<Credentials> {
+    const std::string file = Variable(environment, "AWS_WEB_IDENTITY_TOKEN_FILE"),
+                      role = Variable(environment, "AWS_ROLE_ARN");
+    if (file.empty() || role.empty()) return absl::NotFoundError("AWS_WEB_IDENTITY_TOKEN_FILE is not set");
+    const std::string session = Variable(environment, "AWS_ROLE_SESSION_NAME");
+    HR_ASSIGN_OR_RETURN(const std::string token, ReadFile(file));  // anew each time: it is replaced
+    const HttpRequest request{.method = "POST",
+                              .headers = {{"Content-Type", "application/x-www-form-urlencoded; charset=utf-8"}},
+                              .body = FormOf({{"Action", "AssumeRoleWithWebIdentity"},
+                                              {"Version", "2011-06-15"},
+                                              {"RoleArn", role},
+                                              {"RoleSessionName", session.empty() ? "headroom" : session},
+                                              {"WebIdentityToken", token}})};
+    HR_ASSIGN_OR_RETURN(const HttpResponse response,
+                        fetch(absl::StrCat("https://sts.", region, ".amazonaws.com"), request));
+    pugi::xml_document document;
+    document.load_string(response.body.c_str());
+    const pugi::xml_node error = document.child("ErrorResponse").child("Error");
+    if (response.code != 200)
+      return absl::PermissionDeniedError(absl::StrCat("AssumeRoleWithWebIdentity of ", role, ": ",
+                                                      error.child_value("Code"), " ", error.child_value("Message")));
+    const pugi::xml_node keys = document.child("AssumeRoleWithWebIdentityResponse")
+                                    .child("AssumeRoleWithWebIdentityResult")
+                                    .child("Credentials");
+    return Credentials{.access_key_id = keys.child_value("AccessKeyId"),
+                       .secret_access_key = keys.child_value("SecretAccessKey"),
+                       .session_token = keys.child_value("SessionToken"),
+                       .expires_at = ParseMoment(keys.child_value("Expiration"))};
+  };
+}
+
+CredentialSource FromSharedFiles(Environment environment) {
+  return [environment = std::move(environment)]() -> absl::StatusOr<Credentials> {
+    const std::string named = Variable(environment, "AWS_PROFILE"), profile = named.empty() ? "default" : named;
+    const std::string given = Variable(environment, "AWS_SHARED_CREDENTIALS_FILE");
+    const std::string path = given.empty() ? Variable(environment, "HOME") + "/.aws/credentials" : given;
+    const absl::StatusOr<std::string> text = ReadFile(path);
+    const auto fields = Section(text.value_or(""), profile);
+    const auto field = [&fields](const char* name) { return Variable(fields, name); };
+    Credentials credentials{.access_key_id = field("aws_access_key_id"),
+                            .secret_access_key = field("aws_secret_access_key"),
+                            .session_token = field("aws_session_token")};
+    if (!credentials.access_key_id.empty() && !credentials.secret_access_key.empty()) return credentials;
+    const std::string what = absl::StrCat(path, " has no keys of the profile ", profile);
+    return named.empty() ? absl::NotFoundError(what) : absl::FailedPreconditionError(what);
+  };
+}
+
+CredentialSource FromContainer(Environment environment, Fetch fetch) {
+  return [=]() -> absl::StatusOr<Credentials> {
+    const std::string relative = Variable(environment, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"),
+                      full = Variable(environment, "AWS_CONTAINER_CREDENTIALS_FULL_URI");
+    if (relative.empty() && full.empty()) return absl::NotFoundError("AWS_CONTAINER_CREDENTIALS_*_URI is not set");
+    const std::string url = relative.empty() ? full : absl::StrCat("http://169.254.170.2", relative);
+    if (!IsTrustedHost(url))
+      return absl::FailedPreconditionError(
+          absl::StrCat("AWS_CONTAINER_CREDENTIALS_FULL_URI must be https or an address of this host, not ", url));
+    std::string token = Variable(environment, "AWS_CONTAINER_AUTHORIZATION_TOKEN");
+    if (const std::string file = Variable(environment, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"); !file.empty()) {
+      HR_ASSIGN_OR_RETURN(token, ReadFile(file));
+    }
+    const auto [base, path] = Split(url);
+    HttpRequest request{.target = path, .timeout = absl::Seconds(5)};
+    if (!token.empty()) request.headers.push_back({"Authorization", token});
+    HR_ASSIGN_OR_RETURN(const HttpResponse response, fetch(base, request));
+    return CredentialsOf(response, url);
+  };
+}
+
+CredentialSource FromInstance(Environment environment, Fetch fetch) {
+  return [=]() -> absl::StatusOr<Credentials> {
+    if (absl::EqualsIgnoreCase(Variable(environment, "AWS_EC2_METADATA_DISABLED"), "true"))
+      return absl::NotFoundError("AWS_EC2_METADATA_DISABLED is set");
+    const std::string given = Variable(environment, "AWS_EC2_METADATA_SERVICE_ENDPOINT"),
+                      base = given.empty() ? kInstance : std::string(absl::StripSuffix(given, "/"));
+    const absl::StatusOr<HttpResponse> token =
+        fetch(base, {.method = "PUT",
+                     .target = "/latest/api/token",
+                     .headers = {{"X-aws-ec2-metadata-token-ttl-seconds", "21600"}},
+                     .timeout = kShort});
+    if (!token.ok() || token->code != 200)
+      return absl::NotFoundError(
+          absl::StrCat("no instance metadata at ", base, " (in a pod the instance's hop limit must be 2)"));
+    HttpRequest request{.target = kRoles, .headers = {{"X-aws-ec2-metadata-token", token->body}}, .timeout = kShort};
+    HR_ASSIGN_OR_RETURN(const HttpResponse roles, fetch(base, request));
+    if (roles.code != 200) return absl::NotFoundError("the instance has no role");
+    absl::StrAppend(&request.target, absl::StripAsciiWhitespace(roles.body));
+    HR_ASSIGN_OR_RETURN(const HttpResponse keys, fetch(base, request));
+    return CredentialsOf(keys, absl::StrCat(base, request.target));
+  };
+}
+
+absl::StatusOr<Credentials> CredentialChain::Ask() {
+  std::vector<std::string> asked;
+  for (const CredentialSource& source : sources_) {
+    absl::StatusOr<Credentials> found = source();
+    if (!absl::IsNotFound(found.status())) return found;
+    asked.emplace_back(found.status().message());
+  }
+  return absl::PermissionDeniedError(absl::StrCat("no AWS credentials: ", absl::StrJoin(asked, "; ")));
+}
+
+absl::StatusOr<Credentials> CredentialChain::Get() {
+  const MonitorLock lock(mutex_);
+  const absl::Time now = clock_.Now();
+  if (last_.has_value() && now < last_->expires_at - kRenewBefore) return *last_;
+  absl::StatusOr<Credentials> next = Ask();
+  if (next.ok()) last_ = *next;
+  if (!next.ok() && last_.has_value() && now < last_->expires_at) return *last_;
+  return next;
+}
+
+void CredentialChain::Forget() {
+  const MonitorLock lock(mutex_);
+  last_.reset();
+}
+
+std::vector<CredentialSource> DefaultSources(const Environment& environment, const std::string& region, Fetch fetch) {
+  return {FromEnvironment(environment), FromWebIdentity(environment, region, fetch), FromSharedFiles(environment),
+          FromContainer(environment, fetch), FromInstance(environment, fetch)};
+}
+
+}  // namespace headroom::aws

@@ -1,0 +1,332 @@
+#include "controller/providers/kubernetes/kubernetes.h"
+
+#include <algorithm>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+
+#include "controller/base/status.h"
+#include "controller/runtime/recovery.h"
+
+namespace headroom::kubernetes {
+namespace {
+
+constexpr char kCost[] = "controller.kubernetes.io/pod-deletion-cost";
+constexpr char kZone[] = "topology.kubernetes.io/zone";
+constexpr int64_t kGoesFirst = -1000;
+constexpr absl::Duration kLook = absl::Milliseconds(100);
+
+// The number at the end of "files-3"; none: -1.
+int OrdinalOf(const NodeId& node) {
+  int ordinal = -1;
+  return absl::SimpleAtoi(node.substr(node.rfind('-') + 1), &ordinal) ? ordinal : -1;
+}
+
+const Pod* FindPod(const std::vector<Pod>& pods, const NodeId& node) {
+  const auto found = std::find_if(pods.begin(), pods.end(), [&](const Pod& pod) { return pod.name == node; });
+  return found == pods.end() ? nullptr : &*found;
+}
+
+Machine::State StateOf(const Pod& pod) {
+  if (pod.leaving) return Machine::State::kStopping;
+  return pod.ready ? Machine::State::kRunning : Machine::State::kStarting;
+}
+
+// The pods of a StatefulSet by what it is told to run: one that is yet to be made, in order or anew, is on its way.
+std::vector<Machine> WithThoseToCome(std::vector<Machine> machines, const std::string& name, const WorkloadState& state,
+                                     std::vector<ActionId> awaited) {
+  std::reverse(awaited.begin(), awaited.end());  // the oldest launch is the lowest ordinal's
+  for (int ordinal = state.first_ordinal; ordinal < state.first_ordinal + state.replicas; ++ordinal) {
+    const NodeId node = absl::StrCat(name, "-", ordinal);
+    const auto found = std::find_if(machines.begin(), machines.end(),
+                                    [&node](const Machine& machine) { return machine.node == node; });
+    if (found == machines.end()) {
+      machines.push_back({node, Machine::State::kStarting, "", awaited.empty() ? "" : awaited.back()});
+      if (!awaited.empty()) awaited.pop_back();
+    } else if (found->state == Machine::State::kStopping) {
+      found->state = Machine::State::kStarting;
+    }
+  }
+  return machines;
+}
+
+// Without the extra pods of a rolling update: they take the places of others, which leave when they are ready.
+std::vector<Pod> WithoutSurge(std::vector<Pod> pods, int replicas) {
+  std::stable_sort(pods.begin(), pods.end(), [](const Pod& a, const Pod& b) { return a.created_at < b.created_at; });
+  int extra =
+      static_cast<int>(std::count_if(pods.begin(), pods.end(), [](const Pod& pod) { return !pod.leaving; })) - replicas;
+  for (size_t i = pods.size(); i > 0 && extra > 0; --i) {
+    if (pods[i - 1].ready || pods[i - 1].leaving) continue;
+    pods.erase(pods.begin() + static_cast<std::ptrdiff_t>(i - 1));
+    --extra;
+  }
+  return pods;
+}
+
+// In order a StatefulSet removes nothing while a pod before it is not ready; the drained last one would stay, idle.
+absl::Status CheckOrder(const std::vector<Pod>& pods, const std::string& name, const WorkloadState& state) {
+  for (int ordinal = state.first_ordinal; ordinal < state.first_ordinal + state.replicas - 1; ++ordinal) {
+    const Pod* pod = FindPod(pods, absl::StrCat(name, "-", ordinal));
+    if (pod != nullptr && pod->ready) continue;
+    return absl::UnavailableError(absl::StrCat(name, "-", ordinal, " is not ready, and until it is a StatefulSet with ",
+                                               "podManagementPolicy OrderedReady removes no pod after it"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Overtaken(int64_t theirs, int64_t ours) {
+  return absl::FailedPreconditionError(
+      absl::StrCat("a controller of term ", theirs, " acts on it; this one has term ", ours));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<KubernetesProvider>> KubernetesProvider::Open(KubernetesProviderOptions options) {
+  constexpr absl::Duration kPatience = absl::Seconds(10);
+  const std::string name_space = options.name_space.empty() ? options.access.name_space : options.name_space;
+  if (options.api.wait == nullptr)
+    options.api.wait = [](absl::Duration time) { std::this_thread::sleep_for(absl::ToChronoNanoseconds(time)); };
+  std::function<void(absl::Duration)> wait = options.api.wait;
+  HR_ASSIGN_OR_RETURN(std::unique_ptr<Api> api, Api::Connect(std::move(options.access), std::move(options.api)));
+  HR_ASSIGN_OR_RETURN(Workload workload, Workload::Find(*api, name_space, options.workload, kPatience));
+  HR_ASSIGN_OR_RETURN(const WorkloadState state, workload.Read(kPatience));
+  if (state.selector.empty())
+    return absl::FailedPreconditionError(
+        absl::StrCat(options.workload, " does not say which pods are its own (status.selector of its scale)"));
+  return std::unique_ptr<KubernetesProvider>(new KubernetesProvider({.api = std::move(api),
+                                                                     .name_space = name_space,
+                                                                     .workload = std::move(workload),
+                                                                     .selector = state.selector,
+                                                                     .wait = std::move(wait),
+                                                                     .say = std::move(options.say),
+                                                                     .still_leads = std::move(options.still_leads)}));
+}
+
+KubernetesProvider::KubernetesProvider(Parts parts)
+    : api_(std::move(parts.api)),
+      name_space_(std::move(parts.name_space)),
+      workload_(std::move(parts.workload)),
+      wait_(std::move(parts.wait)),
+      say_(std::move(parts.say)),
+      still_leads_(std::move(parts.still_leads)),
+      pods_(*api_, {.name_space = name_space_, .selector = parts.selector, .say = say_}) {}
+
+// Again while somebody else writes in between: what they wrote is looked at first, by whoever leads still. Kubernetes'
+// own controllers write a workload's status with each pod that comes and each that becomes ready, so there are pauses,
+// which double.
+template <class Result, class Attempt>
+Result KubernetesProvider::Insist(const Attempt& attempt) const {
+  constexpr absl::Duration kPause = absl::Milliseconds(20), kPauseMax = absl::Milliseconds(500);
+  Result result = attempt();
+  absl::Duration pause = kPause;
+  for (int tries = 1; tries < kTries && result.status().code() == absl::StatusCode::kAborted; ++tries) {
+    wait_(pause);
+    pause = std::min(2 * pause, kPauseMax);
+    if (still_leads_ && !still_leads_()) return absl::FailedPreconditionError("another controller leads");
+    result = attempt();
+  }
+  if (result.status().code() != absl::StatusCode::kAborted) return result;
+  return absl::UnavailableError(absl::StrCat("somebody else keeps writing to it: ", result.status().message()));
+}
+
+ProviderCapabilities KubernetesProvider::capabilities() const {
+  return {.named_termination = workload_.leaving() == Leaving::kCheapest, .zones = false, .fenced = true};
+}
+
+absl::StatusOr<int64_t> KubernetesProvider::Fence(int64_t term, absl::Duration timeout) {
+  const MonitorLock lock(writing_);
+  return Insist<absl::StatusOr<int64_t>>(
+      [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(writing_) { return TryFence(term, timeout); });
+}
+
+absl::StatusOr<int64_t> KubernetesProvider::TryFence(int64_t term, absl::Duration timeout) {
+  HR_ASSIGN_OR_RETURN(WorkloadState state, workload_.Read(timeout));
+  if (state.term > kTermSeenMax) {
+    return absl::FailedPreconditionError(absl::StrCat(workload_.name(), " says that a controller of term ", state.term,
+                                                      " acts on it, and none comes to that; `kubectl -n ", name_space_,
+                                                      " annotate ", workload_.reference(),
+                                                      " headroom.dev/term-` takes the word away"));
+  }
+  if (state.term > term) return state.term;
+  state.term = term_ = term;
+  HR_RETURN_IF_ERROR(workload_.Remember(state, timeout));
+  return term;
+}
+
+absl::StatusOr<std::vector<Machine>> KubernetesProvider::List(absl::Duration timeout) {
+  int64_t writes_before = 0;
+  {
+    const MonitorLock lock(seen_mutex_);
+    writes_before = writes_;
+  }
+  HR_ASSIGN_OR_RETURN(const WorkloadState state, workload_.Read(timeout));
+  Compare(state, writes_before);
+  HR_ASSIGN_OR_RETURN(const std::vector<Pod> pods, pods_.Pods(timeout));
+  const std::map<std::string, ActionId> launches = state.ledger.Match(pods);
+  std::vector<Machine> machines;
+  for (const Pod& pod : WithoutSurge(pods, state.replicas)) {
+    if (pod.failed) continue;
+    const auto launch = launches.find(pod.name);
+    machines.push_back(
+        {pod.name, StateOf(pod), ZoneOf(pod.node, timeout), launch == launches.end() ? "" : launch->second});
+  }
+  std::vector<ActionId> awaited = state.ledger.Awaited(state.replicas, pods);
+  if (workload_.leaving() == Leaving::kHighestOrdinal)
+    return WithThoseToCome(std::move(machines), workload_.name(), state, std::move(awaited));
+  for (ActionId& id : awaited) machines.push_back({.state = Machine::State::kStarting, .launch_id = std::move(id)});
+  return machines;
+}
+
+// What was read while a write of our own was under way may be from before or after it, and says nothing.
+void KubernetesProvider::Compare(const WorkloadState& state, int64_t writes_before) {
+  std::optional<int> before;
+  {
+    const MonitorLock lock(seen_mutex_);
+    if (writes_ != writes_before || writes_ % 2 != 0) return;
+    before = std::exchange(seen_replicas_, state.replicas);
+  }
+  if (!before.has_value() || *before == state.replicas || say_ == nullptr) return;
+  say_(absl::StrCat("somebody else (", state.set_by.empty() ? "not known who" : state.set_by, ") has set ",
+                    workload_.name(), " from ", *before, " to ", state.replicas,
+                    " replicas; they are taken for the cluster's, and scaled on from there"));
+}
+
+absl::Status KubernetesProvider::Write(WorkloadState& state, int replicas, absl::Duration timeout) {
+  {
+    const MonitorLock lock(seen_mutex_);
+    ++writes_;
+  }
+  absl::Status written = workload_.Remember(state, timeout);
+  if (written.ok()) written = workload_.Scale(state, replicas, timeout);
+  const MonitorLock lock(seen_mutex_);
+  ++writes_;
+  seen_replicas_.reset();  // the next list says; where the answer was lost nobody else does
+  return written;
+}
+
+// Where it may not be read, or is not known yet, nobody is told of zones.
+std::string KubernetesProvider::ZoneOf(const std::string& machine, absl::Duration timeout) {
+  if (machine.empty()) return "";
+  {
+    const MonitorLock lock(zones_mutex_);
+    if (const auto known = zones_.find(machine); known != zones_.end()) return known->second;
+  }
+  const absl::StatusOr<Json> node = api_->Call({.path = absl::StrCat("/api/v1/nodes/", machine), .timeout = timeout});
+  const bool for_good = node.ok() || absl::IsPermissionDenied(node.status());
+  const std::string zone = node.ok() ? Text(*node, {"metadata", "labels", kZone}) : "";
+  const MonitorLock lock(zones_mutex_);
+  if (for_good) zones_[machine] = zone;
+  return zone;
+}
+
+absl::StatusOr<NodeId> KubernetesProvider::Launch(const LaunchRequest& request, absl::Duration timeout) {
+  if (request.id.empty()) return absl::InvalidArgumentError("a launch needs the id of its action");
+  const MonitorLock lock(writing_);
+  return Insist<absl::StatusOr<NodeId>>(
+      [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(writing_) { return TryLaunch(request, timeout); });
+}
+
+absl::StatusOr<NodeId> KubernetesProvider::TryLaunch(const LaunchRequest& request, absl::Duration timeout) {
+  HR_ASSIGN_OR_RETURN(WorkloadState state, workload_.Read(timeout));
+  if (state.term > request.term) return Overtaken(state.term, request.term);
+  HR_ASSIGN_OR_RETURN(const std::vector<Pod> pods, pods_.Pods(timeout));
+  const Ledger::Target target = state.ledger.Begin(request.id, state.replicas, pods);
+  const bool ordinal = workload_.leaving() == Leaving::kHighestOrdinal;
+  const NodeId node = ordinal ? absl::StrCat(workload_.name(), "-", state.first_ordinal + target.replicas - 1) : "";
+  if (target.is_done) return node;
+  HR_RETURN_IF_ERROR(CheckRivals(timeout));
+  state.term = term_ = request.term;
+  HR_RETURN_IF_ERROR(Write(state, target.replicas, timeout));
+  return node;
+}
+
+absl::Status KubernetesProvider::Terminate(const NodeId& node, absl::Duration timeout) {
+  const MonitorLock lock(writing_);
+  const auto attempt = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(writing_) -> absl::StatusOr<bool> {
+    HR_RETURN_IF_ERROR(TryTerminate(node, timeout));
+    return true;
+  };
+  return Insist<absl::StatusOr<bool>>(attempt).status();
+}
+
+absl::Status KubernetesProvider::TryTerminate(const NodeId& node, absl::Duration timeout) {
+  HR_ASSIGN_OR_RETURN(const std::vector<Pod> pods, pods_.Pods(timeout));
+  const Pod* pod = FindPod(pods, node);
+  const bool ordinal = workload_.leaving() == Leaving::kHighestOrdinal;
+  const bool is_gone = pod == nullptr || pod->leaving;
+  if (!ordinal && is_gone) return absl::OkStatus();
+  HR_ASSIGN_OR_RETURN(WorkloadState state, workload_.Read(timeout));
+  if (state.term > term_) return Overtaken(state.term, term_);
+  const int last = state.first_ordinal + state.replicas - 1;
+  if (ordinal && OrdinalOf(node) > last) return absl::OkStatus();  // it is on its way
+  // As long as its ordinal is asked for it comes again.
+  const bool comes_again = OrdinalOf(node) >= state.first_ordinal && absl::StartsWith(node, workload_.name() + "-");
+  if (ordinal && is_gone && !comes_again) return absl::OkStatus();
+  if (ordinal && OrdinalOf(node) < last)
+    return absl::FailedPreconditionError(
+        absl::StrCat("a StatefulSet removes its last pod first, ", workload_.name(), "-", last, ", not ", node));
+  HR_RETURN_IF_ERROR(CheckRivals(timeout));
+  if (pod != nullptr) HR_RETURN_IF_ERROR(CheckBudgets(*pod, timeout));
+  if (state.one_by_one) HR_RETURN_IF_ERROR(CheckOrder(pods, workload_.name(), state));
+  const Ledger::Target target = state.ledger.End(node, state.replicas, pods);
+  if (!ordinal) {
+    const absl::Status marked = Mark(node, kGoesFirst, timeout);
+    if (absl::IsNotFound(marked)) return absl::OkStatus();  // it has left, and the watch is late
+    HR_RETURN_IF_ERROR(marked);
+  }
+  if (!target.is_done) HR_RETURN_IF_ERROR(Write(state, target.replicas, timeout));
+  return ordinal ? absl::OkStatus() : AwaitLeaving(node, timeout);
+}
+
+absl::Status KubernetesProvider::Mark(const NodeId& node, int64_t cost, absl::Duration timeout) {
+  return api_
+      ->Call({.method = "PATCH",
+              .path = absl::StrCat("/api/v1/namespaces/", name_space_, "/pods/", node, "?fieldManager=headroom"),
+              .content_type = "application/merge-patch+json",
+              .body = {{"metadata", {{"annotations", {{kCost, absl::StrCat(cost)}}}}}},
+              .timeout = timeout})
+      .status();
+}
+
+// Deletion costs are best effort: who has left is looked at, not believed.
+absl::Status KubernetesProvider::AwaitLeaving(const NodeId& node, absl::Duration timeout) {
+  for (absl::Duration waited; waited < timeout; waited += kLook) {
+    HR_ASSIGN_OR_RETURN(const std::vector<Pod> pods, pods_.Pods(timeout));
+    const Pod* pod = FindPod(pods, node);
+    if (pod == nullptr || pod->leaving) return absl::OkStatus();
+    std::this_thread::sleep_for(absl::ToChronoNanoseconds(kLook));
+  }
+  return absl::DeadlineExceededError(absl::StrCat("there is one replica fewer, but ", node, " has not left"));
+}
+
+absl::Status KubernetesProvider::CheckRivals(absl::Duration timeout) const {
+  const std::string path =
+      absl::StrCat("/apis/autoscaling/v2/namespaces/", name_space_, "/horizontalpodautoscalers?limit=500");
+  HR_ASSIGN_OR_RETURN(const Json list, api_->Call({.path = path, .timeout = timeout}));
+  for (const Json& rival : Part(list, {"items"})) {
+    if (Text(rival, {"spec", "scaleTargetRef", "name"}) != workload_.name()) continue;
+    if (Text(rival, {"spec", "scaleTargetRef", "kind"}) != workload_.kind()) continue;
+    return absl::FailedPreconditionError(absl::StrCat("HorizontalPodAutoscaler ", Text(rival, {"metadata", "name"}),
+                                                      " scales ", workload_.name(),
+                                                      ", too; delete it, or leave the workload to it"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status KubernetesProvider::CheckBudgets(const Pod& pod, absl::Duration timeout) const {
+  const std::string path = absl::StrCat("/apis/policy/v1/namespaces/", name_space_, "/poddisruptionbudgets?limit=500");
+  HR_ASSIGN_OR_RETURN(const Json list, api_->Call({.path = path, .timeout = timeout}));
+  for (const Json& budget : Part(list, {"items"})) {
+    if (!Selects(Part(budget, {"spec", "selector"}), pod.labels)) continue;
+    if (Number(budget, {"status", "disruptionsAllowed"}) > 0) continue;
+    return absl::UnavailableError(
+        absl::StrCat("PodDisruptionBudget ", Text(budget, {"metadata", "name"}), " allows no pod to leave now"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace headroom::kubernetes

@@ -1,0 +1,107 @@
+#include "controller/providers/aws/launch_ledger.h"
+
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace headroom::aws {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+std::vector<std::string> Instances(int count) {
+  std::vector<std::string> ids;
+  for (int i = 0; i < count; ++i)
+    ids.push_back(absl::StrFormat("i-0%08x%08x", i, 0x9e3779b9u * static_cast<unsigned>(i + 1)));
+  return ids;
+}
+
+std::string LongId(int number) {
+  return absl::StrCat("media-gateways-", 1234, "-", 100'000 + number, "-0");
+}
+
+TEST(LaunchLedgerTest, IsTheSameAfterItsTags) {
+  LaunchLedger ledger;
+  ledger.term = 7;
+  EXPECT_EQ(ledger.Begin("a-1", 3, Instances(3)).capacity, 4);
+  EXPECT_EQ(ledger.Begin("a-2", 4, Instances(4)).capacity, 5);
+  ledger.GiveUp("a-2");
+  const auto tags = ledger.ToTags();
+  ASSERT_TRUE(tags.ok());
+  LaunchLedger read = LaunchLedger::FromTags(*tags);
+  EXPECT_EQ(read.term, 7);
+  EXPECT_EQ(read.Match(Instances(4)), (std::map<std::string, ActionId>{{Instances(4)[3], "a-1"}}));
+  EXPECT_THAT(read.Awaited(5, Instances(4)), IsEmpty());
+  const LaunchLedger::Target next = read.Begin("a-3", 5, Instances(4));
+  EXPECT_TRUE(next.is_done) << "it takes the room of the one that was given up";
+  EXPECT_FALSE(next.is_noted);
+  EXPECT_THAT(read.Awaited(5, Instances(4)), ElementsAre("a-3"));
+}
+
+TEST(LaunchLedgerTest, NoTagsAreAnEmptyOne) {
+  EXPECT_THAT(LaunchLedger::FromTags({}).Match(Instances(3)), SizeIs(0));
+  EXPECT_THAT(LaunchLedger::FromTags({{"headroom:ledger:0", "what is this"}}).Match(Instances(3)), SizeIs(0));
+}
+
+TEST(LaunchLedgerTest, OneThatWasWrittenInPartIsAsIfItWereNotThere) {
+  LaunchLedger ledger;
+  ledger.Begin("a-1", 100, Instances(100));
+  auto tags = ledger.ToTags().value();
+  ASSERT_GT(tags.size(), 2u);
+  const auto older = tags.begin()->second;
+  ledger.Begin("a-2", 101, Instances(101));
+  tags = ledger.ToTags().value();
+  tags["headroom:ledger:0"] = older;
+  EXPECT_THAT(LaunchLedger::FromTags(tags).Awaited(200, Instances(100)), IsEmpty());
+}
+
+TEST(LaunchLedgerTest, ManyLaunchesOfALargeGroupFitIntoItsTags) {
+  LaunchLedger ledger;
+  for (int i = 0; i < 80; ++i) {
+    ledger.Begin(LongId(i), 200 + i, Instances(200));
+    const auto tags = ledger.ToTags();
+    ASSERT_TRUE(tags.ok()) << i << ": " << tags.status();
+    ASSERT_LE(tags->size(), static_cast<size_t>(LaunchLedger::kTagsMax));
+    for (const auto& [key, value] : *tags) ASSERT_LE(value.size(), 256u);
+  }
+  EXPECT_THAT(LaunchLedger::FromTags(ledger.ToTags().value()).Awaited(280, Instances(200)), SizeIs(80));
+}
+
+TEST(LaunchLedgerTest, LaunchesWhoseInstanceIsKnownAreForgottenFirst) {
+  LaunchLedger ledger;
+  for (int i = 0; i < 500; ++i) {
+    ledger.Begin(LongId(i), 10 + i, Instances(10 + i));
+    const auto tags = ledger.ToTags();
+    ASSERT_TRUE(tags.ok()) << i;
+    ASSERT_LE(tags->size(), i < 50 ? 9u : 20u) << "a small group has few tags";
+  }
+  EXPECT_THAT(ledger.Awaited(510, Instances(509)), ElementsAre(LongId(499)));
+}
+
+TEST(LaunchLedgerTest, WhatDoesNotFitIsRefused) {
+  LaunchLedger ledger;
+  absl::Status told;
+  for (int i = 0; i < 1000 && told.ok(); ++i) {
+    ledger.Begin(LongId(i), 10 + i, Instances(10));
+    told = ledger.ToTags().status();
+  }
+  EXPECT_EQ(told.code(), absl::StatusCode::kResourceExhausted) << told;
+}
+
+TEST(LaunchLedgerTest, ALaunchWhoseInstanceHasGoneIsNotMadeAgain) {
+  LaunchLedger ledger;
+  ledger.Begin("a-1", 3, Instances(3));
+  ledger.Settle(Instances(4));
+  ledger.Lower(4, Instances(4));
+  const LaunchLedger::Target again = ledger.Begin("a-1", 2, Instances(2));
+  EXPECT_TRUE(again.is_done);
+}
+
+}  // namespace
+}  // namespace headroom::aws

@@ -1,0 +1,124 @@
+#include "tests/controller/providers/kubernetes/fake_cluster.h"
+
+#include <algorithm>
+#include <tuple>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace headroom::kubernetes {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr char kPods[] = "/api/v1/namespaces/storage/pods";
+
+Json PodObject(int number, bool ready) {
+  return {
+      {"metadata",
+       {{"creationTimestamp", absl::StrFormat("2026-11-20T08:%02d:%02dZ", number / 60, number % 60)},
+        {"labels", {{"app", "files"}}}}},
+      {"spec", {{"nodeName", absl::StrCat("worker-", number % 3)}}},
+      {"status", {{"phase", "Running"}, {"conditions", {{{"type", "Ready"}, {"status", ready ? "True" : "False"}}}}}}};
+}
+
+}  // namespace
+
+FakeCluster::FakeCluster(Kind kind, int replicas) : kind_(kind) {
+  for (int zone = 0; zone < 3; ++zone) {
+    server_.Put(absl::StrCat("/api/v1/nodes/worker-", zone),
+                {{"metadata", {{"labels", {{"topology.kubernetes.io/zone", absl::StrCat("zone-", zone)}}}}}});
+  }
+  if (kind == Kind::kCustom) {
+    server_.Put("/apis/ceph.rook.io", {{"preferredVersion", {{"version", "v1"}}}});
+    server_.Put("/apis/ceph.rook.io/v1", {{"resources",
+                                           {{{"name", "cephobjectstores"}, {"kind", "CephObjectStore"}},
+                                            {{"name", "cephobjectstores/scale"}, {"kind", "Scale"}},
+                                            {{"name", "cephclusters"}, {"kind", "CephCluster"}}}}});
+  }
+  server_.Put(path(), {{"spec", {{"replicas", replicas}}}});
+  Reconcile();
+  server_.OnWrite([this](const FakeApiServer::Request&) { Reconcile(); });
+}
+
+std::string FakeCluster::reference() const {
+  if (kind_ == Kind::kStatefulSet) return "statefulset/files";
+  return kind_ == Kind::kDeployment ? "deployment/files" : "cephobjectstores.ceph.rook.io/files";
+}
+
+std::string FakeCluster::path() const {
+  if (kind_ == Kind::kCustom) return "/apis/ceph.rook.io/v1/namespaces/storage/cephobjectstores/files";
+  return absl::StrCat("/apis/apps/v1/namespaces/storage/", kind_ == Kind::kStatefulSet ? "statefulsets" : "deployments",
+                      "/files");
+}
+
+std::string FakeCluster::PodPath(const std::string& name) {
+  return absl::StrCat(kPods, "/", name);
+}
+
+int FakeCluster::replicas() const {
+  return server_.Get(path()).value("/spec/replicas"_json_pointer, 0);
+}
+
+std::vector<std::string> FakeCluster::pods() const {
+  return server_.Names(kPods);
+}
+
+void FakeCluster::Ready(const std::string& pod) {
+  Json object = server_.Get(PodPath(pod));
+  object["status"]["conditions"][0]["status"] = "True";
+  server_.Put(PodPath(pod), object);
+}
+
+void FakeCluster::KeepNoOrder() {
+  Json workload = server_.Get(path());
+  workload["spec"]["podManagementPolicy"] = "Parallel";
+  server_.Put(path(), workload);
+}
+
+void FakeCluster::Reconcile() {
+  const std::lock_guard lock(mutex_);
+  const auto staying = [this] {
+    int count = 0;
+    for (const std::string& pod : pods())
+      count += server_.Get(PodPath(pod))["metadata"].contains("deletionTimestamp") ? 0 : 1;
+    return count;
+  };
+  while (!comes_late_ && staying() < replicas()) Add();
+  while (staying() > replicas()) Remove();
+}
+
+void FakeCluster::Add() {
+  std::string name;
+  for (int ordinal = 0; kind_ == Kind::kStatefulSet && name.empty(); ++ordinal) {
+    if (server_.Get(PodPath(absl::StrCat("files-", ordinal))).is_null()) name = absl::StrCat("files-", ordinal);
+  }
+  if (name.empty()) name = absl::StrFormat("files-7d9f-%05d", 31'337 * (made_ + 1) % 100'000);
+  server_.Put(PodPath(name), PodObject(made_++, !boots_slowly_));
+}
+
+void FakeCluster::Remove() {
+  const auto order = [this](const std::string& name) {
+    const Json object = server_.Get(PodPath(name));
+    int ordinal = 0, cost = 0;
+    if (kind_ == Kind::kStatefulSet) {
+      static_cast<void>(absl::SimpleAtoi(name.substr(name.rfind('-') + 1), &ordinal));
+    } else if (!ignores_costs_) {
+      const std::string text =
+          object.value("/metadata/annotations/controller.kubernetes.io~1pod-deletion-cost"_json_pointer, "0");
+      static_cast<void>(absl::SimpleAtoi(text, &cost));
+    }
+    const bool leaving = object["metadata"].contains("deletionTimestamp");
+    return std::tuple(leaving, cost, -ordinal, object["metadata"]["creationTimestamp"].get<std::string>());
+  };
+  const std::vector<std::string> all = pods();
+  const std::string victim = *std::min_element(
+      all.begin(), all.end(), [&](const std::string& a, const std::string& b) { return order(a) < order(b); });
+  if (!leaves_slowly_) return server_.Delete(PodPath(victim));
+  Json object = server_.Get(PodPath(victim));
+  object["metadata"]["deletionTimestamp"] = "2026-11-20T10:00:00Z";
+  server_.Put(PodPath(victim), object);
+}
+
+}  // namespace headroom::kubernetes
