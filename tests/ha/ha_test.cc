@@ -1,0 +1,91 @@
+// Leaders that end, are stopped and are killed.
+
+#include <iostream>
+#include <set>
+
+#include <gmock/gmock.h>
+
+#include "tests/ha/ha_case.h"
+
+namespace headroom {
+namespace {
+
+using ::testing::IsEmpty;
+
+TEST_F(HaTest, ASurgeGoesUpAndDownUnderOneLeaderAndNothingUndrainedLeaves) {
+  StartAll();
+  AwaitLeader();
+  reporters_->Demand(150);
+  absl::SleepFor(absl::Seconds(3));
+  EXPECT_EQ(cluster_.replicas(), 3);
+  reporters_->Demand(500);
+  ASSERT_TRUE(Eventually([&] { return cluster_.replicas() >= 7; }));
+  reporters_->Demand(150);
+  ASSERT_TRUE(Eventually([&] { return cluster_.replicas() == 3; }, absl::Minutes(3)));
+  EXPECT_THAT(reporters_->undrained(), IsEmpty());
+  EXPECT_EQ(reporters_->terms().size(), 1u);
+}
+
+TEST_F(HaTest, ACleanEndHandsOverWithinTwoSeconds) {
+  StartAll();
+  const int first = AwaitLeader();
+  reporters_->Demand(150);
+  absl::SleepFor(absl::Seconds(2));
+  const absl::Time asked = absl::Now();
+  Daemon(first).Signal(SIGTERM);
+  EXPECT_EQ(Daemon(first).Wait(), 0);
+  const int second = AwaitLeader(first);
+  EXPECT_NE(second, first);
+  const absl::Duration took = reporters_->first_heard().rbegin()->second - asked;
+  std::cout << "hand-over: from SIGTERM until a node heard the next leader: " << took << "\n";
+  EXPECT_LT(took, absl::Seconds(10)) << "the figure is 2 s on a quiet machine";
+}
+
+TEST_F(HaTest, ALeaderThatIsStoppedInMidScaleIsFollowedAndWritesNothingWhenItGoesOn) {
+  StartAll();
+  const int first = AwaitLeader();
+  reporters_->Demand(150);
+  absl::SleepFor(absl::Seconds(2));
+  reporters_->Demand(500);
+  ASSERT_TRUE(Eventually([&] { return cluster_.replicas() > 3; }));
+  Daemon(first).Signal(SIGSTOP);
+  const int second = AwaitLeader(first);
+  ASSERT_NE(second, first);
+  ASSERT_TRUE(Eventually([&] { return EffectiveWritesOf(second, 0) > 0; }));
+  ASSERT_TRUE(Eventually([&] { return cluster_.replicas() >= 7; }));
+  const size_t since = server().requests().size(), said = Daemon(first).log().size();
+  Daemon(first).Signal(SIGCONT);
+  ASSERT_TRUE(Eventually([&] { return absl::StrContains(Daemon(first).log().substr(said), "standing_by"); }))
+      << "it begins anew, on the ports that it had";
+  reporters_->Demand(150);
+  ASSERT_TRUE(Eventually([&] { return cluster_.replicas() == 3; }, absl::Minutes(3)));
+  EXPECT_EQ(EffectiveWritesOf(first, since), 0);
+  EXPECT_THAT(reporters_->undrained(), IsEmpty());
+  const std::set<int64_t> terms = reporters_->terms();
+  EXPECT_EQ(terms.size(), 2u);
+}
+
+TEST_F(HaTest, ALeaderThatIsKilledIsFollowedWithItsHolds) {
+  StartAll();
+  const int first = AwaitLeader();
+  reporters_->Demand(150);
+  absl::SleepFor(absl::Seconds(2));
+  const std::string hold =
+      absl::StrCat(BuiltProgram("headroomctl"), " --server ", endpoints_[static_cast<size_t>(first)],
+                   " hold down --for 10m --reason campaign >/dev/null");
+  ASSERT_EQ(std::system(hold.c_str()), 0);
+  absl::SleepFor(absl::Seconds(3));  // the state is saved every second
+  const absl::Time killed = absl::Now();
+  Daemon(first).Signal(SIGKILL);
+  Daemon(first).Wait();
+  const int second = AwaitLeader(first);
+  const absl::Duration took = reporters_->first_heard().rbegin()->second - killed;
+  std::cout << "fail-over: from SIGKILL until a node heard the next leader: " << took << "\n";
+  EXPECT_LT(took, absl::Seconds(LeaseSeconds() + 20)) << "the figure is the lease and 8 s on a quiet machine";
+  const std::string status = absl::StrCat(BuiltProgram("headroomctl"), " --server ",
+                                          endpoints_[static_cast<size_t>(second)], " status | grep -q campaign");
+  EXPECT_EQ(std::system(status.c_str()), 0) << "the hold is not in force";
+}
+
+}  // namespace
+}  // namespace headroom
