@@ -44,9 +44,9 @@ absl::StatusOr<OpenedProvider> OpenKubernetes(const v1::KubernetesProvider& sett
   kubernetes::KubernetesProviderOptions options{
       .name_space = settings.namespace_(), .workload = settings.workload(), .still_leads = surroundings.still_leads};
   options.say = surroundings.say;
-  HR_ASSIGN_OR_RETURN(options.access,
-                      kubernetes::FindAccess({.path = settings.kubeconfig(), .context = settings.context()},
-                                             kubernetes::ProcessEnvironment()));
+  const std::string& kubeconfig = settings.kubeconfig().empty() ? surroundings.kubeconfig : settings.kubeconfig();
+  HR_ASSIGN_OR_RETURN(options.access, kubernetes::FindAccess({.path = kubeconfig, .context = settings.context()},
+                                                             kubernetes::ProcessEnvironment()));
   HR_ASSIGN_OR_RETURN(auto provider, kubernetes::KubernetesProvider::Open(std::move(options)));
   return OpenedProvider{.provider = std::move(provider)};
 }

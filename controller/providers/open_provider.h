@@ -21,6 +21,7 @@ struct ProviderSurroundings {
   std::string controller_address;              // where nodes on this machine report, host:port
   std::function<void(absl::string_view)> say;  // one line for the log
   std::function<bool()> still_leads;           // asks the election anew; null: there is none
+  std::string kubeconfig;                      // of Kubernetes' workloads whose policy names none; empty: as usual
 };
 
 struct OpenedProvider {

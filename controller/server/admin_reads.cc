@@ -152,21 +152,28 @@ absl::Status AdminService::Ask(const ControlLoop::Question& question) const {
 grpc::Status AdminService::GetStatus(grpc::ServerContext* context, const v1::GetStatusRequest* request,
                                      v1::GetStatusResponse* out) {
   if (absl::Status status = Begin(*context, request->cluster()); !status.ok()) return ToGrpc(status);
+  absl::StatusOr<v1::GetStatusResponse> status = ReadStatus();
+  if (status.ok()) *out = *std::move(status);
+  return ToGrpc(status.status());
+}
+
+absl::StatusOr<v1::GetStatusResponse> AdminService::ReadStatus() const {
+  v1::GetStatusResponse out;
   const absl::Time now = ports_.clock.Now();
   const auto latest = ports_.loop.Latest();
   const auto read = [&](const Autoscaler& core) {
-    SetState(core, now, out);
-    if (latest != nullptr) SetLearning(core, *latest, now, out);
+    SetState(core, now, &out);
+    if (latest != nullptr) SetLearning(core, *latest, now, &out);
   };
-  if (absl::Status status = Ask(read); !status.ok()) return ToGrpc(status);
-  if (latest != nullptr) SetLatest(*latest, out);
+  HR_RETURN_IF_ERROR(Ask(read));
+  if (latest != nullptr) SetLatest(*latest, &out);
   if (const auto acting = ports_.feed.last_acting(); acting != nullptr) {
-    *out->mutable_last_action() = headroom::ToWire(*FirstAct(*acting), Rendering::kSentences);
-    SetTime(acting->at, out->mutable_last_action_time());
+    *out.mutable_last_action() = headroom::ToWire(*FirstAct(*acting), Rendering::kSentences);
+    SetTime(acting->at, out.mutable_last_action_time());
   }
-  for (const std::string& fault : ports_.policy.faults()) out->add_policy_faults(fault);
-  out->set_version(ports_.version);
-  return grpc::Status::OK;
+  for (const std::string& fault : ports_.policy.faults()) out.add_policy_faults(fault);
+  out.set_version(ports_.version);
+  return out;
 }
 
 grpc::Status AdminService::ListNodes(grpc::ServerContext* context, const v1::ListNodesRequest* request,

@@ -63,6 +63,9 @@ class AdminService final : public v1::AdminService::WithCallbackMethod_WatchDeci
   };
   explicit AdminService(Ports ports) : ports_(std::move(ports)) {}
 
+  // What GetStatus answers.
+  absl::StatusOr<v1::GetStatusResponse> ReadStatus() const;
+
   grpc::Status GetStatus(grpc::ServerContext*, const v1::GetStatusRequest*, v1::GetStatusResponse*) override;
   grpc::Status ListNodes(grpc::ServerContext*, const v1::ListNodesRequest*, v1::ListNodesResponse*) override;
   grpc::Status ListDecisions(grpc::ServerContext*, const v1::ListDecisionsRequest*,

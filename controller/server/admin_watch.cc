@@ -37,6 +37,8 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::WatchDecisionsResp
     Pump();
   }
 
+  void Close(const absl::Status& why) override { End(ToGrpc(why)); }
+
   void End(const grpc::Status& status) {
     {
       absl::MutexLock lock(&mutex_);

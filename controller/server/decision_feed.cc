@@ -57,6 +57,10 @@ bool DecisionFeed::Subscribe(const std::shared_ptr<DecisionListener>& listener) 
   return true;
 }
 
+void DecisionFeed::Close(const absl::Status& why) {
+  for (const auto& watcher : Watchers()) watcher->Close(why);
+}
+
 std::shared_ptr<const Decision> DecisionFeed::last_acting() const {
   absl::MutexLock lock(&mutex_);
   return last_acting_;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 
 #include "controller/core/decision.h"
@@ -25,6 +26,8 @@ class DecisionListener {
  public:
   virtual ~DecisionListener() = default;
   virtual void Offer(const Published& published) = 0;
+  // There will be no more. From any thread.
+  virtual void Close(const absl::Status& /*why*/) {}
 };
 
 // DecisionFeed: decisions from the loop to whoever watches. Watchers are held weakly: one that is gone is forgotten
@@ -37,6 +40,8 @@ class DecisionFeed {
   Published Publish(std::shared_ptr<const Decision> decision);
   // false: there are kWatchersMax already.
   [[nodiscard]] bool Subscribe(const std::shared_ptr<DecisionListener>& listener);
+  // Nothing is published any more.
+  void Close(const absl::Status& why);
   // The last decision that acted; null: none since the process started.
   std::shared_ptr<const Decision> last_acting() const;
 

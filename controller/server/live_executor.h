@@ -12,7 +12,7 @@
 #include "controller/core/event.h"
 #include "controller/providers/provider.h"
 #include "controller/runtime/executor.h"
-#include "controller/server/load_service.h"
+#include "controller/server/load_intake.h"
 #include "controller/server/worker_pool.h"
 
 namespace headroom {

@@ -1,43 +1,15 @@
 #include "controller/server/load_service.h"
 
 #include <bit>
+#include <memory>
 #include <optional>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
-
 #include "controller/base/status.h"
-#include "controller/server/convert.h"
 #include "controller/server/grpc_status.h"
 #include "controller/server/log.h"
 
 namespace headroom {
-namespace {
-
-absl::Status CheckVersion(int32_t version) {
-  if (version == kProtocolVersion) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("protocol_version: ", version, " is not understood; this controller speaks ", kProtocolVersion));
-}
-
-absl::Status CheckRole(v1::Role role) {
-  if (role == v1::ROLE_NODE || role == v1::ROLE_BALANCER) return absl::OkStatus();
-  return absl::InvalidArgumentError("role: say ROLE_NODE or ROLE_BALANCER");
-}
-
-}  // namespace
-
-LoadCounters::LoadCounters() {
-  for (const std::string& label : RefusalLabels()) refused_[label] = 0;
-}
-
-void LoadCounters::Refused(absl::string_view label) {
-  if (const auto found = refused_.find(std::string(label)); found != refused_.end()) ++found->second;
-}
-
-std::map<std::string, int64_t> LoadCounters::refused() const {
-  return {refused_.begin(), refused_.end()};
-}
 
 // ReportStream: one open stream. gRPC calls the On... functions, any thread calls Deliver and EndWith. It owns itself
 // from Start() to OnDone(); the registry may hold it longer, where it does nothing. One write is under way at a time,
@@ -46,13 +18,13 @@ class ReportStream final : public grpc::ServerBidiReactor<v1::LoadReport, v1::Di
                            public DirectiveStream,
                            public std::enable_shared_from_this<ReportStream> {
  public:
-  static ReportStream* Start(LoadService& service, grpc::CallbackServerContext& context) {
-    auto stream = std::make_shared<ReportStream>(service, context);
+  static ReportStream* Start(const LoadService::Find& find, grpc::CallbackServerContext& context) {
+    auto stream = std::make_shared<ReportStream>(find, context);
     stream->self_ = stream;
     stream->StartRead(&stream->incoming_);
     return stream.get();
   }
-  ReportStream(LoadService& service, grpc::CallbackServerContext& context) : service_(service), context_(context) {}
+  ReportStream(const LoadService::Find& find, grpc::CallbackServerContext& context) : find_(find), context_(context) {}
 
   void OnReadDone(bool ok) override {
     if (!ok) return End(grpc::Status::OK);
@@ -72,7 +44,7 @@ class ReportStream final : public grpc::ServerBidiReactor<v1::LoadReport, v1::Di
   void OnCancel() override { End(grpc::Status::CANCELLED); }
 
   void OnDone() override {
-    if (reporter_.has_value()) service_.Leave(*reporter_, this);
+    if (reporter_.has_value()) intake_->Leave(*reporter_, this);
     self_.reset();
   }
 
@@ -96,15 +68,14 @@ class ReportStream final : public grpc::ServerBidiReactor<v1::LoadReport, v1::Di
                                                                                       : NodeLeft::How::kStopping;
       return absl::OkStatus();
     }
-    if (absl::Status status = service_.Take(*reporter_, incoming_); !status.ok()) LogRefusal(status);
+    if (absl::Status status = intake_->Take(*reporter_, incoming_); !status.ok()) LogRefusal(status);
     return absl::OkStatus();
   }
 
   absl::Status TakeHello() {
     if (!incoming_.has_hello()) return absl::InvalidArgumentError("hello: must be the first message of a stream");
     const v1::Hello& hello = incoming_.hello();
-    absl::Status status = service_.options_.access.MayReport(*context_.auth_context(), hello);
-    if (status.ok()) status = service_.Join(hello, shared_from_this());
+    const absl::Status status = Join(hello);
     if (!status.ok()) {
       LogLine(LogLevel::kWarning, "hello_refused")
           .Add("reporter", hello.reporter_id().substr(0, 64))
@@ -113,6 +84,11 @@ class ReportStream final : public grpc::ServerBidiReactor<v1::LoadReport, v1::Di
     }
     reporter_ = {{hello.role(), hello.reporter_id()}, hello.boot_id()};
     return absl::OkStatus();
+  }
+
+  absl::Status Join(const v1::Hello& hello) {
+    HR_ASSIGN_OR_RETURN(intake_, find_(hello.cluster()));
+    return intake_->Join(*context_.auth_context(), hello, shared_from_this());
   }
 
   // The 1st, 2nd, 4th, 8th ...: a broken reporter must not fill the log.
@@ -156,12 +132,13 @@ class ReportStream final : public grpc::ServerBidiReactor<v1::LoadReport, v1::Di
     }
   }
 
-  LoadService& service_;
+  const LoadService::Find& find_;
   grpc::CallbackServerContext& context_;  // lives until OnDone()
   std::shared_ptr<ReportStream> self_;
-  v1::LoadReport incoming_;  // between StartRead and OnReadDone gRPC's, else of the one read in progress
-  v1::Directive outgoing_;   // gRPC's while writing_
-  std::optional<LoadService::Reporter> reporter_;  // after a good hello; of the one read in progress
+  v1::LoadReport incoming_;             // between StartRead and OnReadDone gRPC's, else of the one read in progress
+  v1::Directive outgoing_;              // gRPC's while writing_
+  std::shared_ptr<LoadIntake> intake_;  // of its cluster, since the hello
+  std::optional<LoadIntake::Reporter> reporter_;  // after a good hello; of the one read in progress
   uint32_t refused_count_ = 0;
 
   absl::Mutex mutex_;
@@ -172,59 +149,7 @@ class ReportStream final : public grpc::ServerBidiReactor<v1::LoadReport, v1::Di
 };
 
 grpc::ServerBidiReactor<v1::LoadReport, v1::Directive>* LoadService::Report(grpc::CallbackServerContext* context) {
-  return ReportStream::Start(*this, *context);
-}
-
-absl::Status LoadService::Join(const v1::Hello& hello, std::shared_ptr<DirectiveStream> stream) {
-  HR_RETURN_IF_ERROR(CheckVersion(hello.protocol_version()));
-  HR_RETURN_IF_ERROR(CheckRole(hello.role()));
-  HR_RETURN_IF_ERROR(CheckReporterId(hello.reporter_id()));
-  if (!hello.cluster().empty() && hello.cluster() != options_.cluster) {
-    return absl::FailedPreconditionError(absl::StrCat("cluster: this controller serves \"", options_.cluster,
-                                                      "\", not \"", hello.cluster().substr(0, 64), "\""));
-  }
-  HR_ASSIGN_OR_RETURN(NodeHello node, Annotate(ToNodeHello(hello), "hello"));
-  const int64_t term_max_seen = node.term_max_seen;
-  absl::MutexLock lock(&order_mutex_);
-  const DirectiveStream* const opened = stream.get();
-  HR_RETURN_IF_ERROR(registry_.Open({hello.role(), hello.reporter_id()}, std::move(stream)));
-  absl::Status posted = hello.role() == v1::ROLE_NODE ? options_.post(NodeJoined{hello.reporter_id(), std::move(node)})
-                                                      : options_.post(BalancerJoined{hello.reporter_id()});
-  if (!posted.ok()) {
-    registry_.Close({hello.role(), hello.reporter_id()}, opened);
-    return posted;
-  }
-  options_.saw_term(term_max_seen, hello.reporter_id());
-  return absl::OkStatus();
-}
-
-void LoadService::Leave(const Reporter& reporter, const DirectiveStream* stream) {
-  absl::MutexLock lock(&order_mutex_);
-  if (!registry_.Close(reporter.key, stream)) return;
-  if (reporter.key.role == v1::ROLE_NODE) {
-    options_.post(NodeLeft{reporter.key.id, reporter.boot_id, reporter.how}).IgnoreError();  // the mailbox takes leaves
-  } else {
-    options_.post(BalancerLeft{reporter.key.id}).IgnoreError();
-  }
-}
-
-absl::Status LoadService::Take(const Reporter& reporter, const v1::LoadReport& message) {
-  absl::Status status;
-  if (message.has_node() && reporter.key.role == v1::ROLE_NODE) {
-    absl::StatusOr<NodeReport> report = ToNodeReport(message.node());
-    status = report.ok() ? options_.post(NodeReported{reporter.key.id, *std::move(report)}) : report.status();
-  } else if (message.has_balancer() && reporter.key.role == v1::ROLE_BALANCER) {
-    absl::StatusOr<BalancerReport> report = ToBalancerReport(message.balancer());
-    status = report.ok() ? options_.post(BalancerReported{reporter.key.id, *std::move(report)}) : report.status();
-  } else {
-    status = absl::InvalidArgumentError("content: not what a reporter of this role sends");
-  }
-  if (status.ok()) {
-    counters_.Accepted();
-  } else {
-    counters_.Refused(RefusalLabel(status));
-  }
-  return status;
+  return ReportStream::Start(find_, *context);
 }
 
 }  // namespace headroom

@@ -22,11 +22,6 @@ constexpr std::array<absl::string_view, 4> kDirections = {"up", "down", "limits"
 constexpr std::array<absl::string_view, 2> kModes = {"live", "dry_run"};
 constexpr int kStates = static_cast<int>(NodeState::kLost) + 1;
 
-template <typename Make>
-auto& Labelled(prometheus::Registry& registry, Make make, const char* name, const char* help) {
-  return make().Name(name).Help(help).Register(registry);
-}
-
 std::string ResultName(absl::StatusCode code) {
   return absl::AsciiStrToLower(absl::StatusCodeToString(code));
 }
@@ -55,10 +50,17 @@ absl::string_view DecisionDirection(const Decision& decision) {
   return Acts(decision) ? "limits" : "none";
 }
 
-Metrics::Metrics(absl::string_view version) {
+template <typename Make>
+auto& Metrics::Family(Make make, const char* name, const char* help) {
+  return make().Name(name).Help(help).Labels(labels_).Register(registry_);
+}
+
+Metrics::Metrics(absl::string_view version, absl::string_view cluster)
+    : labels_(cluster.empty() ? std::map<std::string, std::string>()
+                              : std::map<std::string, std::string>{{"cluster", std::string(cluster)}}) {
   loop_duration_ =
-      &Labelled(registry_, prometheus::BuildHistogram, "headroom_loop_duration_seconds",
-                "Time that one round of the control loop took.")
+      &Family(prometheus::BuildHistogram, "headroom_loop_duration_seconds",
+              "Time that one round of the control loop took.")
            .Add({}, prometheus::Histogram::BucketBoundaries{0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3});
   loop_last_success_ =
       &MakeGauge("headroom_loop_last_success_timestamp_seconds", "When the last round of the control loop ended.");
@@ -80,7 +82,7 @@ Metrics::Metrics(absl::string_view version) {
   reports_old_ =
       &MakeCounter("headroom_reports_old_total", "Load reports dropped as replayed, old or of another boot.");
   limit_changes_ = &MakeCounter("headroom_limit_changes_total", "Changed connection limits that were granted.");
-  Labelled(registry_, prometheus::BuildGauge, "headroom_build_info", "Always 1; the version is the label.")
+  Family(prometheus::BuildGauge, "headroom_build_info", "Always 1; the version is the label.")
       .Add({{"version", std::string(version)}})
       .Set(1);
   AddDecisionSeries();
@@ -89,16 +91,15 @@ Metrics::Metrics(absl::string_view version) {
 }
 
 prometheus::Gauge& Metrics::MakeGauge(const char* name, const char* help) {
-  return Labelled(registry_, prometheus::BuildGauge, name, help).Add({});
+  return Family(prometheus::BuildGauge, name, help).Add({});
 }
 
 prometheus::Counter& Metrics::MakeCounter(const char* name, const char* help) {
-  return Labelled(registry_, prometheus::BuildCounter, name, help).Add({});
+  return Family(prometheus::BuildCounter, name, help).Add({});
 }
 
 void Metrics::AddDecisionSeries() {
-  auto& family =
-      Labelled(registry_, prometheus::BuildCounter, "headroom_decisions_total", "Decisions, by what they did.");
+  auto& family = Family(prometheus::BuildCounter, "headroom_decisions_total", "Decisions, by what they did.");
   for (const absl::string_view direction : kDirections) {
     for (const absl::string_view mode : kModes) {
       decisions_[DecisionKey(direction, mode)] =
@@ -108,8 +109,8 @@ void Metrics::AddDecisionSeries() {
 }
 
 void Metrics::AddActionSeries() {
-  actions_ = &Labelled(registry_, prometheus::BuildCounter, "headroom_scale_actions_total",
-                       "Actions by kind and outcome; in a dry run nothing was touched.");
+  actions_ = &Family(prometheus::BuildCounter, "headroom_scale_actions_total",
+                     "Actions by kind and outcome; in a dry run nothing was touched.");
   for (const absl::string_view kind : kKinds) {
     for (const absl::StatusCode usual : {absl::StatusCode::kOk, absl::StatusCode::kUnavailable}) {
       ActionCounter(kind, usual);
@@ -122,24 +123,23 @@ prometheus::Counter& Metrics::ActionCounter(absl::string_view kind, absl::Status
 }
 
 void Metrics::AddLabelled() {
-  auto& nodes = Labelled(registry_, prometheus::BuildGauge, "headroom_nodes", "Nodes by state.");
+  auto& nodes = Family(prometheus::BuildGauge, "headroom_nodes", "Nodes by state.");
   for (int i = 0; i < kStates; ++i) {
     const std::string state(NodeStateName(static_cast<NodeState>(i)));
     nodes_[state] = &nodes.Add({{"state", state}});
   }
-  auto& diagnosis =
-      Labelled(registry_, prometheus::BuildGauge, "headroom_diagnosis", "1 for the cause that is named now.");
+  auto& diagnosis = Family(prometheus::BuildGauge, "headroom_diagnosis", "1 for the cause that is named now.");
   for (int i = 0; i < kCauseCount; ++i) {
     const std::string cause(CauseName(static_cast<Cause>(i)));
     diagnosis_[cause] = &diagnosis.Add({{"cause", cause}});
   }
-  auto& alarms = Labelled(registry_, prometheus::BuildGauge, "headroom_alarm", "How many alarms of this code are on.");
+  auto& alarms = Family(prometheus::BuildGauge, "headroom_alarm", "How many alarms of this code are on.");
   for (int i = 0; i < static_cast<int>(ReasonCode::kCount); ++i) {
     const std::string code(ReasonName(static_cast<ReasonCode>(i)));
     if (absl::StartsWith(code, "alarm_")) alarms_[code] = &alarms.Add({{"code", code}});
   }
-  auto& refused = Labelled(registry_, prometheus::BuildCounter, "headroom_reports_rejected_total",
-                           "Load reports refused at the wire, by what was wrong.");
+  auto& refused = Family(prometheus::BuildCounter, "headroom_reports_rejected_total",
+                         "Load reports refused at the wire, by what was wrong.");
   for (const std::string& label : RefusalLabels()) refused_[label] = &refused.Add({{"reason", label}});
 }
 
@@ -211,8 +211,21 @@ void Metrics::Bounds(const Autoscaler& core, absl::Time now) {
       std::any_of(state.holds.begin(), state.holds.end(), [&](const auto& hold) { return hold.until > now; }) ? 1 : 0);
 }
 
-std::string Metrics::Render() const {
-  return prometheus::TextSerializer().Serialize(registry_.Collect());
+std::string RenderMetrics(const std::vector<Metrics::Families>& collected) {
+  Metrics::Families all;
+  std::map<std::string, size_t> places;
+  for (const Metrics::Families& families : collected) {
+    for (const prometheus::MetricFamily& family : families) {
+      const auto [place, is_new] = places.try_emplace(family.name, all.size());
+      if (is_new) {
+        all.push_back(family);
+      } else {
+        auto& metrics = all[place->second].metric;
+        metrics.insert(metrics.end(), family.metric.begin(), family.metric.end());
+      }
+    }
+  }
+  return prometheus::TextSerializer().Serialize(all);
 }
 
 }  // namespace headroom

@@ -3,6 +3,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
@@ -10,11 +11,12 @@
 #include "controller/core/autoscaler.h"
 #include "controller/core/decision.h"
 #include "controller/core/event.h"
-#include "controller/server/load_service.h"
+#include "controller/server/load_intake.h"
 #include "prometheus/counter.h"
 #include "prometheus/family.h"
 #include "prometheus/gauge.h"
 #include "prometheus/histogram.h"
+#include "prometheus/metric_family.h"
 #include "prometheus/registry.h"
 
 namespace headroom {
@@ -24,7 +26,9 @@ namespace headroom {
 // the rarer outcomes of actions. Thread-safe.
 class Metrics {
  public:
-  explicit Metrics(absl::string_view version);
+  using Families = std::vector<prometheus::MetricFamily>;
+  // `cluster`: a label of every series; empty: none.
+  Metrics(absl::string_view version, absl::string_view cluster);
 
   // One round of the loop.
   void Loop(absl::Time at, absl::Duration took);
@@ -36,8 +40,7 @@ class Metrics {
   // The cluster as it is.
   void Cluster(const Autoscaler& core, absl::Time now);
 
-  // In the text format of Prometheus.
-  std::string Render() const;
+  Families Collect() const { return registry_.Collect(); }
 
  private:
   using Gauges = std::map<std::string, prometheus::Gauge*>;
@@ -45,6 +48,8 @@ class Metrics {
 
   prometheus::Gauge& MakeGauge(const char* name, const char* help);
   prometheus::Counter& MakeCounter(const char* name, const char* help);
+  template <typename Make>
+  auto& Family(Make make, const char* name, const char* help);
   void AddDecisionSeries();
   void AddActionSeries();
   prometheus::Counter& ActionCounter(absl::string_view kind, absl::StatusCode result);
@@ -52,6 +57,7 @@ class Metrics {
   void Nodes(const Autoscaler& core);
   void Bounds(const Autoscaler& core, absl::Time now);
 
+  const std::map<std::string, std::string> labels_;
   prometheus::Registry registry_;
   prometheus::Histogram* loop_duration_;
   prometheus::Gauge *loop_last_success_, *nodes_desired_, *nodes_min_, *nodes_max_, *in_use_, *limit_, *waiting_,
@@ -61,6 +67,9 @@ class Metrics {
   Counters refused_, decisions_;
   prometheus::Family<prometheus::Counter>* actions_;
 };
+
+// In the text format of Prometheus: each family once, with the series of all.
+std::string RenderMetrics(const std::vector<Metrics::Families>& collected);
 
 // "up" where nodes are launched or drains cancelled, "down" where nodes leave, "limits" where only limits change, else
 // "none".

@@ -28,6 +28,7 @@ absl::Status StreamRegistry::Open(const ReporterKey& key, std::shared_ptr<Direct
   std::shared_ptr<DirectiveStream> older;
   {
     absl::MutexLock lock(&mutex_);
+    if (!ended_.ok()) return ended_;
     auto found = streams_.find(key);
     if (found == streams_.end()) {
       if (streams_.size() >= options_.reporters_max) {
@@ -62,6 +63,16 @@ std::shared_ptr<DirectiveStream> StreamRegistry::Find(const ReporterKey& key) co
   absl::MutexLock lock(&mutex_);
   const auto found = streams_.find(key);
   return found == streams_.end() ? nullptr : found->second;
+}
+
+void StreamRegistry::EndAll(const absl::Status& status) {
+  {
+    absl::MutexLock lock(&mutex_);
+    ended_ = status;
+  }
+  for (const v1::Role role : {v1::ROLE_NODE, v1::ROLE_BALANCER}) {
+    for (const auto& [key, stream] : Streams(role)) stream->EndWith(status);
+  }
 }
 
 size_t StreamRegistry::size() const {

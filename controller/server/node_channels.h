@@ -63,6 +63,8 @@ class StreamRegistry {
   bool Close(const ReporterKey& key, const DirectiveStream* stream);
   // Ends the stream of this reporter, if there is one.
   void Refuse(const ReporterKey& key, const absl::Status& status);
+  // Ends all of them; those to come are told the same.
+  void EndAll(const absl::Status& status);
   size_t size() const;
 
   // A new pace, mode or term: everybody is told.
@@ -85,6 +87,7 @@ class StreamRegistry {
   mutable absl::Mutex mutex_;
   absl::Duration interval_ ABSL_GUARDED_BY(mutex_);
   Mode mode_ ABSL_GUARDED_BY(mutex_);
+  absl::Status ended_ ABSL_GUARDED_BY(mutex_);
   std::map<ReporterKey, std::shared_ptr<DirectiveStream>> streams_ ABSL_GUARDED_BY(mutex_);
 };
 

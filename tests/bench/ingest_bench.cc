@@ -93,6 +93,7 @@ class Controller {
     thread_.join();
   }
   LoadService& service() { return service_; }
+  const LoadCounters& counters() const { return intake_->counters(); }
 
  private:
   static std::unique_ptr<SqliteJournal> OpenJournal(const std::string& state_dir) {
@@ -115,11 +116,12 @@ class Controller {
   ControlLoop loop_;
   StreamRegistry registry_{StreamRegistry::Options{.term = [] { return int64_t{1}; }, .mode = Mode::kLive}};
   const Access access_{Access::Rule::kAnybody, "bench"};
-  LoadService service_{{.access = access_,
-                        .cluster = "bench",
-                        .post = [this](Event event) { return loop_.Post(std::move(event)); },
-                        .saw_term = [](int64_t, absl::string_view) {}},
-                       registry_};
+  const std::shared_ptr<LoadIntake> intake_ = std::make_shared<LoadIntake>(
+      LoadIntake::Options{.access = access_,
+                          .post = [this](Event event) { return loop_.Post(std::move(event)); },
+                          .saw_term = [](int64_t, absl::string_view) {}},
+      registry_);
+  LoadService service_{[this](const std::string&) { return intake_; }};
   std::atomic<bool> stopping_{false};
   std::thread thread_;
 };
@@ -146,7 +148,7 @@ int Serve(const std::string& what, const std::string& state_dir) {
   const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   std::cout << port << std::endl;
   for (std::string line; std::getline(std::cin, line);) {
-    const int64_t reports = controller != nullptr ? controller->service().counters().accepted() : nothing.reports();
+    const int64_t reports = controller != nullptr ? controller->counters().accepted() : nothing.reports();
     std::cout << absl::StrFormat("{\"cpu_seconds\": %.6f, \"reports\": %d, \"resident_bytes\": %d}",
                                  absl::ToDoubleSeconds(ProcessTime()), reports, ResidentBytes())
               << std::endl;

@@ -86,8 +86,8 @@ inline v1::LoadReport Load(uint64_t sequence, int64_t open_count) {
 
 class DaemonTest : public ::testing::Test {
  protected:
-  void Start(const std::string& mode) {
-    absl::StatusOr<std::unique_ptr<Daemon>> daemon = TryStart(mode);
+  void Start(const std::string& mode) { Connect(TryStart(mode)); }
+  void Connect(absl::StatusOr<std::unique_ptr<Daemon>> daemon) {
     ASSERT_TRUE(daemon.ok()) << daemon.status();
     daemon_ = *std::move(daemon);
     channel_ = grpc::CreateChannel(HostPort(listen_, daemon_->grpc_port()), grpc::InsecureChannelCredentials());
@@ -96,18 +96,34 @@ class DaemonTest : public ::testing::Test {
   }
   absl::StatusOr<std::unique_ptr<Daemon>> TryStart(const std::string& mode,
                                                    std::function<absl::Status()> first_nodes = nullptr) {
+    absl::StatusOr<Cluster::Parts> parts = PartsOf("test", mode);
+    if (!parts.ok()) return parts.status();
+    parts->first_nodes = std::move(first_nodes);
+    return Daemon::Start(OptionsOf(), *std::move(parts));
+  }
+  Daemon::Options OptionsOf() const {
+    return {.listen = listen_, .version = "test", .credentials = credentials_, .plaintext = plaintext_};
+  }
+  absl::StatusOr<Cluster::Parts> PartsOf(const std::string& name, const std::string& mode) {
     std::string yaml = kPolicy;
     yaml.replace(yaml.find("MODE"), 4, mode);
+    yaml.replace(yaml.find("test"), 4, name);
     absl::StatusOr<Config> config = ParseConfig(yaml, "policy");
     if (!config.ok()) return config.status();
-    Daemon::Parts parts{.config = *std::move(config),
-                        .yaml = yaml,
-                        .journal = journal_ != nullptr ? std::move(journal_) : std::make_unique<MemoryJournal>(),
-                        .provider = std::make_unique<UntouchedProvider>(touched_, listed_),
-                        .clock = clock_,
-                        .first_nodes = std::move(first_nodes)};
-    return Daemon::Start({.listen = listen_, .version = "test", .credentials = credentials_, .plaintext = plaintext_},
-                         std::move(parts));
+    return Cluster::Parts{.config = *std::move(config),
+                          .yaml = yaml,
+                          .journal = journal_ != nullptr ? std::move(journal_) : std::make_unique<MemoryJournal>(),
+                          .provider = std::make_unique<UntouchedProvider>(touched_, listed_),
+                          .clock = clock_};
+  }
+  // With these clusters beside each other.
+  void StartMany(const std::vector<std::string>& names) {
+    Connect(Daemon::Start(OptionsOf()));
+    for (const std::string& name : names) {
+      absl::StatusOr<Cluster::Parts> parts = PartsOf(name, "dry_run");
+      ASSERT_TRUE(parts.ok()) << parts.status();
+      ASSERT_TRUE(daemon_->Add(*std::move(parts)).ok());
+    }
   }
 
   struct Stream {

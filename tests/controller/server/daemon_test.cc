@@ -64,7 +64,8 @@ TEST_F(DaemonTest, ABadHelloEndsTheStreamWithASentence) {
 TEST_F(DaemonTest, ANodeForWhichThereIsNoRoomIsToldSo) {
   Start("dry_run");
   for (size_t i = 0; i < Fleet::kNodesMax; ++i) {
-    ASSERT_TRUE(daemon_->poster()(NodeJoined{absl::StrCat("node-", 100'000 + i), {.boot_id = "boot"}}).ok());
+    ASSERT_TRUE(
+        daemon_->Find("test")->poster()(NodeJoined{absl::StrCat("node-", 100'000 + i), {.boot_id = "boot"}}).ok());
   }
   const grpc::Status status = EndOf(Hello("one-more"));
   EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);

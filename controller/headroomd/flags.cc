@@ -1,0 +1,133 @@
+#include "controller/headroomd/flags.h"
+
+#include <cstdlib>
+#include <map>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+
+#include "controller/base/address.h"
+#include "controller/wire/tls_flags.h"
+
+namespace headroom {
+namespace {
+
+// systemd's StateDirectory= where it is given.
+std::string DefaultStateDir() {
+  const char* given = std::getenv("STATE_DIRECTORY");
+  return given != nullptr && *given != '\0' ? given : "./headroom-state";
+}
+
+void AddCommonFlags(CLI::App& app, Flags& flags) {
+  flags.state_dir = DefaultStateDir();
+  app.add_option("--config", flags.config, "Policy file (YAML); examples are in deploy/examples");
+  app.add_option("--state-dir", flags.state_dir, "Folder of the journal and of local nodes, made where it is missing")
+      ->capture_default_str();
+  app.add_option("--listen", flags.daemon.listen, "IP address to listen on")->capture_default_str();
+  app.add_option("--grpc-port", flags.daemon.grpc_port,
+                 "Port of nodes and headroomctl; 0: any free one, the last one where it is free")
+      ->check(CLI::Range(0, 65535))
+      ->capture_default_str();
+  app.add_option("--http-port", flags.daemon.http_port, "Port of /metrics and /healthz; 0: any free one")
+      ->check(CLI::Range(0, 65535))
+      ->capture_default_str();
+  AddTlsFlags(app, flags.tls);
+  app.add_flag_callback(
+      "--insecure", [&flags] { flags.daemon.plaintext = Daemon::Options::Plaintext::kAnywhere; },
+      "Listen without TLS also where others reach it: whoever does can steer the cluster");
+  app.add_option("--log-format", flags.log_format, "text or json")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->capture_default_str();
+  app.set_version_flag("--version", std::string("headroomd ") + HEADROOM_VERSION);
+}
+
+// CLI11's own transformer prints its whole map where a word is wrong.
+CLI::Validator ElectionWord() {
+  static const std::map<std::string, ElectionKind> kinds = {{"none", ElectionKind::kNone},
+                                                            {"file", ElectionKind::kFile},
+                                                            {"kubernetes", ElectionKind::kKubernetes},
+                                                            {"etcd", ElectionKind::kEtcd}};
+  return CLI::Validator(
+      [](std::string& word) -> std::string {
+        const auto kind = kinds.find(CLI::detail::to_lower(word));
+        if (kind == kinds.end()) return word + " is no election: none, file, kubernetes or etcd";
+        word = std::to_string(static_cast<int>(kind->second));
+        return "";
+      },
+      "");
+}
+
+void AddElectionFlags(CLI::App& app, Flags& flags) {
+  ElectionOptions& election = flags.election;
+  app.add_option("--election", election.kind,
+                 "Several controllers of which one leads: none, file (on one machine), kubernetes (a Lease), etcd")
+      ->transform(ElectionWord())
+      ->type_name("none|file|kubernetes|etcd")
+      ->group("Election");
+  app.add_option("--election-name", election.name, "Name of the Lease, or of etcd's folder /headroom/NAME")
+      ->capture_default_str()
+      ->group("Election");
+  app.add_option("--election-namespace", election.name_space,
+                 "Kubernetes namespace of Lease and state (default: that of the credentials)")
+      ->group("Election");
+  app.add_option("--election-kubeconfig", election.kubeconfig,
+                 "Credentials for the Lease (default: the pod's service account, else $KUBECONFIG or ~/.kube/config)")
+      ->group("Election");
+  app.add_option("--etcd", election.endpoints, "etcd's members: 10.0.0.1:2379,10.0.0.2:2379,10.0.0.3:2379")
+      ->delimiter(',')
+      ->group("Election");
+  app.add_option("--lease-seconds", flags.lease_seconds, "A leader that is not heard of is followed after so long")
+      ->check(CLI::Range(3, 600))
+      ->capture_default_str()
+      ->group("Election");
+  app.add_option("--advertise", flags.advertise,
+                 "HOST:PORT at which nodes and headroomctl reach this controller (default: --listen and --grpc-port)")
+      ->group("Election");
+}
+
+bool IsHostPort(const std::string& text) {
+  const size_t colon = text.rfind(':');
+  int port = 0;
+  return colon != std::string::npos && colon > 0 && !absl::StrContains(text, "/") &&
+         absl::SimpleAtoi(text.substr(colon + 1), &port) && port > 0 && port < 65536;
+}
+
+}  // namespace
+
+void AddFlags(CLI::App& app, Flags& flags) {
+  AddCommonFlags(app, flags);
+  AddElectionFlags(app, flags);
+}
+
+absl::Status CheckFlags(const Flags& flags) {
+  if (!flags.config.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError("give a policy with --config FILE; examples are in deploy/examples");
+}
+
+// What the election is told of this process.
+absl::Status CompleteElection(Flags& flags) {
+  flags.election.state_dir = flags.state_dir;
+  flags.election.lease_duration = absl::Seconds(flags.lease_seconds);
+  flags.election.address = flags.advertise;
+  if (flags.election.kind == ElectionKind::kNone) return absl::OkStatus();
+  for (const std::string& endpoint : flags.election.endpoints) {
+    if (!IsHostPort(endpoint)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--etcd ", endpoint, " is no HOST:PORT; give its members without a scheme: 10.0.0.1:2379"));
+    }
+  }
+  if (!flags.advertise.empty() && !IsHostPort(flags.advertise)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--advertise ", flags.advertise, " is no HOST:PORT, as 10.0.0.7:7600"));
+  }
+  if (!flags.advertise.empty()) return absl::OkStatus();
+  if (flags.daemon.listen == "0.0.0.0" || flags.daemon.listen == "::") {
+    return absl::InvalidArgumentError(
+        "others have to be told where they reach this controller: give --advertise HOST:PORT with --election");
+  }
+  flags.election.address = HostPort(flags.daemon.listen, flags.daemon.grpc_port);
+  return absl::OkStatus();
+}
+
+}  // namespace headroom

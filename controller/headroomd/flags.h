@@ -1,0 +1,30 @@
+#pragma once
+
+#include <string>
+
+#include "absl/status/status.h"
+#include <CLI/CLI.hpp>
+
+#include "controller/server/daemon.h"
+#include "controller/server/election/open_election.h"
+#include "controller/wire/credentials.h"
+
+namespace headroom {
+
+// The command line of headroomd.
+struct Flags {
+  std::string config, state_dir, log_format = "text", advertise;
+  TlsFiles tls;
+  ElectionOptions election;
+  int lease_seconds = 15;
+  char** argv = nullptr;
+  Daemon::Options daemon{.grpc_port = 7600, .http_port = 7601, .version = HEADROOM_VERSION};
+};
+
+void AddFlags(CLI::App& app, Flags& flags);
+// What flags ask for that does not go together, in one sentence.
+absl::Status CheckFlags(const Flags& flags);
+// What the election is told of this process; its ports are known by now.
+absl::Status CompleteElection(Flags& flags);
+
+}  // namespace headroom

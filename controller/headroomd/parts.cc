@@ -1,0 +1,90 @@
+#include "controller/headroomd/parts.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+#include "controller/base/address.h"
+#include "controller/base/status.h"
+#include "controller/providers/open_provider.h"
+#include "controller/providers/simulated.h"
+#include "controller/runtime/shared_journal.h"
+#include "controller/runtime/sqlite_journal.h"
+#include "controller/server/election/guarded_provider.h"
+#include "controller/server/log.h"
+
+namespace headroom {
+namespace {
+
+ProviderSurroundings SurroundingsOf(const Flags& flags, const Leadership& leadership, const std::string& state_dir) {
+  const bool any = flags.daemon.listen == "0.0.0.0" || flags.daemon.listen == "::";
+  ProviderSurroundings surroundings{
+      .state_dir = state_dir,
+      .controller_address = HostPort(any ? "127.0.0.1" : flags.daemon.listen, flags.daemon.grpc_port),
+      .say = [](absl::string_view text) { LogLine(LogLevel::kWarning, "provider").Add("text", text); }};
+  if (leadership.elector != nullptr) surroundings.still_leads = [&leadership] { return leadership.StillLeads(); };
+  return surroundings;
+}
+
+absl::StatusOr<std::unique_ptr<Journal>> OpenJournal(const std::string& state_dir) {
+  SqliteJournal::Options options;
+  options.state_dir = state_dir;
+  options.say = [](absl::string_view text) { LogLine(LogLevel::kWarning, "journal").Add("text", text); };
+  HR_ASSIGN_OR_RETURN(std::unique_ptr<SqliteJournal> journal,
+                      Annotate(SqliteJournal::Open(std::move(options)), absl::StrCat("--state-dir ", state_dir)));
+  return std::unique_ptr<Journal>(std::move(journal));
+}
+
+// Puts between the daemon and the world what leadership asks for.
+void Guard(const Leadership& leadership, const std::string& cluster, Cluster::Parts& parts) {
+  if (leadership.elector == nullptr) return;
+  const Elector& elector = *leadership.elector;
+  if (std::unique_ptr<StateStore> store = leadership.election->OpenState(cluster); store != nullptr) {
+    parts.journal = std::make_unique<SharedJournal>(
+        std::move(parts.journal), std::move(store),
+        SharedJournal::Options{
+            .term_min = elector.standing().number,
+            .still_leads = [&leadership] { return leadership.StillLeads(); },
+            .say = [](absl::string_view text) { LogLine(LogLevel::kError, "state").Add("text", text); }});
+  }
+  parts.provider = std::make_unique<GuardedProvider>(
+      std::move(parts.provider),
+      GuardedProvider::Leadership{.time_left = [&elector] { return elector.TimeLeft(); },
+                                  .led_for = [since = leadership.since] { return SteadyNow() - since; }});
+}
+
+// A simulated world is the nodes and their time, too.
+absl::Status TakeProvider(const ProviderSurroundings& surroundings, Cluster::Parts& parts) {
+  HR_ASSIGN_OR_RETURN(OpenedProvider opened, OpenProvider(parts.config, surroundings));
+  parts.provider = std::move(opened.provider);
+  parts.first_nodes = std::move(opened.first_nodes);
+  SimulatedProvider* const world = opened.world;
+  if (world == nullptr) return absl::OkStatus();
+  parts.nodes = world;
+  parts.clock = world;
+  parts.clock_speed = std::max(0.001, parts.config.message.provider().simulated().speed());
+  parts.start_nodes = [world](Post post) { world->Start(std::move(post)); };
+  parts.stop_nodes = [world] { world->Stop(); };
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<Cluster::Parts> OpenParts(const Flags& flags, const Leadership& leadership, const std::string& state_dir,
+                                         GoodPolicy policy) {
+  if (policy.config.message.provider().has_local() && !flags.tls.empty()) {
+    return absl::FailedPreconditionError(
+        "provider local starts nodes that have no certificates of their own: run it without --tls-cert, --tls-key and "
+        "--tls-ca, on loopback");
+  }
+  Cluster::Parts parts;
+  parts.config = std::move(policy.config);
+  parts.yaml = std::move(policy.yaml);
+  HR_ASSIGN_OR_RETURN(parts.journal, OpenJournal(state_dir));
+  HR_RETURN_IF_ERROR(TakeProvider(SurroundingsOf(flags, leadership, state_dir), parts));
+  Guard(leadership, parts.config.policy.cluster, parts);
+  return parts;
+}
+
+}  // namespace headroom
