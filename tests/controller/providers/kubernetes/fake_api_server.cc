@@ -10,10 +10,14 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 
+#include "tests/controller/providers/kubernetes/fake_objects.h"
+
 namespace headroom::kubernetes {
 namespace {
 
 constexpr char kScale[] = "/scale";
+constexpr char kStatus[] = "/status";
+constexpr char kNoSuchKind[] = "the server could not find the requested resource";
 
 std::string Parameter(const std::string& query, absl::string_view name) {
   for (const absl::string_view part : absl::StrSplit(query, '&')) {
@@ -25,6 +29,19 @@ std::string Parameter(const std::string& query, absl::string_view name) {
 
 std::string RevisionOf(const nlohmann::json& object) {
   return object.value("/metadata/resourceVersion"_json_pointer, "");
+}
+
+// "update storageclusters/status"
+std::string CallOf(const FakeApiServer::Request& request) {
+  const ObjectPath path = ParseObjectPath(request.path);
+  const std::string verb = request.method == "POST"                      ? "create"
+                           : request.method == "PUT"                     ? "update"
+                           : request.method == "PATCH"                   ? "patch"
+                           : request.method == "DELETE"                  ? "delete"
+                           : Parameter(request.query, "watch") == "1"    ? "watch"
+                           : path.name.empty() && !path.resource.empty() ? "list"
+                                                                         : "get";
+  return absl::StrCat(verb, " ", path.resource, path.subresource.empty() ? "" : "/", path.subresource);
 }
 
 }  // namespace
@@ -60,6 +77,18 @@ std::vector<std::string> FakeApiServer::Names(const std::string& collection) con
   const Json list = List(collection, "");
   for (const Json& object : list["items"]) names.push_back(object["metadata"]["name"]);
   return names;
+}
+
+void FakeApiServer::Uninstall(const std::string& root) {
+  const std::lock_guard lock(mutex_);
+  uninstalled_.insert(root);
+  ++watch_generation_;
+  changed_.notify_all();
+}
+
+void FakeApiServer::Install(const std::string& root) {
+  const std::lock_guard lock(mutex_);
+  uninstalled_.erase(root);
 }
 
 void FakeApiServer::Inject(Fault fault) {
@@ -108,6 +137,12 @@ int FakeApiServer::CountOf(absl::string_view method, absl::string_view path_cont
   }));
 }
 
+std::map<std::string, int> FakeApiServer::Calls() const {
+  std::map<std::string, int> counts;
+  for (const Request& request : requests()) ++counts[CallOf(request)];
+  return counts;
+}
+
 FakeApiServer::Request FakeApiServer::Parse(const std::string& text) {
   const std::vector<std::string> words = absl::StrSplit(text.substr(0, text.find("\r\n")), ' ');
   const std::pair<std::string, std::string> target = absl::StrSplit(words[1], absl::MaxSplits('?', 1));
@@ -139,7 +174,7 @@ void FakeApiServer::Serve(Peer& peer) {
     requests_.push_back(request);
     const std::optional<Fault> fault = TakeFault(request);
     const bool watch = Parameter(request.query, "watch") == "1";
-    if (watch && !fault.has_value()) {
+    if (watch && !fault.has_value() && IsInstalled(request.path)) {
       lock.unlock();
       return Watch(peer, request);
     }
@@ -162,9 +197,15 @@ void FakeApiServer::Serve(Peer& peer) {
 FakeApiServer::Answer FakeApiServer::Do(const Request& request) {
   if (!token_.empty() && request.authorization != "Bearer " + token_)
     return {401, Status(401, "Unauthorized", "Unauthorized"), ""};
+  if (!IsInstalled(request.path)) return {404, Status(404, "NotFound", kNoSuchKind), ""};
   if (request.method == "GET") return Read(request);
   if (request.method == "POST") return Create(request);
   return Write(request);
+}
+
+bool FakeApiServer::IsInstalled(const std::string& path) const {
+  return std::none_of(uninstalled_.begin(), uninstalled_.end(),
+                      [&](const std::string& root) { return absl::StartsWith(path, root); });
 }
 
 FakeApiServer::Answer FakeApiServer::Read(const Request& request) {
@@ -174,7 +215,7 @@ FakeApiServer::Answer FakeApiServer::Read(const Request& request) {
     if (owner != objects_.end()) return {200, ScaleOf(owner->second), ""};
   }
   const bool collection = std::any_of(objects_.begin(), objects_.end(), [&](const auto& object) {
-    return absl::StartsWith(object.first, request.path + "/");
+    return absl::StartsWith(object.first, request.path + "/") || IsIn(request.path, object.first);
   });
   if (collection || request.query.find("limit=") != std::string::npos)
     return {200, List(request.path, request.query), ""};
@@ -188,7 +229,7 @@ FakeApiServer::Json FakeApiServer::List(const std::string& collection, const std
   static_cast<void>(absl::SimpleAtoi(Parameter(query, "limit"), &limit));
   const std::string from = Parameter(query, "continue");
   for (const auto& [path, object] : objects_) {
-    if (path.rfind('/') != collection.size() || !absl::StartsWith(path, collection + "/")) continue;
+    if (!IsIn(collection, path)) continue;
     if (!from.empty() && path < from) continue;
     if (limit > 0 && static_cast<int64_t>(list["items"].size()) == limit) {
       list["metadata"]["continue"] = path;
@@ -202,6 +243,8 @@ FakeApiServer::Json FakeApiServer::List(const std::string& collection, const std
 FakeApiServer::Answer FakeApiServer::Write(const Request& request) {
   if (absl::EndsWith(request.path, kScale))
     return WriteScale(request, std::string(absl::StripSuffix(request.path, kScale)));
+  if (absl::EndsWith(request.path, kStatus))
+    return WriteStatus(request, std::string(absl::StripSuffix(request.path, kStatus)));
   const auto found = objects_.find(request.path);
   if (found == objects_.end()) return {404, Status(404, "NotFound", absl::StrCat(request.path, " not found")), ""};
   const std::string revision = RevisionOf(request.body);
@@ -213,8 +256,33 @@ FakeApiServer::Answer FakeApiServer::Write(const Request& request) {
   }
   Json object = request.method == "PATCH" ? found->second : request.body;
   if (request.method == "PATCH") object.merge_patch(request.body);
+  const ObjectPath path = ParseObjectPath(request.path);
+  if (path.resource == "storageclusters") object.erase("status");  // that is what its subresource is for
+  if (const std::string fault = path.resource == "events" ? FaultOfEvent(found->second, object) : ""; !fault.empty())
+    return {422, Status(422, "Invalid", fault), ""};
   Store(request.path, std::move(object), "MODIFIED");
   return {200, objects_.at(request.path), ""};
+}
+
+FakeApiServer::Answer FakeApiServer::WriteStatus(const Request& request, const std::string& owner) {
+  const auto found = objects_.find(owner);
+  if (found == objects_.end()) return {404, Status(404, "NotFound", absl::StrCat(owner, " not found")), ""};
+  const std::string revision = RevisionOf(request.body);
+  const std::string uid = request.body.value("/metadata/uid"_json_pointer, "");
+  if (request.method == "PUT" && revision.empty())
+    return {422, Status(422, "Invalid", "metadata.resourceVersion: must be specified for an update"), ""};
+  if (!revision.empty() && revision != RevisionOf(found->second))
+    return {409, Status(409, "Conflict", "the object has been modified; please apply your changes to it"), ""};
+  if (!uid.empty() && uid != found->second["metadata"]["uid"])
+    return {409, Status(409, "Conflict", "Precondition failed: UID in precondition"), ""};
+  Json object = found->second;
+  if (request.method == "PATCH") {
+    object["status"].merge_patch(request.body.value("status", Json::object()));
+  } else {
+    object["status"] = request.body.value("status", Json::object());
+  }
+  if (object != found->second) Store(owner, std::move(object), "MODIFIED");
+  return {200, objects_.at(owner), ""};
 }
 
 FakeApiServer::Json FakeApiServer::ScaleOf(const Json& owner) {
@@ -243,12 +311,18 @@ FakeApiServer::Answer FakeApiServer::WriteScale(const Request& request, const st
 FakeApiServer::Answer FakeApiServer::Create(const Request& request) {
   const std::string path = absl::StrCat(request.path, "/", request.body.value("/metadata/name"_json_pointer, ""));
   if (objects_.contains(path)) return {409, Status(409, "AlreadyExists", absl::StrCat(path, " already exists")), ""};
-  Store(path, request.body, "ADDED");
+  Json object = request.body;
+  const std::string resource = ParseObjectPath(request.path).resource;
+  if (resource == "storageclusters") object.erase("status");
+  if (const std::string fault = resource == "events" ? FaultOfEvent(Json(), object) : ""; !fault.empty())
+    return {422, Status(422, "Invalid", fault), ""};
+  Store(path, std::move(object), "ADDED");
   return {201, objects_.at(path), ""};
 }
 
 void FakeApiServer::Store(const std::string& path, Json object, const char* type) {
-  object["metadata"]["name"] = path.substr(path.rfind('/') + 1);
+  const auto before = objects_.find(path);
+  object = Stored(path, before == objects_.end() ? Json() : before->second, std::move(object));
   object["metadata"]["resourceVersion"] = absl::StrCat(++revision_);
   history_.push_back({revision_, path, type, object});
   if (absl::string_view(type) == "DELETED") {
@@ -275,7 +349,7 @@ void FakeApiServer::Watch(Peer& peer, const Request& request) {
   int64_t told = bookmark_;
   while (!ending_ && generation == watch_generation_ && seen >= compacted_) {
     const auto next = std::find_if(history_.begin(), history_.end(), [&](const Change& change) {
-      return change.revision > seen && absl::StartsWith(change.path, request.path + "/");
+      return change.revision > seen && IsIn(request.path, change.path);
     });
     if (next != history_.end()) {
       const Change change = *next;

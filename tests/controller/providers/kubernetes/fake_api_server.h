@@ -5,6 +5,8 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -16,8 +18,9 @@
 namespace headroom::kubernetes {
 
 // FakeApiServer: as much of a Kubernetes API server as Headroom speaks to, in this process: objects by path with
-// resourceVersions, lists, watches with bookmarks, merge patches, the scale subresource; and whatever goes wrong with
-// one. What controllers do with the objects is the test's own. Thread-safe.
+// resourceVersions, lists, watches with bookmarks, merge patches, the scale subresource, Events as it checks them, and
+// storage clusters of all namespaces with their generation and their status apart; and whatever goes wrong with one.
+// What controllers do with the objects is the test's own. Thread-safe.
 class FakeApiServer {
  public:
   using Json = nlohmann::json;
@@ -47,6 +50,9 @@ class FakeApiServer {
   Json Get(const std::string& path) const;
   // Of the objects right below a path.
   std::vector<std::string> Names(const std::string& collection) const;
+  // What is below this path is a kind that the server does not know (404), until Install(): "/apis/headroom.dev/".
+  void Uninstall(const std::string& root);
+  void Install(const std::string& root);
   void Inject(Fault fault);
   // Only this token is accepted from now on; empty: any.
   void Accept(const std::string& token);
@@ -62,6 +68,8 @@ class FakeApiServer {
   // All that was asked so far.
   std::vector<Request> requests() const;
   int CountOf(absl::string_view method, absl::string_view path_contains) const;
+  // How often what was asked, by verb and resource: {"update storageclusters/status", 3}.
+  std::map<std::string, int> Calls() const;
 
  private:
   struct Change {
@@ -81,6 +89,8 @@ class FakeApiServer {
   Answer Do(const Request& request);
   Answer Read(const Request& request);
   Answer Write(const Request& request);
+  bool IsInstalled(const std::string& path) const;
+  Answer WriteStatus(const Request& request, const std::string& owner);
   Answer WriteScale(const Request& request, const std::string& owner);
   Answer Create(const Request& request);
   Json List(const std::string& collection, const std::string& query) const;
@@ -94,6 +104,7 @@ class FakeApiServer {
   std::map<std::string, Json> objects_;
   std::vector<Change> history_;
   int64_t revision_ = 100, compacted_ = 0, watch_generation_ = 0, bookmark_ = 0;
+  std::set<std::string> uninstalled_;
   std::deque<Fault> faults_;
   std::string token_;
   std::vector<Request> requests_;
