@@ -111,16 +111,16 @@ absl::StatusOr<HttpRequest> Api::RequestOf(const ApiCall& call) const {
 }
 
 // 429 and 5xx with Retry-After are waited for as long as there is time.
-absl::StatusOr<HttpResponse> Api::Patiently(HttpRequest request) {
+absl::StatusOr<HttpResponse> Api::Patiently(HttpRequest request, Cancellation& cancellation) {
   const auto began = std::chrono::steady_clock::now();
   const absl::Duration whole = request.timeout;
   for (int retry = 0;; ++retry) {
     request.timeout = whole - absl::FromChrono(std::chrono::steady_clock::now() - began);
-    absl::StatusOr<HttpResponse> response = calls_->Send(request, never_);
+    absl::StatusOr<HttpResponse> response = calls_->Send(request, cancellation);
     int seconds = 0;
     const bool told = response.ok() && (response->code == 429 || response->code >= 500) &&
                       absl::SimpleAtoi(response->Header("Retry-After"), &seconds) && seconds >= 0;
-    if (!told || retry == kRetriesMax) return response;
+    if (!told || retry == kRetriesMax || cancellation.is_cancelled()) return response;
     const absl::Duration wait = std::max(absl::Seconds(seconds), kRetryLeast);
     if (absl::FromChrono(std::chrono::steady_clock::now() - began) + wait >= whole) return response;
     options_.wait(wait);
@@ -129,7 +129,8 @@ absl::StatusOr<HttpResponse> Api::Patiently(HttpRequest request) {
 
 absl::StatusOr<Json> Api::Call(const ApiCall& call) {
   HR_ASSIGN_OR_RETURN(HttpRequest request, RequestOf(call));
-  HR_ASSIGN_OR_RETURN(const HttpResponse response, Patiently(std::move(request)));
+  HR_ASSIGN_OR_RETURN(const HttpResponse response,
+                      Patiently(std::move(request), call.cancellation == nullptr ? never_ : *call.cancellation));
   const std::string what = absl::StrCat(call.method, " ", call.path);
   if (response.code / 100 == 2) return Parse(response.body, what);
   return ErrorOf(response.code, Parse(response.body, what).value_or(Json()), what);

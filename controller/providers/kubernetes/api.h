@@ -24,6 +24,7 @@ struct ApiCall {
   std::string content_type = "application/json";
   Json body;  // null: none
   absl::Duration timeout = absl::Seconds(10);
+  Cancellation* cancellation = nullptr;  // ends the call with CANCELLED; null: nobody does
 };
 
 // One line of a watch.
@@ -63,7 +64,7 @@ class Api {
  private:
   Api(Access access, Options options, std::unique_ptr<HttpTransport> calls, std::unique_ptr<HttpTransport> watches);
   absl::StatusOr<HttpRequest> RequestOf(const ApiCall& call) const;
-  absl::StatusOr<HttpResponse> Patiently(HttpRequest request);
+  absl::StatusOr<HttpResponse> Patiently(HttpRequest request, Cancellation& cancellation);
 
   const Access access_;
   const Options options_;

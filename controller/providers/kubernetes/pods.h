@@ -3,16 +3,17 @@
 #include <functional>
 #include <map>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
 #include "controller/base/monitor.h"
 #include "controller/providers/kubernetes/api.h"
+#include "controller/providers/kubernetes/reflector.h"
 #include "controller/providers/kubernetes/selector.h"
 
 namespace headroom::kubernetes {
@@ -27,44 +28,28 @@ struct Pod {
 };
 Pod PodOf(const Json& object);
 
-// PodWatch: the pods of a selector as the API server tells them: one list, then a watch with bookmarks; a new list
-// after 410, pauses that double up to 30 s while the server cannot be reached (client-go's reflector). Keeps a thread.
-// Thread-safe.
-class PodWatch {
+// PodWatch: the pods of a selector as a Reflector tells of them. Keeps a thread. Thread-safe.
+class PodWatch final : private Reflector::Sink {
  public:
   struct Options {
     std::string name_space, selector;
-    absl::Duration pause = absl::Milliseconds(800), pause_max = absl::Seconds(30);
-    // Why there is no list or no watch, once for each code until there is news again: with lists alone all seems well
-    // between two pauses. May be null; the watch's own thread.
-    std::function<void(absl::string_view)> say;
+    absl::Duration pause = absl::Milliseconds(800), pause_max = absl::Seconds(30);  // those of the reflector
+    std::function<void(absl::string_view)> say = nullptr;
   };
-  PodWatch(Api& api, Options options);
-  ~PodWatch();
-  PodWatch(const PodWatch&) = delete;
-  PodWatch& operator=(const PodWatch&) = delete;
+  PodWatch(Api& api, const Options& options);
 
   // By name. Waits for the first list, or the next one after a loss of contact; then the error of the last try.
   absl::StatusOr<std::vector<Pod>> Pods(absl::Duration timeout);
 
  private:
-  void Run();
-  absl::Status List();
-  absl::Status Follow();
-  absl::Status Take(const WatchEvent& event);
-  void Pause(const absl::Status& why);
+  void Replace(std::vector<Json> objects) override;
+  void Apply(const WatchEvent& event) override;
+  void Lost(const absl::Status& why) override;
 
-  Api& api_;
-  const Options options_;
-  Cancellation ending_;
   Monitor mutex_;
   std::map<std::string, Pod> pods_ ABSL_GUARDED_BY(mutex_);
   absl::Status state_ ABSL_GUARDED_BY(mutex_) = absl::UnavailableError("the pods have not been listed yet");
-  absl::Duration pause_ ABSL_GUARDED_BY(mutex_);
-  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  std::string revision_;  // the thread's, as the next
-  absl::StatusCode said_ = absl::StatusCode::kOk;
-  std::thread thread_;
+  Reflector reflector_;  // last: its thread uses all of the above
 };
 
 }  // namespace headroom::kubernetes
