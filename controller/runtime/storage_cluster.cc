@@ -71,12 +71,14 @@ spec:
       additionalPrinterColumns:
         - {name: Target, type: string, jsonPath: .spec.provider.kubernetes.workload}
         - {name: Min, type: integer, jsonPath: .spec.nodes.min}
-        - {name: Max, type: integer, jsonPath: .spec.nodes.max}
         - {name: Current, type: integer, jsonPath: .status.nodes.current}
         - {name: Desired, type: integer, jsonPath: .status.nodes.desired}
+        - {name: Max, type: integer, jsonPath: .spec.nodes.max}
         - {name: Ready, type: string, jsonPath: '.status.conditions[?(@.type=="Ready")].status'}
         - {name: Frozen, type: string, jsonPath: '.status.conditions[?(@.type=="Frozen")].status'}
-        - {name: DryRun, type: string, jsonPath: '.status.conditions[?(@.type=="DryRun")].status'}
+        - {name: Mode, type: string, jsonPath: .status.mode}
+        - {name: Diagnosis, type: string, jsonPath: .status.diagnosis.cause}
+        - {name: Alarms, type: string, priority: 1, jsonPath: '.status.alarms[*].reason'}
         - {name: Reason, type: string, priority: 1, jsonPath: '.status.conditions[?(@.type=="Ready")].message'}
         - {name: Age, type: date, jsonPath: .metadata.creationTimestamp}
       schema:
@@ -103,8 +105,41 @@ spec:
                   description: How many nodes there are.
                   type: object
                   properties:
-                    current: {type: integer, format: int32, description: 'Nodes that serve, the draining ones too.'}
+                    current: {type: integer, format: int32, description: 'Nodes that are there: the draining, restarting and silent ones too.'}
                     desired: {type: integer, format: int32, description: Nodes that the last decision asks for.}
+                    launching: {type: integer, format: int32, description: Nodes that are asked for and do not serve yet.}
+                    draining: {type: integer, format: int32, description: Nodes that leave.}
+                mode:
+                  description: 'What becomes of decisions: live, or dry_run. An operator may have chosen another than the spec.'
+                  type: string
+                  maxLength: 64
+                diagnosis:
+                  description: What is wrong with the cluster, as it was when the cause was named.
+                  type: object
+                  properties:
+                    cause: {type: string, maxLength: 64, description: 'none, cannot_tell, limit_exhausted_by_surge, retry_storm ...'}
+                    message: {type: string, maxLength: 8192, description: The sentence with its evidence.}
+                    remedy: {type: string, maxLength: 8192, description: What is to be done.}
+                    ruledOut: {type: array, maxItems: 20, x-kubernetes-list-type: atomic, items: {type: string, maxLength: 8192}, description: 'The causes that it is not, each with its evidence.'}
+                    sinceTime: {type: string, format: date-time, description: When this cause was first seen.}
+                alarms:
+                  description: What needs a person, one of each kind.
+                  type: array
+                  maxItems: 20
+                  x-kubernetes-list-type: atomic
+                  items:
+                    type: object
+                    properties:
+                      reason: {type: string, maxLength: 128}
+                      message: {type: string, maxLength: 8192, description: Of the first of this kind.}
+                      count: {type: integer, format: int64, minimum: 1}
+                lastAction:
+                  description: The last change in the number of nodes.
+                  type: object
+                  properties:
+                    reason: {type: string, maxLength: 128}
+                    message: {type: string, maxLength: 8192}
+                    time: {type: string, format: date-time}
                 conditions:
                   description: Ready, TelemetryFresh, ProviderReachable, ScalingLimited, Draining, Frozen and DryRun.
                   type: array

@@ -7,7 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include <google/protobuf/descriptor.h>
@@ -18,6 +20,7 @@
 namespace headroom {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
@@ -153,6 +156,26 @@ TEST(StorageClusterTest, EveryKindOfProviderIsInTheRuleThatWantsExactlyOne) {
   for (const auto& kind : provider["properties"]) {
     EXPECT_THAT(rule, HasSubstr(absl::StrCat("has(self.", kind.first.as<std::string>(), ")")));
   }
+}
+
+// "kubectl get" shows an empty column for a path that leads nowhere, and nobody is told.
+TEST(StorageClusterTest, EveryColumnShowsAFieldOfTheSchema) {
+  const YAML::Node version = YAML::Load(StorageClusterDefinition())["spec"]["versions"][0];
+  std::vector<std::string> names;
+  for (const auto& column : version["additionalPrinterColumns"]) {
+    if (!column["priority"]) names.push_back(column["name"].as<std::string>());
+    YAML::Node at = version["schema"]["openAPIV3Schema"];
+    const std::string path = column["jsonPath"].as<std::string>();
+    // A filter, as [*] and [?(@.type=="Ready")], is no field.
+    for (absl::string_view field : absl::StrSplit(path, absl::ByAnyChar(".["), absl::SkipEmpty())) {
+      if (absl::StrContains(field, "]") || absl::StrContains(field, "@") || path[1] == 'm') continue;
+      if (at["items"]) at.reset(at["items"]);
+      at.reset(at["properties"][std::string(field)]);
+      ASSERT_TRUE(at.IsDefined()) << path << " at " << field;
+    }
+  }
+  EXPECT_THAT(names,
+              ElementsAre("Target", "Min", "Current", "Desired", "Max", "Ready", "Frozen", "Mode", "Diagnosis", "Age"));
 }
 
 // What the API server refuses is refused by headroomd, too, with or without an API server before it.

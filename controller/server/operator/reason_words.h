@@ -1,0 +1,26 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "absl/strings/string_view.h"
+
+#include "controller/core/reason.h"
+
+// Reasons as objects of Kubernetes say them. Pure functions, any thread.
+
+namespace headroom {
+
+// "limit_demand" as "LimitDemand": the reason of a condition or an Event. "": none.
+std::string CamelCase(absl::string_view snake_case);
+std::string CamelCase(ReasonCode code);
+
+// The sentence of a reason without what moves from one decision to the next (loads, ages, what remains of a wait): it
+// stays the same for as long as the reason does, so that it may stand where every change of it is a write.
+std::string SteadySentence(const Reason& reason);
+
+// At most so many bytes of a text, cut where a character begins, "..." at the end of what was longer. What is no UTF-8
+// becomes U+FFFD, as it will on its way to the API server.
+std::string Cut(absl::string_view text, size_t bytes_max);
+
+}  // namespace headroom
