@@ -9,7 +9,6 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_replace.h"
 
 #include "controller/runtime/wire_time.h"
 #include "controller/server/operator/reason_words.h"
@@ -204,20 +203,12 @@ const Reason* FindAlarm(const ClusterFacts& facts, ReasonCode code) {
   return found == alarms.end() ? nullptr : &*found;
 }
 
-Finding Refused(const ClusterFacts& facts) {
-  const bool has_policy = facts.status.has_value() || facts.decision != nullptr;
-  const std::string faults = absl::StrReplaceAll(std::string(facts.spec.message()), {{"\n", "; "}});
-  return {kFalse, "PolicyRefused",
-          absl::StrCat(has_policy ? "The spec is refused, and the policy before it stays in force: "
-                                  : "The spec is refused, and the cluster is not run until it is mended: ",
-                       faults)};
-}
-
 Finding Ready(const ClusterFacts& facts) {
-  if (!facts.spec.ok()) return Refused(facts);
-  if (!facts.running.ok())
-    return {kFalse, absl::IsAlreadyExists(facts.running) ? "NameTaken" : "NotRun",
-            absl::StrCat("The cluster is not run: ", std::string(facts.running.message()))};
+  const bool has_policy = facts.status.has_value() || facts.decision != nullptr;
+  if (!facts.spec.ok())
+    return {kFalse, "PolicyRefused",
+            RefusedSentence(facts.spec, has_policy ? InForce::kPolicyBefore : InForce::kNothing)};
+  if (!facts.running.ok()) return {kFalse, NotRunName(facts.running), NotRunSentence(facts.running)};
   if (!facts.status.has_value() || facts.decision == nullptr)
     return {kUnknown, "Starting", "The cluster has been taken up, and no decision was made yet."};
   if (Finding provider = ProviderReachable(facts); provider.status == kFalse)

@@ -55,6 +55,11 @@ std::string ArgumentText(const ReasonArgument& argument) {
   return absl::StrCat(std::get<double>(argument));
 }
 
+// Faults come a line each.
+std::string OneLine(absl::string_view text) {
+  return absl::StrReplaceAll(text, {{"\n", "; "}});
+}
+
 }  // namespace
 
 std::string CamelCase(absl::string_view snake_case) {
@@ -69,6 +74,21 @@ std::string CamelCase(absl::string_view snake_case) {
 
 std::string CamelCase(ReasonCode code) {
   return code == ReasonCode::kNone ? "" : CamelCase(ReasonName(code));
+}
+
+std::string NotRunName(const absl::Status& why) {
+  return absl::IsAlreadyExists(why) ? "NameTaken" : "NotRun";
+}
+
+std::string NotRunSentence(const absl::Status& why) {
+  return absl::StrCat("The cluster is not run: ", OneLine(why.message()));
+}
+
+std::string RefusedSentence(const absl::Status& faults, InForce in_force) {
+  return absl::StrCat("The spec is refused, and ",
+                      in_force == InForce::kNothing ? "the cluster is not run until it is mended: "
+                                                    : "the policy before it stays in force: ",
+                      OneLine(faults.message()));
 }
 
 std::string SteadySentence(const Reason& reason) {
