@@ -37,6 +37,8 @@ void AddCommon(CLI::App& app, Session& session) {
       ->envname("HEADROOM_SERVER")
       ->default_val("127.0.0.1:7600")
       ->capture_default_str();
+  app.add_option("--cluster", session.cluster, "Cluster, where the controller runs several (--operator)")
+      ->envname("HEADROOM_CLUSTER");
   AddTlsFlags(app, session.tls);
   app.add_option("-o,--output", session.format, "table, json or yaml")
       ->check(CLI::IsMember({"table", "json", "yaml"}))

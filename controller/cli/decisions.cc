@@ -100,6 +100,7 @@ struct WatchArguments {
 
 absl::Status Watch(Session& session, const WatchArguments& arguments) {
   v1::WatchDecisionsRequest request;
+  request.set_cluster(session.cluster);
   request.set_only_acting(!arguments.all);
   int seen = 0;
   // No deadline: it ends with the server, with Ctrl-C, or with the count.

@@ -43,7 +43,8 @@ class Session {
  public:
   explicit Session(const Terminal& terminal) : terminal_(terminal) {}
 
-  std::string server;  // HOST:PORT, or several of them with commas between
+  std::string server;   // HOST:PORT, or several of them with commas between
+  std::string cluster;  // that every request names; empty: the only one
   TlsFiles tls;
   std::string format = "table";
   std::string timeout = "10s";
@@ -65,7 +66,8 @@ class Session {
   template <typename Request, typename Response>
   absl::StatusOr<Response> Call(grpc::Status (v1::AdminService::StubInterface::*method)(grpc::ClientContext*,
                                                                                         const Request&, Response*),
-                                const Request& request) {
+                                Request request) {
+    request.set_cluster(cluster);
     Response response;
     const absl::Status status = Reach([&](v1::AdminService::StubInterface& stub, grpc::ClientContext& context) {
       SetDeadline(context);

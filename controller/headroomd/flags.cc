@@ -86,6 +86,18 @@ void AddElectionFlags(CLI::App& app, Flags& flags) {
       ->group("Election");
 }
 
+void AddOperatorFlags(CLI::App& app, Flags& flags) {
+  app.add_flag("--operator", flags.is_operator, "Run the clusters of Kubernetes' StorageClusters instead of --config's")
+      ->group("Operator");
+  app.add_option("--namespaces", flags.namespaces,
+                 "Namespaces of the StorageClusters: storage,backup, or '*' for all (default: that of the credentials)")
+      ->delimiter(',')
+      ->group("Operator");
+  app.add_option("--kubeconfig", flags.kubeconfig,
+                 "Credentials (default: the pod's service account, else $KUBECONFIG or ~/.kube/config)")
+      ->group("Operator");
+}
+
 bool IsHostPort(const std::string& text) {
   const size_t colon = text.rfind(':');
   int port = 0;
@@ -97,12 +109,26 @@ bool IsHostPort(const std::string& text) {
 
 void AddFlags(CLI::App& app, Flags& flags) {
   AddCommonFlags(app, flags);
+  AddOperatorFlags(app, flags);
   AddElectionFlags(app, flags);
 }
 
 absl::Status CheckFlags(const Flags& flags) {
-  if (!flags.config.empty()) return absl::OkStatus();
-  return absl::InvalidArgumentError("give a policy with --config FILE; examples are in deploy/examples");
+  if (flags.is_operator && !flags.config.empty()) {
+    return absl::InvalidArgumentError(
+        "--operator takes the policies from StorageClusters: leave --config out, or --operator");
+  }
+  if (!flags.is_operator && flags.config.empty()) {
+    return absl::InvalidArgumentError(
+        "give a policy with --config FILE (examples are in deploy/examples), or --operator to run the StorageClusters "
+        "of "
+        "Kubernetes");
+  }
+  if (!flags.is_operator && (!flags.namespaces.empty() || !flags.kubeconfig.empty())) {
+    return absl::InvalidArgumentError(
+        "--namespaces and --kubeconfig are for --operator; with --config the policy's provider.kubernetes says them");
+  }
+  return absl::OkStatus();
 }
 
 // What the election is told of this process.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include <CLI/CLI.hpp>
@@ -14,6 +15,9 @@ namespace headroom {
 // The command line of headroomd.
 struct Flags {
   std::string config, state_dir, log_format = "text", advertise;
+  bool is_operator = false;             // the clusters are those of Kubernetes' StorageClusters
+  std::vector<std::string> namespaces;  // of those; "*": all; none: that of the credentials
+  std::string kubeconfig;
   TlsFiles tls;
   ElectionOptions election;
   int lease_seconds = 15;

@@ -4,9 +4,15 @@
 #include <optional>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include <unistd.h>
+
 #include "controller/base/status.h"
+#include "controller/providers/kubernetes/access.h"
+#include "controller/providers/kubernetes/api.h"
 #include "controller/server/file_watch.h"
 #include "controller/server/log.h"
+#include "controller/server/operator/operator.h"
 
 namespace headroom {
 namespace {
@@ -41,6 +47,38 @@ class OneCluster final : public Leading {
   const std::shared_ptr<Cluster> cluster_;
 };
 
+class ManyClusters final : public Leading {
+ public:
+  ManyClusters(std::unique_ptr<kubernetes::Api> api, std::unique_ptr<Daemon> daemon)
+      : api_(std::move(api)), daemon_(std::move(daemon)) {}
+  void Begin(Operator::Options options) { operator_.emplace(*api_, *daemon_, std::move(options)); }
+
+  absl::Status CheckHealth() override {
+    HR_RETURN_IF_ERROR(operator_->Health());
+    return daemon_->CheckHealth();
+  }
+
+ private:
+  const std::unique_ptr<kubernetes::Api> api_;
+  const std::unique_ptr<Daemon> daemon_;
+  std::optional<Operator> operator_;
+};
+
+std::string HostName() {
+  char name[256] = "";
+  return gethostname(name, sizeof name - 1) == 0 ? name : "headroomd";
+}
+
+// The state of a cluster is in a folder of its own.
+Operator::Open Opener(const Flags& flags, const Leadership& leadership) {
+  return [flags, &leadership](const ObjectKey& key, Config config, std::string yaml) {
+    const std::string folder = absl::StrCat(flags.state_dir, "/", key.name_space, "/", key.name);
+    std::error_code ignored;  // the journal says it better
+    std::filesystem::create_directories(folder, ignored);
+    return OpenParts(flags, leadership, folder, {std::move(config), std::move(yaml)});
+  };
+}
+
 }  // namespace
 
 absl::StatusOr<GoodPolicy> ReadPolicy(const std::string& path) {
@@ -60,6 +98,20 @@ absl::StatusOr<std::unique_ptr<Leading>> LeadOne(const Flags& flags, const Leade
   if (!watch.ok()) LogLine(LogLevel::kWarning, "policy_not_watched").Add("error", watch.status().message());
   std::shared_ptr<Cluster> cluster = daemon->Find(name);
   return std::make_unique<OneCluster>(flags.config, std::move(watch), std::move(daemon), std::move(cluster));
+}
+
+absl::StatusOr<std::unique_ptr<Leading>> LeadMany(const Flags& flags, const Leadership& leadership) {
+  HR_ASSIGN_OR_RETURN(
+      kubernetes::Access access,
+      Annotate(kubernetes::FindAccess({.path = flags.kubeconfig}, kubernetes::ProcessEnvironment()), "--operator"));
+  std::vector<std::string> namespaces = flags.namespaces;
+  if (namespaces.empty()) namespaces.push_back(access.name_space);
+  HR_ASSIGN_OR_RETURN(std::unique_ptr<kubernetes::Api> api, kubernetes::Api::Connect(std::move(access), {}));
+  HR_ASSIGN_OR_RETURN(std::unique_ptr<Daemon> daemon, Daemon::Start(flags.daemon));
+  LogStart(flags, *daemon, "", "operator");
+  auto leading = std::make_unique<ManyClusters>(std::move(api), std::move(daemon));
+  leading->Begin({.namespaces = std::move(namespaces), .instance = HostName(), .open = Opener(flags, leadership)});
+  return leading;
 }
 
 }  // namespace headroom

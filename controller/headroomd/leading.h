@@ -25,7 +25,9 @@ class Leading {
 
 // The errors are sentences that say what to do.
 absl::StatusOr<GoodPolicy> ReadPolicy(const std::string& path);
-// The cluster of a policy file, which is watched. `leadership` outlives what is made.
+// The cluster of a policy file, which is watched. `leadership` outlives what is made, as below.
 absl::StatusOr<std::unique_ptr<Leading>> LeadOne(const Flags& flags, const Leadership& leadership, GoodPolicy policy);
+// The clusters of Kubernetes' StorageClusters.
+absl::StatusOr<std::unique_ptr<Leading>> LeadMany(const Flags& flags, const Leadership& leadership);
 
 }  // namespace headroom

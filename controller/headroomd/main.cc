@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -61,7 +62,8 @@ absl::StatusOr<std::unique_ptr<WireCredentials>> OpenCredentials(const Flags& fl
 }
 
 // The newest that is good: whoever takes over while the file is being edited leads with what it read before.
-GoodPolicy Renewed(GoodPolicy policy, const std::string& path) {
+std::optional<GoodPolicy> Renewed(std::optional<GoodPolicy> policy, const std::string& path) {
+  if (!policy.has_value()) return policy;
   absl::StatusOr<GoodPolicy> newest = ReadPolicy(path);
   if (newest.ok()) return *std::move(newest);
   LogLine(LogLevel::kError, "policy_refused")
@@ -151,9 +153,12 @@ Ended Serve(Leading& leading, const Leadership& leadership, Process& process) {
   return Ended::kLostLeadership;
 }
 
-// Serves for as long as it may.
-absl::StatusOr<Ended> Lead(const Flags& flags, const Leadership& leadership, Process& process, GoodPolicy policy) {
-  HR_ASSIGN_OR_RETURN(std::unique_ptr<Leading> leading, LeadOne(flags, leadership, std::move(policy)));
+// Serves for as long as it may. No policy: an operator.
+absl::StatusOr<Ended> Lead(const Flags& flags, const Leadership& leadership, Process& process,
+                           std::optional<GoodPolicy> policy) {
+  HR_ASSIGN_OR_RETURN(std::unique_ptr<Leading> leading, policy.has_value()
+                                                            ? LeadOne(flags, leadership, *std::move(policy))
+                                                            : LeadMany(flags, leadership));
   const Ended ended = Serve(*leading, leadership, process);
   // Who has lost it must not even finish what it began: the process is replaced as it stands.
   if (ended == Ended::kLostLeadership) std::ignore = leading.release();
@@ -181,7 +186,8 @@ void Release(Elector& elector) {
 }
 
 // Stands by, leads once, and ends or begins anew.
-absl::StatusOr<Ended> Compete(const Flags& flags, Leadership& leadership, Process& process, GoodPolicy policy) {
+absl::StatusOr<Ended> Compete(const Flags& flags, Leadership& leadership, Process& process,
+                              std::optional<GoodPolicy> policy) {
   std::atomic<Elector*> elector{nullptr};
   HR_ASSIGN_OR_RETURN(std::unique_ptr<Standby> ports, OpenStandby(flags, elector));
   LogLine(LogLevel::kInfo, "standing_by").Add("address", flags.election.address);
@@ -210,8 +216,12 @@ absl::StatusOr<Ended> Compete(const Flags& flags, Leadership& leadership, Proces
 absl::StatusOr<Ended> Run(Flags flags) {
   HR_ASSIGN_OR_RETURN(const int signal_fd, TakeSignals());
   HR_RETURN_IF_ERROR(CheckFlags(flags));
-  HR_ASSIGN_OR_RETURN(GoodPolicy policy, ReadPolicy(flags.config));
-  Process process{signal_fd, ServiceManager(absl::StrCat("cluster ", policy.config.policy.cluster))};
+  std::optional<GoodPolicy> policy;
+  if (!flags.is_operator) {
+    HR_ASSIGN_OR_RETURN(policy, ReadPolicy(flags.config));
+  }
+  Process process{signal_fd, ServiceManager(policy.has_value() ? absl::StrCat("cluster ", policy->config.policy.cluster)
+                                                               : "StorageClusters")};
   std::error_code ignored;  // the journal says it better
   std::filesystem::create_directories(flags.state_dir, ignored);
   // Local nodes, and other controllers, must know the port before it is served.

@@ -1,6 +1,7 @@
 #include "controller/headroomd/parts.h"
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -17,36 +18,45 @@
 namespace headroom {
 namespace {
 
-ProviderSurroundings SurroundingsOf(const Flags& flags, const Leadership& leadership, const std::string& state_dir) {
+// One line of the log, that of `cluster` where there are several.
+using Say = std::function<void(absl::string_view)>;
+Say Sayer(const Flags& flags, LogLevel level, const std::string& event, const std::string& cluster) {
+  return [level, event, label = flags.is_operator ? cluster : ""](absl::string_view text) {
+    LogLine(level, event, label).Add("text", text);
+  };
+}
+
+ProviderSurroundings SurroundingsOf(const Flags& flags, const Leadership& leadership, const std::string& state_dir,
+                                    const std::string& cluster) {
   const bool any = flags.daemon.listen == "0.0.0.0" || flags.daemon.listen == "::";
   ProviderSurroundings surroundings{
       .state_dir = state_dir,
       .controller_address = HostPort(any ? "127.0.0.1" : flags.daemon.listen, flags.daemon.grpc_port),
-      .say = [](absl::string_view text) { LogLine(LogLevel::kWarning, "provider").Add("text", text); }};
+      .say = Sayer(flags, LogLevel::kWarning, "provider", cluster)};
+  surroundings.kubeconfig = flags.kubeconfig;
   if (leadership.elector != nullptr) surroundings.still_leads = [&leadership] { return leadership.StillLeads(); };
   return surroundings;
 }
 
-absl::StatusOr<std::unique_ptr<Journal>> OpenJournal(const std::string& state_dir) {
+absl::StatusOr<std::unique_ptr<Journal>> OpenJournal(const std::string& state_dir, Say say) {
   SqliteJournal::Options options;
   options.state_dir = state_dir;
-  options.say = [](absl::string_view text) { LogLine(LogLevel::kWarning, "journal").Add("text", text); };
+  options.say = std::move(say);
   HR_ASSIGN_OR_RETURN(std::unique_ptr<SqliteJournal> journal,
                       Annotate(SqliteJournal::Open(std::move(options)), absl::StrCat("--state-dir ", state_dir)));
   return std::unique_ptr<Journal>(std::move(journal));
 }
 
 // Puts between the daemon and the world what leadership asks for.
-void Guard(const Leadership& leadership, const std::string& cluster, Cluster::Parts& parts) {
+void Guard(const Leadership& leadership, const std::string& cluster, Say say, Cluster::Parts& parts) {
   if (leadership.elector == nullptr) return;
   const Elector& elector = *leadership.elector;
   if (std::unique_ptr<StateStore> store = leadership.election->OpenState(cluster); store != nullptr) {
     parts.journal = std::make_unique<SharedJournal>(
         std::move(parts.journal), std::move(store),
-        SharedJournal::Options{
-            .term_min = elector.standing().number,
-            .still_leads = [&leadership] { return leadership.StillLeads(); },
-            .say = [](absl::string_view text) { LogLine(LogLevel::kError, "state").Add("text", text); }});
+        SharedJournal::Options{.term_min = elector.standing().number,
+                               .still_leads = [&leadership] { return leadership.StillLeads(); },
+                               .say = std::move(say)});
   }
   parts.provider = std::make_unique<GuardedProvider>(
       std::move(parts.provider),
@@ -81,9 +91,10 @@ absl::StatusOr<Cluster::Parts> OpenParts(const Flags& flags, const Leadership& l
   Cluster::Parts parts;
   parts.config = std::move(policy.config);
   parts.yaml = std::move(policy.yaml);
-  HR_ASSIGN_OR_RETURN(parts.journal, OpenJournal(state_dir));
-  HR_RETURN_IF_ERROR(TakeProvider(SurroundingsOf(flags, leadership, state_dir), parts));
-  Guard(leadership, parts.config.policy.cluster, parts);
+  const std::string name = parts.config.policy.cluster;
+  HR_ASSIGN_OR_RETURN(parts.journal, OpenJournal(state_dir, Sayer(flags, LogLevel::kWarning, "journal", name)));
+  HR_RETURN_IF_ERROR(TakeProvider(SurroundingsOf(flags, leadership, state_dir, name), parts));
+  Guard(leadership, name, Sayer(flags, LogLevel::kError, "state", name), parts);
   return parts;
 }
 

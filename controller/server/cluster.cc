@@ -40,7 +40,7 @@ Cluster::Cluster(const Options& options, Parts parts)
       provider_(std::move(parts.provider)),
       journal_(std::move(parts.journal)),
       policy_(std::move(parts.config), std::move(parts.yaml), [this](const Config& config) { OnPolicy(config); }),
-      metrics_(options_.version, options_.among == Options::Among::kOthers ? name_ : ""),
+      metrics_(options_.version, Label()),
       access_(options_.access, name_),
       provider_health_(absl::UnknownError("the machines have not been listed yet")) {}
 
@@ -122,7 +122,7 @@ Executor& Cluster::SwitchMode(Mode mode) {
   term_retry_at_ = absl::InfinitePast();
   SettleTerm();
   registry_->SetMode(mode);
-  LogLine(LogLevel::kWarning, "mode_changed")
+  LogLine(LogLevel::kWarning, "mode_changed", Label())
       .Add("mode", mode == Mode::kLive ? "live" : "dry_run")
       .Add("term", term_->current());
   return executor;
@@ -174,7 +174,7 @@ void Cluster::RunLoop() {
     loop_->Wait([ended] { return ended; }, ended + pause);
   }
   const absl::Status finished = loop_->Finish(clock_.Now());
-  if (!finished.ok()) LogLine(LogLevel::kError, "last_commit_failed").Add("error", finished.message());
+  if (!finished.ok()) LogLine(LogLevel::kError, "last_commit_failed", Label()).Add("error", finished.message());
 }
 
 void Cluster::SettleTerm() {
@@ -183,9 +183,9 @@ void Cluster::SettleTerm() {
   if (!term.ok()) {
     // A disk that does not answer costs seconds, and limits must not wait for it.
     term_retry_at_ = clock_.Now() + kTermRetry;
-    LogLine(LogLevel::kError, "term_not_written").Add("error", term.status().message());
+    LogLine(LogLevel::kError, "term_not_written", Label()).Add("error", term.status().message());
   } else if (term->has_value()) {
-    LogLine(LogLevel::kInfo, "term_raised").Add("term", **term);
+    LogLine(LogLevel::kInfo, "term_raised", Label()).Add("term", **term);
     loop_->Post(TermChanged{**term}).IgnoreError();  // the mailbox takes terms
     registry_->Announce();
   }
@@ -194,14 +194,14 @@ void Cluster::SettleTerm() {
 void Cluster::OnDecision(const std::shared_ptr<const Decision>& decision) {
   decided_at_nanos_ = absl::ToUnixNanos(system_clock_.Now());
   metrics_.Decided(*decision);
-  LogDecision(feed_.Publish(decision));
+  LogDecision(feed_.Publish(decision), Label());
 }
 
 void Cluster::OnRefused(const NodeId& node) {
   const absl::Status full = absl::ResourceExhaustedError(
       absl::StrCat("this controller has ", Fleet::kNodesMax,
                    " nodes, lost ones included, and takes no more; run another controller for another cluster"));
-  LogLine(LogLevel::kWarning, "node_refused").Add("node", node).Add("why", full.message());
+  LogLine(LogLevel::kWarning, "node_refused", Label()).Add("node", node).Add("why", full.message());
   registry_->Refuse({v1::ROLE_NODE, node}, full);
 }
 
@@ -212,7 +212,7 @@ void Cluster::OnFinished(const Action& action, ActionFinished outcome) {
     provider_health_ =
         outcome.code == absl::StatusCode::kOk ? absl::OkStatus() : absl::Status(outcome.code, outcome.message);
   }
-  LogOutcome(action, outcome);
+  LogOutcome(action, outcome, Label());
   if (IsAwaited(action)) loop_->Post(std::move(outcome)).IgnoreError();  // the mailbox takes outcomes
 }
 
@@ -220,7 +220,7 @@ void Cluster::OnPolicy(const Config& config) {
   registry_->SetReportInterval(config.policy.control.report_interval);
   dry_run_->set_lead_time(config.policy.nodes.lead_time / clock_speed_);
   const absl::Status posted = loop_->Post(PolicyChanged{config.policy});
-  if (!posted.ok()) LogLine(LogLevel::kError, "policy_not_taken").Add("error", posted.message());
+  if (!posted.ok()) LogLine(LogLevel::kError, "policy_not_taken", Label()).Add("error", posted.message());
 }
 
 absl::Status Cluster::ReloadPolicy(const std::string& path) {
@@ -228,11 +228,13 @@ absl::Status Cluster::ReloadPolicy(const std::string& path) {
   metrics_.PolicyReloaded(change.ok());
   if (!change.ok()) {
     for (const std::string& fault : policy_.faults()) {
-      LogLine(LogLevel::kError, "policy_refused").Add("fault", fault).Add("text", "the old policy stays in force");
+      LogLine(LogLevel::kError, "policy_refused", Label())
+          .Add("fault", fault)
+          .Add("text", "the old policy stays in force");
     }
     return change.status();
   }
-  LogLine line(LogLevel::kInfo, "policy_reloaded");
+  LogLine line(LogLevel::kInfo, "policy_reloaded", Label());
   line.Add("file", path).Add("changes", static_cast<int64_t>(change->changes.size()));
   if (!change->changes.empty()) line.Add("change", absl::StrJoin(change->changes, "; "));
   return absl::OkStatus();

@@ -10,6 +10,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 
@@ -40,7 +41,7 @@ class Cluster {
   struct Options {
     std::string version;
     Access::Rule access = Access::Rule::kAnybody;
-    // One of several in this process: its metrics carry its name.
+    // One of several in this process: its metrics and log lines carry its name.
     enum class Among { kAlone, kOthers } among = Among::kAlone;
   };
   // What the caller has opened.
@@ -88,6 +89,8 @@ class Cluster {
   Metrics::Families CollectMetrics();
 
  private:
+  // In metrics and log; empty: there is no other.
+  absl::string_view Label() const { return options_.among == Options::Among::kOthers ? name_ : absl::string_view(); }
   Cluster(const Options& options, Parts parts);
   absl::Status Recover();
   void MakeServices();

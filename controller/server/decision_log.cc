@@ -41,13 +41,13 @@ std::string FirstSentence(const Decision& decision) {
 }
 
 // Above kAlarmLinesMax of one code the first stands for all of them.
-void LogAlarms(LogLevel level, absl::string_view event, const std::vector<Reason>& alarms) {
+void LogAlarms(LogLevel level, absl::string_view event, absl::string_view cluster, const std::vector<Reason>& alarms) {
   std::map<ReasonCode, int64_t> counts;
   for (const Reason& alarm : alarms) ++counts[alarm.code];
   for (const Reason& alarm : alarms) {
     int64_t& count = counts[alarm.code];
     if (count == 0) continue;
-    LogLine line(level, event);
+    LogLine line(level, event, cluster);
     line.Add("code", ReasonName(alarm.code)).Add("text", RenderReason(alarm));
     if (count > kAlarmLinesMax) line.Add("count", std::exchange(count, 0));
   }
@@ -55,10 +55,10 @@ void LogAlarms(LogLevel level, absl::string_view event, const std::vector<Reason
 
 }  // namespace
 
-void LogDecision(const Published& published) {
+void LogDecision(const Published& published, absl::string_view cluster) {
   const Decision& decision = *published.decision;
   if (Acts(decision)) {
-    LogLine(LogLevel::kInfo, "decision")
+    LogLine(LogLevel::kInfo, "decision", cluster)
         .Add("sequence", static_cast<int64_t>(decision.sequence))
         .Add("mode", decision.mode == Mode::kLive ? "live" : "dry_run")
         .Add("serving", int64_t{decision.serving_count})
@@ -67,18 +67,18 @@ void LogDecision(const Published& published) {
         .Add("why", FirstSentence(decision));
   }
   if (published.diagnosis_changed) {
-    LogLine(decision.diagnosis.cause == Cause::kNone ? LogLevel::kInfo : LogLevel::kWarning, "diagnosis")
+    LogLine(decision.diagnosis.cause == Cause::kNone ? LogLevel::kInfo : LogLevel::kWarning, "diagnosis", cluster)
         .Add("cause", CauseName(decision.diagnosis.cause))
         .Add("text", RenderReason(decision.diagnosis.reason));
   }
-  LogAlarms(LogLevel::kWarning, "alarm", published.alarms_begun);
-  LogAlarms(LogLevel::kInfo, "alarm_over", published.alarms_ended);
+  LogAlarms(LogLevel::kWarning, "alarm", cluster, published.alarms_begun);
+  LogAlarms(LogLevel::kInfo, "alarm_over", cluster, published.alarms_ended);
 }
 
-void LogOutcome(const Action& action, const ActionFinished& outcome) {
+void LogOutcome(const Action& action, const ActionFinished& outcome, absl::string_view cluster) {
   const bool failed = outcome.code != absl::StatusCode::kOk;
   if (!IsWatched(action) && !(failed && !std::holds_alternative<GrantLimits>(action.body))) return;
-  LogLine line(failed ? LogLevel::kWarning : LogLevel::kInfo, "outcome");
+  LogLine line(failed ? LogLevel::kWarning : LogLevel::kInfo, "outcome", cluster);
   line.Add("kind", ActionKind(action)).Add("action", action.id);
   const std::string& node = action.node.empty() ? outcome.node : action.node;
   if (!node.empty()) line.Add("node", node);

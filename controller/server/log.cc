@@ -58,8 +58,9 @@ void StartLog(LogFormat format) {
   spdlog::set_default_logger(std::move(logger));
 }
 
-LogLine::LogLine(LogLevel level, absl::string_view event) : level_(level) {
+LogLine::LogLine(LogLevel level, absl::string_view event, absl::string_view cluster) : level_(level) {
   line_ = log_format == LogFormat::kJson ? absl::StrCat("\"event\":", Quoted(event)) : std::string(event);
+  if (!cluster.empty()) Add("cluster", cluster);
 }
 
 LogLine::~LogLine() {

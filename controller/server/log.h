@@ -21,7 +21,8 @@ void StartLog(LogFormat format);
 //   LogLine(LogLevel::kInfo, "policy_reloaded").Add("file", path);
 class LogLine {
  public:
-  LogLine(LogLevel level, absl::string_view event);
+  // `cluster`: where a process has several, which one it is about; empty: it has one.
+  LogLine(LogLevel level, absl::string_view event, absl::string_view cluster = "");
   ~LogLine();
   LogLine(const LogLine&) = delete;
   LogLine& operator=(const LogLine&) = delete;

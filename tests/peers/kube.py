@@ -23,16 +23,16 @@ class Kube:
     def connect(self, timeout=30):
         return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=timeout, context=self.tls)
 
-    def headers(self, content_type):
-        return {"Authorization": f"Bearer {self.token}", "Content-Type": content_type, "Accept": "application/json"}
+    def headers(self, content_type, accept="application/json"):
+        return {"Authorization": f"Bearer {self.token}", "Content-Type": content_type, "Accept": accept}
 
-    def call(self, method, path, body=None, content_type="application/json", raw=None):
+    def call(self, method, path, body=None, content_type="application/json", raw=None, accept="application/json"):
         text = raw if body is None else json.dumps(body)
         for is_last in (False, True):
             connection = getattr(self.local, "connection", None) or self.connect()
             self.local.connection = connection
             try:
-                connection.request(method, path, body=text, headers=self.headers(content_type))
+                connection.request(method, path, body=text, headers=self.headers(content_type, accept))
                 answer = connection.getresponse()
                 data = answer.read()
                 break
