@@ -113,7 +113,8 @@ class RealWorkload final : public ProviderUnderTest {
   }
   std::optional<std::vector<NodeId>> Settled() {
     std::vector<NodeId> names;
-    for (const Json& object : kubernetes::Part(Get(absl::StrCat("/api/v1/namespaces/", space_, "/pods")), {"items"})) {
+    const Json pods = Get(absl::StrCat("/api/v1/namespaces/", space_, "/pods"));
+    for (const Json& object : kubernetes::Part(pods, {"items"})) {
       const kubernetes::Pod pod = kubernetes::PodOf(object);
       if (pod.leaving || !pod.ready) return std::nullopt;
       names.push_back(pod.name);

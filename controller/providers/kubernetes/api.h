@@ -74,6 +74,7 @@ class Api {
 
 // The field at a path of names, null where there is none, whatever stands there: Text(pod, {"metadata", "name"}).
 const Json& Part(const Json& json, std::initializer_list<const char*> path);
+const Json& Part(Json&& json, std::initializer_list<const char*> path) = delete;  // it would not live long enough
 // Its value where it is of that type, else "" and 0.
 std::string Text(const Json& json, std::initializer_list<const char*> path);
 int64_t Number(const Json& json, std::initializer_list<const char*> path);
