@@ -1,13 +1,14 @@
 // The wire under 10,000 reports a second, in two processes so that each one's processor time is its own:
 //
 //   ingest_bench serve headroom|untimed|nothing STATE_DIR
-//   ingest_bench report PORT NODES REPORTS_PER_SECOND SECONDS
+//   ingest_bench report PORT NODES REPORTS_PER_SECOND SECONDS [NODES_OF_A_CLUSTER]
 //
 // `serve` prints its port, then its usage as one JSON object for every line that it reads, and ends with its input.
 // What it serves: `headroom`, reports into the core through mailbox, control loop and journal; `untimed`, the same
 // without regular ticks; `nothing`, the limit: the same gRPC service, which parses each message and drops it.
 // `report` opens one connection for each node, warms up, prints "begin", reports for the seconds, prints what it sent
-// as one JSON object, and holds the connections until its input ends. Loopback only.
+// as one JSON object, and holds the connections until its input ends. With a last argument the nodes are files-0,
+// files-1 and so on of the clusters files-0, files-1 and so on, so many each. Loopback only.
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -157,12 +158,22 @@ int Serve(const std::string& what, const std::string& state_dir) {
   return 0;
 }
 
-v1::LoadReport HelloOf(int n) {
+// What a node is called, and where.
+struct Name {
+  std::string cluster, id;
+};
+
+Name NameOf(int n, int nodes_of_a_cluster) {
+  if (nodes_of_a_cluster == 0) return {"bench", absl::StrCat("storage-node-", n)};
+  return {absl::StrCat("files-", n / nodes_of_a_cluster), absl::StrCat("files-", n % nodes_of_a_cluster)};
+}
+
+v1::LoadReport HelloOf(int n, const Name& name) {
   v1::LoadReport message;
   v1::Hello& hello = *message.mutable_hello();
   hello.set_protocol_version(1);
-  hello.set_cluster("bench");
-  hello.set_reporter_id(absl::StrCat("storage-node-", n));
+  hello.set_cluster(name.cluster);
+  hello.set_reporter_id(name.id);
   hello.set_role(v1::ROLE_NODE);
   hello.set_boot_id(absl::StrCat("0123456789abcdef-", n));
   hello.set_server_version("headroom-node 1.4.2");
@@ -207,13 +218,13 @@ v1::LoadReport ReportOf(int n) {
 // One node: a connection of its own, and one report at a time.
 class Reporter final : public grpc::ClientBidiReactor<v1::LoadReport, v1::Directive> {
  public:
-  Reporter(int port, int n) : report_(ReportOf(n)), began_(absl::Now()) {
+  Reporter(int port, int n, const Name& name) : report_(ReportOf(n)), began_(absl::Now()) {
     grpc::ChannelArguments arguments;
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
     const std::string address = absl::StrCat("127.0.0.1:", port);
     stub_ = v1::LoadService::NewStub(grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments));
     stub_->async()->Report(&context_, this);
-    hello_ = HelloOf(n);
+    hello_ = HelloOf(n, name);
     AddHold();
     StartRead(&directive_);
     StartWrite(&hello_);
@@ -272,12 +283,12 @@ Sent Run(std::vector<std::unique_ptr<Reporter>>& reporters, double per_second, a
   return sent;
 }
 
-int Report(int port, int nodes, double per_second, absl::Duration time) {
+int Report(int port, int nodes, double per_second, absl::Duration time, int nodes_of_a_cluster) {
   constexpr int kAtOnce = 100;
   std::vector<std::unique_ptr<Reporter>> reporters;
   const absl::Time deadline = absl::Now() + absl::Minutes(2);
   for (int n = 0; n < nodes; ++n) {
-    reporters.push_back(std::make_unique<Reporter>(port, n));
+    reporters.push_back(std::make_unique<Reporter>(port, n, NameOf(n, nodes_of_a_cluster)));
     if (n % kAtOnce != kAtOnce - 1 && n != nodes - 1) continue;
     while (!reporters.back()->joined() && absl::Now() < deadline) absl::SleepFor(absl::Milliseconds(5));
   }
@@ -300,11 +311,11 @@ int main(int argc, char** argv) {
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);  // as headroomd
   const std::string what = argc > 1 ? argv[1] : "";
   if (what == "serve" && argc == 4) return headroom::Serve(argv[2], argv[3]);
-  if (what == "report" && argc == 6) {
+  if (what == "report" && (argc == 6 || argc == 7)) {
     return headroom::Report(std::atoi(argv[2]), std::atoi(argv[3]), std::atof(argv[4]),
-                            absl::Seconds(std::atoi(argv[5])));
+                            absl::Seconds(std::atoi(argv[5])), argc == 7 ? std::atoi(argv[6]) : 0);
   }
   std::cerr << "ingest_bench serve headroom|untimed|nothing STATE_DIR\n"
-               "ingest_bench report PORT NODES REPORTS_PER_SECOND SECONDS\n";
+               "ingest_bench report PORT NODES REPORTS_PER_SECOND SECONDS [NODES_OF_A_CLUSTER]\n";
   return 2;
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Headroom's figures of speed, each beside its reference in the same run. docs/benchmarks.md says what each one means.
 
-    tests/bench/run.py [--only gate,tick,interval,requests,ingest,memory,static,reaction] [--bin build/release/bin] [--out build/bench]
+    tests/bench/run.py [--only gate,tick,interval,requests,ingest,memory,operator,static,reaction] [--bin build/release/bin] [--out build/bench]
 
 Prints a table and writes summary.json: [{name, ours, reference, unit, ratio, goal, met}]. Everything is bounded and on
 loopback. A figure is a ratio, or a time beside its goal; a machine that is busy with other work makes them worse, so the
@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -202,6 +203,60 @@ def bench_memory(bench):
     bench.row("server at 1 report/s a node", ours["cores"], 1, "cores", 1, note, proves=goal)
 
 
+# Many clusters --------------------------------------------------------------------------------------------------------
+
+CLUSTERS, NODES_OF_A_CLUSTER = 50, 200
+
+
+def cpu_seconds(pid):
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def calls(world):
+    """How often the API server was asked, watches aside: they stay open."""
+    world.stdin.write("\n")
+    world.stdin.flush()
+    return {what: count for what, count in json.loads(world.stdout.readline()).items() if not what.startswith("watch ")}
+
+
+def bench_operator(bench):
+    """One headroomd --operator on one core, each node reporting once a second."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+    clusters = max(1, bench.scale // NODES_OF_A_CLUSTER) if bench.scale else CLUSTERS
+    nodes = clusters * NODES_OF_A_CLUSTER
+    port, http_port = free_port(), free_port()
+    with tempfile.TemporaryDirectory() as state, contextlib.ExitStack() as stack:
+        config = pathlib.Path(state) / "kubeconfig"
+        world = stack.enter_context(running([bench.program("operator_world"), str(clusters), str(NODES_OF_A_CLUSTER), str(config)]))
+        world.stdout.readline()
+        log = stack.enter_context(open(pathlib.Path(state) / "log", "w"))
+        daemon = stack.enter_context(running(
+            ["taskset", "-c", "0", bench.program("headroomd"), "--operator", "--namespaces", "*", "--kubeconfig", str(config),
+             "--state-dir", f"{state}/state", "--grpc-port", str(port), "--http-port", str(http_port)], stderr=log))
+        until(lambda: metric_lines(http_port, "headroom_nodes_max{") == clusters, 120, f"{clusters} clusters to run")
+        client = stack.enter_context(running(["taskset", "-c", "1", bench.program("ingest_bench"), "report", str(port), str(nodes),
+                                              str(nodes), "60", str(NODES_OF_A_CLUSTER)]))
+        if client.stdout.readline().strip() != "begin":
+            raise RuntimeError("the reporters did not begin")
+        time.sleep(20)  # leases and first decisions
+        asked, used, began = sum(calls(world).values()), cpu_seconds(daemon.pid), time.monotonic()
+        sent = json.loads(client.stdout.readline())
+        took = time.monotonic() - began
+        rate, cores = (sum(calls(world).values()) - asked) / took, (cpu_seconds(daemon.pid) - used) / took
+        resident = int(pathlib.Path(f"/proc/{daemon.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+    note = f"{clusters} clusters x {NODES_OF_A_CLUSTER} nodes, {resident:.0f} MB; reports late: {sent['late']}, broken: {sent['broken']}"
+    proves = clusters >= CLUSTERS and not sent["broken"]
+    bench.row("headroomd --operator on one core", cores, 1, "cores", 1, note, proves=proves)
+    bench.row("its calls to the API server", rate, 5, "calls/s", 1, note, proves=proves)
+
+
+def metric_lines(port, prefix):
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        return sum(line.startswith(prefix) for line in answer.read().decode().splitlines())
+
+
 # A real node ---------------------------------------------------------------------------------------------------------
 
 Served = collections.namedtuple("Served", "port admin pid")
@@ -342,7 +397,7 @@ def bench_reaction(bench, trials=50):
 # -----------------------------------------------------------------------------------------------------------------------
 
 BENCHES = {"gate": bench_gate, "tick": bench_tick, "interval": bench_interval, "requests": bench_requests,
-           "ingest": bench_ingest, "memory": bench_memory,
+           "ingest": bench_ingest, "memory": bench_memory, "operator": bench_operator,
            "static": bench_static, "reaction": bench_reaction}
 
 
