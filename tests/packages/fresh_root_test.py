@@ -75,10 +75,33 @@ agent_says() { journalctl --no-pager -u headroom-agent | grep -q "$1"; }
 until_true agent_says controller_found || fail headroom-agent does not reach headroomd
 until_true agent_says haproxy_found || fail headroom-agent does not reach HAProxy
 [ "$(systemctl is-active headroom-agent)" = active ] || fail headroom-agent does not stay
+# Nodes that headroomd itself starts: a restart finds them and starts no others.
+cat > /etc/headroom/policy.yaml <<END
+cluster: local
+mode: dry_run
+nodes: {min: 2, max: 3}
+provider: {local: {data_dir: /var/lib/headroom/files}}
+END
+two_serve() { [ "$(headroomctl -o json nodes | grep -c '"state": *"serving"')" = 2 ]; }
+# As headroomd has written them down: those it takes for gone are started anew, and get another.
+pids() { sed -n 's/^pid //p' /var/lib/headroom/nodes/node-[12] | tr '\n' ' '; }
+systemctl restart headroomd || fail headroomd with provider local
+until_true two_serve || fail its nodes do not serve
+nodes=$(pids)
+systemctl restart headroomd || fail the restart with nodes
+until_true says "cluster local: deciding" || fail it does not decide after the restart
+until_true two_serve || fail its nodes do not come back
+[ "$(pids)" = "$nodes" ] || fail "its nodes were $nodes and are $(pids)"
 systemctl stop headroomd || fail stop
 [ "$(systemctl show -p Result --value headroomd)" = success ] || fail headroomd does not stop in good order
 systemctl start headroomd
-dpkg --purge headroom-server headroom-cli headroom-agent || fail purge
+# With nodes that serve on, the user stays until they are gone.
+dpkg --purge headroom-server > /var/tmp/purge.log 2>&1 || fail "purge: $(cat /var/tmp/purge.log)"
+for pid in $nodes; do grep -qw "$pid" /var/tmp/purge.log || fail "purging does not say that $pid stays: $(cat /var/tmp/purge.log)"; done
+kill $nodes || fail its nodes are gone
+are_gone() { ! kill -0 $nodes; }
+until_true are_gone || fail its nodes do not end
+dpkg --purge headroom-cli headroom-agent || fail purge
 for unit in headroomd headroom-node headroom-agent; do
   [ "$(systemctl is-active $unit)" = active ] && fail $unit still runs
   [ "$(systemctl show -p LoadState --value $unit)" = not-found ] || fail systemd still knows $unit
@@ -173,10 +196,14 @@ def check_run(root, packages):
     (root / "etc/machine-id").write_text("")
     if subprocess.run([*NSPAWN, "-D", root, "/bin/true"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60).returncode:
         not_tested("this machine starts no container, so the packages were installed and purged but not run")
-    run(*NSPAWN, "-D", root, "-b", stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=BOOT_SECONDS_MAX)
-    log = (root / "var/tmp/trial.log").read_text()
-    print(log)
+    try:
+        run(*NSPAWN, "-D", root, "-b", stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=BOOT_SECONDS_MAX)
+    finally:  # however it ended
+        told = root / "var/tmp/trial.log"
+        log = told.read_text() if told.exists() else ""
+        print(log)
+    assert log, "the trial in the booted root did not begin"
     assert log.rstrip().splitlines()[-1] == "OK", "the trial in the booted root failed"
     left = [path for path in ("var/lib/headroom", "etc/headroom", "usr/bin/headroomd") if (root / path).exists()]
     assert not left, left

@@ -52,6 +52,12 @@ class UnitsTest(unittest.TestCase):
         self.assertEqual(types, {"headroomd": "notify", "headroom-node": "exec", "headroom-agent": "exec"})
         self.assertIn("\nWatchdogSec=", (UNITS / "headroomd.service").read_text())
 
+    def test_a_restarted_controller_sees_the_nodes_that_it_left(self):
+        """In a user namespace of its own it may not look into those of its earlier life, and ProtectProc= hides them."""
+        settings = (UNITS / "headroomd.service").read_text().splitlines()
+        self.assertIn("KillMode=process", settings)
+        self.assertNotIn("PrivateUsers=yes", settings)
+
 
 if __name__ == "__main__":
     if shutil.which("systemd-analyze") is None:
