@@ -195,12 +195,13 @@ class ChartTest(unittest.TestCase, Checks):
         self.assertEqual(crd["metadata"]["annotations"]["helm.sh/resource-policy"], "keep")
         self.assertEqual(of_kind(rendered("crds.install=false"), "CustomResourceDefinition"), [])
 
-    def test_one_copy_holds_no_election(self):
+    def test_one_copy_keeps_its_state_where_several_do(self):
+        """With the election: it outlives the pod, and the copies that there were before."""
         def arguments(*values):
             (_, pod), = pods(of_kind(rendered(*values), "StatefulSet"))
             return pod["containers"][0]["args"]
         self.assertIn("--election=kubernetes", arguments())
-        self.assertNotIn("--election=kubernetes", arguments("replicas=1"))
+        self.assertEqual(arguments("replicas=1"), arguments())
 
     def test_plaintext_is_never_silent(self):
         (_, pod), = pods(of_kind(rendered(), "StatefulSet"))
