@@ -221,6 +221,12 @@ class ChartTest(unittest.TestCase, Checks):
         self.assertEqual(len(roles), 1)
         self.assertNotIn("configmaps", [name for rule in roles[0]["rules"] for name in rule["resources"]])
 
+    def test_the_nodes_of_another_namespace_may_report(self):
+        def who_reports(*values):
+            return only(rendered(*values), "NetworkPolicy")["spec"]["ingress"][0]["from"]
+        more = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "storage"}}}
+        self.assertEqual(who_reports("workloadNamespaces={storage}"), who_reports() + [more])
+
     def test_another_kind_of_workload_gets_its_rule(self):
         rules = every_rule(rendered("rbac.workloadKinds[0].group=ceph.rook.io", "rbac.workloadKinds[0].resource=cephobjectstores"))
         self.assertIn({"apiGroups": ["ceph.rook.io"], "resources": ["cephobjectstores/scale"], "verbs": ["get", "update"]}, rules)
