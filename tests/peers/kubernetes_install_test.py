@@ -128,4 +128,4 @@ class InstallTest(peer_case.ClusterCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    peer_case.main()
