@@ -65,7 +65,7 @@ class PeerCase(unittest.TestCase):
 
     def clean(self):
         result = self._outcome.result
-        if any(test is self for test, _ in result.failures + result.errors):
+        if any(getattr(test, "test_case", test) is self for test, _ in result.failures + result.errors):  # subtests, too
             print(f"the logs of {self.id()} are kept in {self.work}", file=sys.stderr)
         else:
             shutil.rmtree(self.work, ignore_errors=True)
@@ -113,6 +113,13 @@ class Daemon:
         if done.returncode != 0:
             raise PeerError(f"headroomctl {' '.join(map(str, words))}: {done.stderr.strip()}")
         return json.loads(done.stdout) if output == "json" else done.stdout
+
+    def told(self, *words):
+        """The same for people; or why there is no answer."""
+        try:
+            return self.control(*words, output="table")
+        except (PeerError, subprocess.TimeoutExpired) as error:
+            return str(error)
 
     def decisions(self):
         """All that did something, oldest first; none while it does not answer."""
@@ -245,16 +252,22 @@ class ClusterCase(PeerCase):
             raise unittest.SkipTest(f"NOT TESTED: {reason}")
         began = time.monotonic()
         cls.home = pathlib.Path(tempfile.mkdtemp(prefix="headroom-control-plane-"))
-        cls.plane = control_plane.ControlPlane(cls.home)
-        cls.addClassCleanup(shutil.rmtree, cls.home, ignore_errors=True)
-        cls.addClassCleanup(cls.plane.stop)
+        cls.plane, cls.has_plane = control_plane.ControlPlane(cls.home), False
+        cls.addClassCleanup(cls.end_plane)
         try:
             cls.plane.start()
         except PeerError:
             print("\n".join(path.name + ": " + path.read_text(errors="replace")[-2000:] for path in cls.home.glob("*.log")))
             raise
-        cls.kube = cls.plane.kube
+        cls.kube, cls.has_plane = cls.plane.kube, True
         print(f"the control plane took {time.monotonic() - began:.1f} s", flush=True)
+
+    @classmethod
+    def end_plane(cls):
+        """The logs of one that did not start are kept."""
+        cls.plane.stop()
+        if cls.has_plane:
+            shutil.rmtree(cls.home, ignore_errors=True)
 
     def setUp(self):
         super().setUp()
@@ -296,7 +309,7 @@ class ClusterCase(PeerCase):
     def situation(self):
         pods = [(pod["metadata"]["name"], "leaving" if "deletionTimestamp" in pod["metadata"] else pod["status"].get("phase"))
                 for pod in self.pods()]
-        told = [self.daemon.control("explain", output="table"), self.daemon.control("nodes", output="table")] if self.daemon else []
+        told = [self.daemon.told(word) for word in ("explain", "nodes")] if self.daemon else []
         return "\n".join([f"pods: {pods}", f"stand-in: {self.kubelets.trouble if self.kubelets else None}", *told])
 
     def policy(self, workload, kubeconfig, least=3, at_once=2):
