@@ -48,7 +48,7 @@ class TooLate(Exception):
 
 class PeerCase(unittest.TestCase):
     """Bounds each test, keeps its files where it failed."""
-    BOUND_SECONDS = 170
+    BOUND_SECONDS = 240
 
     def setUp(self):
         signal.signal(signal.SIGALRM, self.too_late)
