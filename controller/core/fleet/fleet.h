@@ -422,6 +422,7 @@ class Fleet {
   void LeaveDryRun(absl::Time at, const Policy& policy);
   static NodeId PlaceholderOf(const ActionId& launch);
   Node& Adopt(const NodeId& id, const ActionId& launch_id, absl::Time at);
+  void ComeAnew(const NodeId& id, absl::Time at);
   void TakeName(Node& node, const ActionId& launch_id);
   void CountArrival(const Node& node, absl::Time at);
   void BeginServing(Node& node, absl::Time at);

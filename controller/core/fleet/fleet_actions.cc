@@ -22,6 +22,26 @@ NodeId Fleet::PlaceholderOf(const ActionId& launch) {
   return absl::StrCat("~", launch);
 }
 
+// A StatefulSet gives a name again: whoever bore it and was on its way out is no more, or soon is not, and the one that
+// comes has nothing of it. A process that still speaks is heard on; the next one says hello as a new boot.
+void Fleet::ComeAnew(const NodeId& id, absl::Time at) {
+  const auto found = nodes_.find(id);
+  if (found == nodes_.end()) return;
+  Node& node = found->second;
+  const bool terminates = std::any_of(in_flight_.begin(), in_flight_.end(), [&id](const auto& flight) {
+    return flight.second.action.node == id && std::holds_alternative<TerminateNode>(flight.second.action.body);
+  });
+  if (node.state != NodeState::kTerminating || node.shadow_gone || terminates) return;
+  if (!node.connected) {
+    Forget(found);
+    return;
+  }
+  node.Become(NodeState::kJoining, at);
+  node.launch_failed = node.leave_unheard = node.stays_drained = node.found_draining = false;
+  node.launch_id.clear();
+  node.launched_at = node.machine_since = absl::InfinitePast();
+}
+
 // When the provider was asked for the list that is here now.
 absl::Time Fleet::ListBeganAt(absl::Time at) const {
   for (const auto& [id, flight] : in_flight_) {
@@ -40,12 +60,14 @@ bool Fleet::On(absl::Time at, const MachinesListed& event, const Policy&) {
   for (const Machine& machine : event.machines) {
     if (machine.node.empty()) continue;  // asked for, and not there yet: its launch is known here, or lost
     if (!HasRoomFor(machine.node, at)) continue;
+    const bool is_stopping = machine.state == Machine::State::kStopping;
+    if (!is_stopping) ComeAnew(machine.node, at);
     Node& node = Adopt(machine.node, machine.launch_id, at);
+    // Launched since the list was begun: that tells of whoever bore its name before.
+    const bool is_newer = node.machine_since >= began_at;
     node.Listed(at);
     if (!machine.zone.empty()) node.zone = machine.zone;
-    if (machine.state == Machine::State::kStopping && node.state != NodeState::kTerminating) {
-      node.Become(NodeState::kTerminating, at);
-    }
+    if (is_stopping && !is_newer) node.Become(NodeState::kTerminating, at);
   }
   // A machine that was ever there and is not any more is gone, unless it still speaks to us (then a later list ends
   // it), or came after the list was made. So is one that died before any list could name it.
@@ -102,8 +124,10 @@ bool Fleet::On(absl::Time at, const ActionFinished& event, const Policy&) {
   const auto found = in_flight_.find(event.id);
   if (found == in_flight_.end()) {
     // The late answer to a launch that nobody waited for any more: its machine is there all the same.
-    if (unanswered_.erase(event.id) > 0 && !event.node.empty() && HasRoomFor(event.node, at))
+    if (unanswered_.erase(event.id) > 0 && !event.node.empty() && HasRoomFor(event.node, at)) {
+      ComeAnew(event.node, at);
       Adopt(event.node, event.id, at).Listed(at);
+    }
     return false;
   }
   const Action action = std::move(found->second.action);
@@ -131,6 +155,7 @@ void Fleet::FinishLaunch(absl::Time at, const Action& action, const ActionFinish
   }
   if (!outcome.hypothetical) {
     if (outcome.node.empty()) return;
+    ComeAnew(outcome.node, at);
     Adopt(outcome.node, action.id, at).Listed(at);
     return;
   }

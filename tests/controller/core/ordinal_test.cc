@@ -78,5 +78,88 @@ TEST(Ordinal, WhereNodesAreNamedTheEmptiestLeaves) {
   EXPECT_EQ(Told(world, "drain").front(), "files-2");
 }
 
+// Three nodes, and the place after them is on its way out.
+class NameGivenAgain : public ::testing::Test {
+ protected:
+  NameGivenAgain() : world_(Numbered(3)) { List(Machine::State::kStopping); }
+  void List(Machine::State last, const ActionId& launch = "") {
+    MachinesListed listed;
+    for (const char* id : {"files-0", "files-1", "files-2"})
+      listed.machines.push_back({id, Machine::State::kRunning, "", ""});
+    listed.machines.push_back({"files-3", last, "", launch});
+    world_.core.Observe(world_.now, listed);
+  }
+  void Launch() { world_.core.Observe(world_.now, ActionStarted{Made(LaunchNode{})}); }
+  void Answer() {
+    ActionFinished done{"launch-9"};
+    done.node = "files-3";
+    world_.core.Observe(world_.now, done);
+  }
+  void Serve(const char* boot) {
+    World::FakeNode node;
+    node.boot = boot;
+    world_.AddNode("files-3", node);
+    world_.Report("files-3");
+  }
+  static Action Made(ActionBody body) {
+    Action action;
+    action.id = "launch-9";
+    action.body = std::move(body);
+    return action;
+  }
+  const Node* Find() { return world_.core.fleet().Find("files-3"); }
+  World world_;
+};
+
+TEST_F(NameGivenAgain, TheLaunchedOneIsAwaitedAndServes) {
+  ASSERT_EQ(Find()->state, NodeState::kTerminating);
+  Launch();
+  Answer();
+  EXPECT_TRUE(Find()->IsAwaited()) << "else another one is launched beside it";
+  EXPECT_EQ(Find()->launch_id, "launch-9");
+  EXPECT_EQ(world_.core.fleet().nodes().size(), 4u) << "and nothing waits for the launch besides it";
+  List(Machine::State::kStarting, "launch-9");
+  Serve("boot-2");
+  EXPECT_EQ(Find()->state, NodeState::kServing);
+}
+
+TEST_F(NameGivenAgain, AListThatWasBegunBeforeTheLaunchTellsOfTheOneBefore) {
+  Action list = Made(ListMachines{});
+  list.id = "list-1";
+  world_.core.Observe(world_.now, ActionStarted{list});
+  Launch();
+  Answer();
+  world_.now += absl::Seconds(1);
+  List(Machine::State::kStopping);
+  EXPECT_TRUE(Find()->IsAwaited());
+}
+
+TEST_F(NameGivenAgain, WhoeverIsListedAsComingComesWhoeverLaunchedIt) {
+  List(Machine::State::kStarting);
+  EXPECT_EQ(Find()->state, NodeState::kJoining);
+  Serve("boot-2");
+  EXPECT_EQ(Find()->state, NodeState::kServing);
+}
+
+TEST_F(NameGivenAgain, OneThatSpeaksAlreadyIsHeardOn) {
+  Serve("boot-2");
+  ASSERT_EQ(Find()->state, NodeState::kTerminating) << "a server may restart on a machine that goes";
+  Launch();
+  Answer();
+  world_.Report("files-3");
+  EXPECT_EQ(Find()->state, NodeState::kServing);
+  EXPECT_EQ(Find()->launch_id, "launch-9");
+}
+
+TEST_F(NameGivenAgain, WhatIsBeingTerminatedDoesNotComeBackByAList) {
+  List(Machine::State::kRunning);
+  Action terminate = Made(TerminateNode{});
+  terminate.id = "terminate-1";
+  terminate.node = "files-3";
+  world_.core.Observe(world_.now, ActionStarted{terminate});
+  List(Machine::State::kRunning);
+  EXPECT_EQ(Find()->state, NodeState::kTerminating);
+}
+
 }  // namespace
 }  // namespace headroom
