@@ -36,20 +36,18 @@ Machine::State StateOf(const Pod& pod) {
   return pod.ready ? Machine::State::kRunning : Machine::State::kStarting;
 }
 
-// The pods of a StatefulSet by what it is told to run: one that is yet to be made, in order or anew, is on its way.
+// The pods of a StatefulSet by what it is told to run: one that is yet to be made, in order or anew, is on its way. A
+// launch that raised it to so many pods made the last of them.
 std::vector<Machine> WithThoseToCome(std::vector<Machine> machines, const std::string& name, const WorkloadState& state,
-                                     std::vector<ActionId> awaited) {
-  std::reverse(awaited.begin(), awaited.end());  // the oldest launch is the lowest ordinal's
-  for (int ordinal = state.first_ordinal; ordinal < state.first_ordinal + state.replicas; ++ordinal) {
-    const NodeId node = absl::StrCat(name, "-", ordinal);
-    const auto found = std::find_if(machines.begin(), machines.end(),
-                                    [&node](const Machine& machine) { return machine.node == node; });
-    if (found == machines.end()) {
-      machines.push_back({node, Machine::State::kStarting, "", awaited.empty() ? "" : awaited.back()});
-      if (!awaited.empty()) awaited.pop_back();
-    } else if (found->state == Machine::State::kStopping) {
-      found->state = Machine::State::kStarting;
-    }
+                                     const std::map<int, ActionId>& awaited) {
+  for (int count = 1; count <= state.replicas; ++count) {
+    const NodeId node = absl::StrCat(name, "-", state.first_ordinal + count - 1);
+    auto found = std::find_if(machines.begin(), machines.end(),
+                              [&node](const Machine& machine) { return machine.node == node; });
+    if (found != machines.end() && found->state != Machine::State::kStopping) continue;
+    if (found == machines.end()) found = machines.insert(machines.end(), {.node = node});
+    found->state = Machine::State::kStarting;
+    if (const auto launch = awaited.find(count); launch != awaited.end()) found->launch_id = launch->second;
   }
   return machines;
 }
@@ -174,10 +172,10 @@ absl::StatusOr<std::vector<Machine>> KubernetesProvider::List(absl::Duration tim
     machines.push_back(
         {pod.name, StateOf(pod), ZoneOf(pod.node, timeout), launch == launches.end() ? "" : launch->second});
   }
-  std::vector<ActionId> awaited = state.ledger.Awaited(state.replicas, pods);
+  const std::map<int, ActionId> awaited = state.ledger.Awaited(state.replicas, pods);
   if (workload_.leaving() == Leaving::kHighestOrdinal)
-    return WithThoseToCome(std::move(machines), workload_.name(), state, std::move(awaited));
-  for (ActionId& id : awaited) machines.push_back({.state = Machine::State::kStarting, .launch_id = std::move(id)});
+    return WithThoseToCome(std::move(machines), workload_.name(), state, awaited);
+  for (const auto& [count, id] : awaited) machines.push_back({.state = Machine::State::kStarting, .launch_id = id});
   return machines;
 }
 

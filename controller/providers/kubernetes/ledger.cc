@@ -11,6 +11,11 @@ constexpr char kRemoved = '-';
 
 }  // namespace
 
+int StayingCount(const std::vector<Pod>& pods) {
+  return static_cast<int>(
+      std::count_if(pods.begin(), pods.end(), [](const Pod& pod) { return !pod.leaving && !pod.failed; }));
+}
+
 Ledger Ledger::Parse(absl::string_view text) {
   Ledger ledger;
   const Json json = Json::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false);
@@ -45,7 +50,7 @@ std::map<std::string, ActionId> Ledger::Match(const std::vector<Pod>& pods) cons
   }
   std::vector<const Pod*> strangers;
   for (const Pod& pod : pods) {
-    if (!known_.contains(pod.name) && !owners.contains(pod.name)) strangers.push_back(&pod);
+    if (!pod.leaving && !known_.contains(pod.name) && !owners.contains(pod.name)) strangers.push_back(&pod);
   }
   std::sort(strangers.begin(), strangers.end(), [](const Pod* a, const Pod* b) {
     return std::tie(a->created_at, a->name) < std::tie(b->created_at, b->name);
@@ -57,14 +62,19 @@ std::map<std::string, ActionId> Ledger::Match(const std::vector<Pod>& pods) cons
   return owners;
 }
 
-std::vector<ActionId> Ledger::Awaited(int replicas, const std::vector<Pod>& pods) const {
+std::map<int, ActionId> Ledger::Awaited(int replicas, const std::vector<Pod>& pods) const {
   std::set<ActionId> there;
   for (const auto& [pod, id] : Match(pods)) there.insert(id);
-  std::vector<ActionId> awaited;
+  std::map<int, ActionId> awaited;
   for (const Launch& launch : launches_) {
-    if (launch.pod.empty() && launch.replicas <= replicas && !there.contains(launch.id)) awaited.push_back(launch.id);
+    if (launch.pod.empty() && launch.replicas <= replicas && !there.contains(launch.id))
+      awaited[launch.replicas] = launch.id;
   }
   return awaited;
+}
+
+bool Ledger::IsWaiting() const {
+  return std::any_of(launches_.begin(), launches_.end(), [](const Launch& launch) { return launch.pod.empty(); });
 }
 
 // Notes what is seen by now, so that a pod which leaves is not taken for one that has yet to come.
@@ -74,10 +84,7 @@ void Ledger::Settle(const std::vector<Pod>& pods) {
         std::find_if(launches_.begin(), launches_.end(), [&id = id](const Launch& one) { return one.id == id; });
     launch->pod = pod;
   }
-  const bool all = std::none_of(launches_.begin(), launches_.end(), [](const Launch& one) { return one.pod.empty(); });
-  if (!all) return;
-  known_.clear();
-  for (const Pod& pod : pods) known_.insert(pod.name);
+  if (!IsWaiting()) known_.clear();
 }
 
 Ledger::Target Ledger::Begin(const ActionId& id, int replicas, const std::vector<Pod>& pods) {
@@ -88,22 +95,40 @@ Ledger::Target Ledger::Begin(const ActionId& id, int replicas, const std::vector
   // Whoever was to raise it as far never did, or was taken back.
   std::erase_if(launches_,
                 [replicas](const Launch& launch) { return launch.pod.empty() && launch.replicas > replicas; });
+  if (!IsWaiting()) {
+    known_.clear();
+    for (const Pod& pod : pods) {
+      if (!pod.leaving) known_.insert(pod.name);
+    }
+  }
   launches_.push_back({id, replicas + 1, ""});
-  if (launches_.size() > kLaunchesMax) launches_.erase(launches_.begin());
+  if (launches_.size() > kLaunchesMax) ForgetOldest();
   return {replicas + 1, false};
+}
+
+void Ledger::ForgetOldest() {
+  auto oldest =
+      std::find_if(launches_.begin(), launches_.end(), [](const Launch& launch) { return !launch.pod.empty(); });
+  if (oldest == launches_.end()) oldest = launches_.begin();
+  if (!oldest->pod.empty()) known_.insert(oldest->pod);
+  launches_.erase(oldest);
+}
+
+bool Ledger::IsEnding(const std::string& pod, int replicas, const std::vector<Pod>& pods) const {
+  const auto told = removals_.find(pod);
+  return told != removals_.end() && told->second >= replicas && StayingCount(pods) > replicas;
 }
 
 Ledger::Target Ledger::End(const std::string& pod, int replicas, const std::vector<Pod>& pods) {
   std::erase_if(removals_, [&pods](const auto& removal) {
     return std::none_of(pods.begin(), pods.end(), [&](const Pod& one) { return one.name == removal.first; });
   });
-  const auto told = removals_.find(pod);
-  if (told != removals_.end() && told->second >= replicas) return {told->second, true};
+  if (IsEnding(pod, replicas, pods)) return {removals_[pod], true};
   Settle(pods);
   for (Launch& launch : launches_) {
     if (launch.pod == pod) launch.pod = kRemoved;
   }
-  known_.insert(pod);  // until it has left
+  if (IsWaiting()) known_.insert(pod);  // until it has left
   removals_[pod] = replicas - 1;
   return {replicas - 1, false};
 }

@@ -65,10 +65,22 @@ std::vector<std::string> FakeCluster::pods() const {
   return server_.Names(kPods);
 }
 
-void FakeCluster::Ready(const std::string& pod) {
+void FakeCluster::Say(const std::string& pod, const char* ready) {
   Json object = server_.Get(PodPath(pod));
-  object["status"]["conditions"][0]["status"] = "True";
+  object["status"]["conditions"][0]["status"] = ready;
   server_.Put(PodPath(pod), object);
+}
+
+void FakeCluster::Leave() {
+  for (const std::string& pod : pods()) {
+    if (server_.Get(PodPath(pod))["metadata"].contains("deletionTimestamp")) server_.Delete(PodPath(pod));
+  }
+  Reconcile();
+}
+
+void FakeCluster::Resume() {
+  pauses_ = false;
+  Reconcile();
 }
 
 void FakeCluster::KeepNoOrder() {
@@ -79,23 +91,29 @@ void FakeCluster::KeepNoOrder() {
 
 void FakeCluster::Reconcile() {
   const std::lock_guard lock(mutex_);
+  if (pauses_) return;
   const auto staying = [this] {
     int count = 0;
     for (const std::string& pod : pods())
       count += server_.Get(PodPath(pod))["metadata"].contains("deletionTimestamp") ? 0 : 1;
     return count;
   };
-  while (!comes_late_ && staying() < replicas()) Add();
+  while (!comes_late_ && staying() < replicas() && Add()) {
+  }
   while (staying() > replicas()) Remove();
 }
 
-void FakeCluster::Add() {
-  std::string name;
-  for (int ordinal = 0; kind_ == Kind::kStatefulSet && name.empty(); ++ordinal) {
-    if (server_.Get(PodPath(absl::StrCat("files-", ordinal))).is_null()) name = absl::StrCat("files-", ordinal);
+// False: a StatefulSet's pod comes once the one that has its name is gone.
+bool FakeCluster::Add() {
+  std::string name = absl::StrFormat("files-7d9f-%05d", 31'337 * (made_ + 1) % 100'000);
+  if (kind_ == Kind::kStatefulSet) {
+    int ordinal = 0;
+    while (!server_.Get(PodPath(absl::StrCat("files-", ordinal))).is_null()) ++ordinal;
+    if (ordinal >= replicas()) return false;
+    name = absl::StrCat("files-", ordinal);
   }
-  if (name.empty()) name = absl::StrFormat("files-7d9f-%05d", 31'337 * (made_ + 1) % 100'000);
   server_.Put(PodPath(name), PodObject(made_++, !boots_slowly_));
+  return true;
 }
 
 void FakeCluster::Remove() {
@@ -109,8 +127,11 @@ void FakeCluster::Remove() {
           object.value("/metadata/annotations/controller.kubernetes.io~1pod-deletion-cost"_json_pointer, "0");
       static_cast<void>(absl::SimpleAtoi(text, &cost));
     }
-    const bool leaving = object["metadata"].contains("deletionTimestamp");
-    return std::tuple(leaving, cost, -ordinal, object["metadata"]["creationTimestamp"].get<std::string>());
+    const bool leaving = object["metadata"].contains("deletionTimestamp"), by_rank = kind_ != Kind::kStatefulSet;
+    const bool placed = by_rank && !object["spec"].value("nodeName", "").empty();
+    const bool ready = by_rank && object["status"]["conditions"][0]["status"] == "True";
+    return std::tuple(leaving, placed, ready, cost, -ordinal,
+                      object["metadata"]["creationTimestamp"].get<std::string>());
   };
   const std::vector<std::string> all = pods();
   const std::string victim = *std::min_element(

@@ -11,7 +11,9 @@
 namespace headroom::kubernetes {
 
 // FakeCluster: a FakeApiServer whose one workload "files" in namespace "storage" has as many pods as it is told, at
-// once: a StatefulSet's by ordinal, a Deployment's by name, the cheapest and then the newest leaving first.
+// once: a StatefulSet's by ordinal, a Deployment's by name. Of those one leaves first that has no machine, then one
+// that is not ready, then the cheapest, as of a ReplicaSet (controller_utils.go, ActivePodsWithRanks), and then the
+// oldest.
 class FakeCluster {
  public:
   enum class Kind { kStatefulSet, kDeployment, kCustom };
@@ -27,24 +29,32 @@ class FakeCluster {
   std::vector<std::string> pods() const;
   // New pods are not ready until Ready().
   void BootSlowly() { boots_slowly_ = true; }
-  void Ready(const std::string& pod);
+  void Ready(const std::string& pod) { Say(pod, "True"); }
+  void Unready(const std::string& pod) { Say(pod, "False"); }
   // New pods do not come at all until Come().
   void ComeLate() { comes_late_ = true; }
   void Come();
   // Pods that leave take their time: they are marked, and stay.
   void LeaveSlowly() { leaves_slowly_ = true; }
+  // Those that leave have left.
+  void Leave();
+  // The controller of the workload makes and removes nothing until it is called again.
+  void Pause() { pauses_ = true; }
+  void Resume();
   // podManagementPolicy Parallel.
   void KeepNoOrder();
   // Deletion costs are not looked at, as Kubernetes may.
   void IgnoreCosts() { ignores_costs_ = true; }
 
  private:
+  void Say(const std::string& pod, const char* ready);
   void Reconcile();
-  void Add();
+  bool Add();
   void Remove();
 
   const Kind kind_;
-  std::atomic<bool> boots_slowly_ = false, leaves_slowly_ = false, ignores_costs_ = false, comes_late_ = false;
+  std::atomic<bool> boots_slowly_ = false, leaves_slowly_ = false, ignores_costs_ = false, comes_late_ = false,
+                    pauses_ = false;
   std::mutex mutex_;
   int made_ = 0;
   FakeApiServer server_;

@@ -11,7 +11,9 @@ namespace headroom::kubernetes {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::Pair;
 
 std::vector<Pod> Pods(const std::vector<std::string>& names) {
@@ -65,11 +67,30 @@ TEST(Ledger, ANameThatIsGivenAgainIsTheNextLaunchs) {
   EXPECT_THAT(Again(ledger).Match(Pods({"files-0", "files-1", "files-2"})), ElementsAre(Pair("files-2", "two")));
 }
 
+TEST(Ledger, APodThatIsOnItsWayOutIsNeitherTheNewOneNorKnown) {
+  std::vector<Pod> pods = Pods({"files-0", "files-1", "files-2"});
+  pods[2].leaving = true;
+  Ledger ledger;
+  EXPECT_EQ(ledger.Begin("one", 2, pods).replicas, 3);
+  ledger = Again(ledger);
+  EXPECT_THAT(ledger.Match(pods), IsEmpty());
+  pods[2].leaving = false;
+  EXPECT_THAT(ledger.Match(pods), ElementsAre(Pair("files-2", "one")));
+}
+
+TEST(Ledger, PodsAreNotedOnlyWhileALaunchWaitsForItsOwn) {
+  Ledger ledger;
+  ledger.Begin("one", 2, Pods({"a-pod", "b-pod"}));
+  EXPECT_THAT(ledger.Text(), HasSubstr("a-pod"));
+  ledger.End("b-pod", 3, Pods({"a-pod", "b-pod", "c-pod"}));
+  EXPECT_THAT(ledger.Text(), Not(HasSubstr("a-pod"))) << "thousands do not fit into an annotation";
+}
+
 TEST(Ledger, ALaunchIsAwaitedFromWhenItWasDoneUntilItsPodIsThere) {
   Ledger ledger;
   ledger.Begin("one", 2, Pods({"a", "b"}));
   EXPECT_THAT(ledger.Awaited(2, Pods({"a", "b"})), IsEmpty()) << "noted, and not done yet";
-  EXPECT_THAT(Again(ledger).Awaited(3, Pods({"a", "b"})), ElementsAre("one"));
+  EXPECT_THAT(Again(ledger).Awaited(3, Pods({"a", "b"})), ElementsAre(Pair(3, "one")));
   EXPECT_THAT(Again(ledger).Awaited(3, Pods({"a", "b", "c"})), IsEmpty());
 }
 
@@ -81,6 +102,18 @@ TEST(Ledger, ARemovalIsNotedUntilThePodIsGone) {
   EXPECT_FALSE(ledger.End("b", 3, Pods({"a", "b", "c"})).is_done) << "it never was done, or was taken back";
   EXPECT_EQ(ledger.End("c", 2, Pods({"a", "c"})).replicas, 1);
   EXPECT_FALSE(ledger.End("b", 1, Pods({"a", "b"})).is_done) << "another one of that name";
+}
+
+TEST(Ledger, ARemovalThatTookAnotherPodIsDoneOnceMore) {
+  Ledger ledger;
+  EXPECT_EQ(ledger.End("b", 3, Pods({"a", "b", "c"})).replicas, 2);
+  ledger = Again(ledger);
+  std::vector<Pod> pods = Pods({"a", "b", "c"});
+  pods[2].leaving = true;
+  const Ledger::Target target = ledger.End("b", 2, pods);
+  EXPECT_FALSE(target.is_done);
+  EXPECT_EQ(target.replicas, 1);
+  EXPECT_TRUE(Again(ledger).End("b", 1, pods).is_done) << "and that once";
 }
 
 TEST(Ledger, WhatIsNoLedgerIsAnEmptyOne) {
@@ -98,6 +131,19 @@ TEST(Ledger, TheOldestLaunchesAreForgotten) {
     names.push_back(absl::StrCat("pod-", i));
   }
   EXPECT_EQ(ledger.Match(Pods(names)).size(), Ledger::kLaunchesMax);
+}
+
+TEST(Ledger, ALaunchThatWaitsIsNotForgottenForOnesThatDoNot) {
+  Ledger ledger;
+  std::vector<std::string> names = {"a"};
+  for (int i = 1; i <= 300; ++i) {
+    ledger.Begin(absl::StrCat("launch-", i), i, Pods(names));
+    if (i < 300) names.push_back(absl::StrCat("pod-", i));
+  }
+  const auto owners = Again(ledger).Match(Pods(names));
+  EXPECT_FALSE(owners.contains("pod-1")) << "it is forgotten";
+  names.push_back("new");
+  EXPECT_EQ(Again(ledger).Match(Pods(names)).at("new"), "launch-300");
 }
 
 }  // namespace

@@ -290,6 +290,20 @@ TEST_F(KubernetesProviderTest, APodThatAStatefulSetIsYetToMakeIsStarting) {
   EXPECT_EQ(cluster_->replicas(), 2);
 }
 
+TEST_F(KubernetesProviderTest, ANameThatIsGivenAgainIsTheLaunchsWhileItsOldPodStillLeaves) {
+  Start(Kind::kStatefulSet);
+  cluster_->LeaveSlowly();
+  ASSERT_TRUE(Terminate("files-2").ok());
+  ASSERT_TRUE(Soon([&] { return List()[2].state == Machine::State::kStopping; }));
+  ASSERT_EQ(Launch("launch-1").value(), "files-2");
+  ASSERT_EQ(List().size(), 3u);
+  EXPECT_EQ(List()[2].state, Machine::State::kStarting);
+  EXPECT_THAT(Launched(), ElementsAre("files-2 launch-1"));
+  cluster_->Leave();
+  EXPECT_TRUE(Soon([&] { return List()[2].state == Machine::State::kRunning; }));
+  EXPECT_THAT(Launched(), ElementsAre("files-2 launch-1"));
+}
+
 TEST_F(KubernetesProviderTest, AnUnreadyPodBeforeTheLastOneIsNamedWhereOrderIsKept) {
   Start(Kind::kStatefulSet);
   cluster_->BootSlowly();
