@@ -116,6 +116,7 @@ absl::StatusOr<HttpResponse> Api::Patiently(HttpRequest request, Cancellation& c
   const absl::Duration whole = request.timeout;
   for (int retry = 0;; ++retry) {
     request.timeout = whole - absl::FromChrono(std::chrono::steady_clock::now() - began);
+    if (request.timeout <= absl::ZeroDuration()) return absl::DeadlineExceededError("no time is left for the call");
     absl::StatusOr<HttpResponse> response = calls_->Send(request, cancellation);
     int seconds = 0;
     const bool told = response.ok() && (response->code == 429 || response->code >= 500) &&

@@ -18,7 +18,9 @@ namespace {
 constexpr char kCost[] = "controller.kubernetes.io/pod-deletion-cost";
 constexpr char kZone[] = "topology.kubernetes.io/zone";
 constexpr int64_t kGoesFirst = -1000;
-constexpr absl::Duration kLook = absl::Milliseconds(100);
+constexpr absl::Duration kLook = absl::Milliseconds(100), kLookMax = absl::Seconds(2);
+// A ReplicaSet marks the pod that leaves within milliseconds. What is launched before that takes the removal back.
+constexpr absl::Duration kActs = absl::Seconds(2);
 
 // The number at the end of "files-3"; none: -1.
 int OrdinalOf(const NodeId& node) {
@@ -76,6 +78,40 @@ absl::Status CheckOrder(const std::vector<Pod>& pods, const std::string& name, c
   return absl::OkStatus();
 }
 
+// As a ReplicaSet orders those that it removes, before it looks at their costs.
+std::pair<bool, bool> RankOf(const Pod& pod) {
+  return {!pod.node.empty(), pod.ready};
+}
+
+// Whether a ReplicaSet removes `named` once it is the cheapest. One that is on its way already does not count.
+absl::Status CheckRanks(const Pod& named, const std::vector<Pod>& pods, const std::string& name,
+                        const WorkloadState& state) {
+  if (const int count = StayingCount(pods); count < state.replicas) {
+    return absl::UnavailableError(absl::StrCat(name, " has ", count, " of ", state.replicas,
+                                               " pods yet, and one that is still to come would be given up instead of ",
+                                               named.name));
+  }
+  for (const Pod& pod : pods) {
+    if (pod.leaving || pod.failed || pod.name == named.name || RankOf(pod) >= RankOf(named)) continue;
+    if (state.ledger.IsEnding(pod.name, state.replicas, pods)) continue;
+    return absl::UnavailableError(absl::StrCat(pod.name, pod.node.empty() ? " has no machine" : " is not ready",
+                                               ", and Kubernetes removes such a pod first: ", named.name,
+                                               " stays until it is, or is gone; `kubectl describe pod ", pod.name,
+                                               "` says what it lacks"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckTime(const Deadline& deadline) {
+  if (!deadline.is_over()) return absl::OkStatus();
+  return absl::DeadlineExceededError("other changes of the workload have taken all of its time");
+}
+
+// Whether a write that failed so may have been done, or is made again.
+bool MayBeDone(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) || absl::IsAborted(status);
+}
+
 absl::Status Overtaken(int64_t theirs, int64_t ours) {
   return absl::FailedPreconditionError(
       absl::StrCat("a controller of term ", theirs, " acts on it; this one has term ", ours));
@@ -91,7 +127,7 @@ absl::StatusOr<std::unique_ptr<KubernetesProvider>> KubernetesProvider::Open(Kub
   std::function<void(absl::Duration)> wait = options.api.wait;
   HR_ASSIGN_OR_RETURN(std::unique_ptr<Api> api, Api::Connect(std::move(options.access), std::move(options.api)));
   HR_ASSIGN_OR_RETURN(Workload workload, Workload::Find(*api, name_space, options.workload, kPatience));
-  HR_ASSIGN_OR_RETURN(const WorkloadState state, workload.Read(kPatience));
+  HR_ASSIGN_OR_RETURN(const WorkloadState state, workload.Read(Deadline(kPatience)));
   if (state.selector.empty())
     return absl::FailedPreconditionError(
         absl::StrCat(options.workload, " does not say which pods are its own (status.selector of its scale)"));
@@ -117,11 +153,13 @@ KubernetesProvider::KubernetesProvider(Parts parts)
 // own controllers write a workload's status with each pod that comes and each that becomes ready, so there are pauses,
 // which double.
 template <class Result, class Attempt>
-Result KubernetesProvider::Insist(const Attempt& attempt) const {
+Result KubernetesProvider::Insist(const Attempt& attempt, const Deadline& deadline) const {
   constexpr absl::Duration kPause = absl::Milliseconds(20), kPauseMax = absl::Milliseconds(500);
+  if (const absl::Status time = CheckTime(deadline); !time.ok()) return time;
   Result result = attempt();
   absl::Duration pause = kPause;
   for (int tries = 1; tries < kTries && result.status().code() == absl::StatusCode::kAborted; ++tries) {
+    if (deadline.left() <= pause) break;
     wait_(pause);
     pause = std::min(2 * pause, kPauseMax);
     if (still_leads_ && !still_leads_()) return absl::FailedPreconditionError("another controller leads");
@@ -136,13 +174,14 @@ ProviderCapabilities KubernetesProvider::capabilities() const {
 }
 
 absl::StatusOr<int64_t> KubernetesProvider::Fence(int64_t term, absl::Duration timeout) {
+  const Deadline deadline(timeout);
   const MonitorLock lock(writing_);
   return Insist<absl::StatusOr<int64_t>>(
-      [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(writing_) { return TryFence(term, timeout); });
+      [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(writing_) { return TryFence(term, deadline); }, deadline);
 }
 
-absl::StatusOr<int64_t> KubernetesProvider::TryFence(int64_t term, absl::Duration timeout) {
-  HR_ASSIGN_OR_RETURN(WorkloadState state, workload_.Read(timeout));
+absl::StatusOr<int64_t> KubernetesProvider::TryFence(int64_t term, const Deadline& deadline) {
+  HR_ASSIGN_OR_RETURN(WorkloadState state, workload_.Read(deadline));
   if (state.term > kTermSeenMax) {
     return absl::FailedPreconditionError(absl::StrCat(workload_.name(), " says that a controller of term ", state.term,
                                                       " acts on it, and none comes to that; `kubectl -n ", name_space_,
@@ -151,26 +190,27 @@ absl::StatusOr<int64_t> KubernetesProvider::TryFence(int64_t term, absl::Duratio
   }
   if (state.term > term) return state.term;
   state.term = term_ = term;
-  HR_RETURN_IF_ERROR(workload_.Remember(state, timeout));
+  HR_RETURN_IF_ERROR(workload_.Remember(state, deadline.left()));
   return term;
 }
 
 absl::StatusOr<std::vector<Machine>> KubernetesProvider::List(absl::Duration timeout) {
+  const Deadline deadline(timeout);
   int64_t writes_before = 0;
   {
     const MonitorLock lock(seen_mutex_);
     writes_before = writes_;
   }
-  HR_ASSIGN_OR_RETURN(const WorkloadState state, workload_.Read(timeout));
+  HR_ASSIGN_OR_RETURN(const WorkloadState state, workload_.Read(deadline));
   Compare(state, writes_before);
-  HR_ASSIGN_OR_RETURN(const std::vector<Pod> pods, pods_.Pods(timeout));
+  HR_ASSIGN_OR_RETURN(const std::vector<Pod> pods, pods_.Pods(deadline.left()));
   const std::map<std::string, ActionId> launches = state.ledger.Match(pods);
   std::vector<Machine> machines;
   for (const Pod& pod : WithoutSurge(pods, state.replicas)) {
     if (pod.failed) continue;
     const auto launch = launches.find(pod.name);
     machines.push_back(
-        {pod.name, StateOf(pod), ZoneOf(pod.node, timeout), launch == launches.end() ? "" : launch->second});
+        {pod.name, StateOf(pod), ZoneOf(pod.node, deadline), launch == launches.end() ? "" : launch->second});
   }
   const std::map<int, ActionId> awaited = state.ledger.Awaited(state.replicas, pods);
   if (workload_.leaving() == Leaving::kHighestOrdinal)
@@ -193,13 +233,13 @@ void KubernetesProvider::Compare(const WorkloadState& state, int64_t writes_befo
                     " replicas; they are taken for the cluster's, and scaled on from there"));
 }
 
-absl::Status KubernetesProvider::Write(WorkloadState& state, int replicas, absl::Duration timeout) {
+absl::Status KubernetesProvider::Write(WorkloadState& state, int replicas, const Deadline& deadline) {
   {
     const MonitorLock lock(seen_mutex_);
     ++writes_;
   }
-  absl::Status written = workload_.Remember(state, timeout);
-  if (written.ok()) written = workload_.Scale(state, replicas, timeout);
+  absl::Status written = workload_.Remember(state, deadline.left());
+  if (written.ok()) written = workload_.Scale(state, replicas, deadline.left());
   const MonitorLock lock(seen_mutex_);
   ++writes_;
   seen_replicas_.reset();  // the next list says; where the answer was lost nobody else does
@@ -207,13 +247,14 @@ absl::Status KubernetesProvider::Write(WorkloadState& state, int replicas, absl:
 }
 
 // Where it may not be read, or is not known yet, nobody is told of zones.
-std::string KubernetesProvider::ZoneOf(const std::string& machine, absl::Duration timeout) {
+std::string KubernetesProvider::ZoneOf(const std::string& machine, const Deadline& deadline) {
   if (machine.empty()) return "";
   {
     const MonitorLock lock(zones_mutex_);
     if (const auto known = zones_.find(machine); known != zones_.end()) return known->second;
   }
-  const absl::StatusOr<Json> node = api_->Call({.path = absl::StrCat("/api/v1/nodes/", machine), .timeout = timeout});
+  const absl::StatusOr<Json> node =
+      api_->Call({.path = absl::StrCat("/api/v1/nodes/", machine), .timeout = deadline.left()});
   const bool for_good = node.ok() || absl::IsPermissionDenied(node.status());
   const std::string zone = node.ok() ? Text(*node, {"metadata", "labels", kZone}) : "";
   const MonitorLock lock(zones_mutex_);
@@ -223,41 +264,49 @@ std::string KubernetesProvider::ZoneOf(const std::string& machine, absl::Duratio
 
 absl::StatusOr<NodeId> KubernetesProvider::Launch(const LaunchRequest& request, absl::Duration timeout) {
   if (request.id.empty()) return absl::InvalidArgumentError("a launch needs the id of its action");
+  const Deadline deadline(timeout);
   const MonitorLock lock(writing_);
   return Insist<absl::StatusOr<NodeId>>(
-      [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(writing_) { return TryLaunch(request, timeout); });
+      [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(writing_) { return TryLaunch(request, deadline); }, deadline);
 }
 
-absl::StatusOr<NodeId> KubernetesProvider::TryLaunch(const LaunchRequest& request, absl::Duration timeout) {
-  HR_ASSIGN_OR_RETURN(WorkloadState state, workload_.Read(timeout));
+absl::StatusOr<NodeId> KubernetesProvider::TryLaunch(const LaunchRequest& request, const Deadline& deadline) {
+  HR_ASSIGN_OR_RETURN(WorkloadState state, workload_.Read(deadline));
   if (state.term > request.term) return Overtaken(state.term, request.term);
-  HR_ASSIGN_OR_RETURN(const std::vector<Pod> pods, pods_.Pods(timeout));
+  HR_ASSIGN_OR_RETURN(const std::vector<Pod> pods, pods_.Pods(deadline.left()));
   const Ledger::Target target = state.ledger.Begin(request.id, state.replicas, pods);
   const bool ordinal = workload_.leaving() == Leaving::kHighestOrdinal;
   const NodeId node = ordinal ? absl::StrCat(workload_.name(), "-", state.first_ordinal + target.replicas - 1) : "";
   if (target.is_done) return node;
-  HR_RETURN_IF_ERROR(CheckRivals(timeout));
+  HR_RETURN_IF_ERROR(CheckRivals(deadline));
   state.term = term_ = request.term;
-  HR_RETURN_IF_ERROR(Write(state, target.replicas, timeout));
+  HR_RETURN_IF_ERROR(Write(state, target.replicas, deadline));
   return node;
 }
 
 absl::Status KubernetesProvider::Terminate(const NodeId& node, absl::Duration timeout) {
-  const MonitorLock lock(writing_);
-  const auto attempt = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(writing_) -> absl::StatusOr<bool> {
-    HR_RETURN_IF_ERROR(TryTerminate(node, timeout));
-    return true;
-  };
-  return Insist<absl::StatusOr<bool>>(attempt).status();
+  const Deadline deadline(timeout);
+  {
+    const MonitorLock lock(writing_);
+    const auto attempt = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(writing_) -> absl::StatusOr<bool> {
+      HR_RETURN_IF_ERROR(TryTerminate(node, deadline));
+      return true;
+    };
+    HR_RETURN_IF_ERROR(Insist<absl::StatusOr<bool>>(attempt, deadline).status());
+    if (workload_.leaving() == Leaving::kHighestOrdinal) return absl::OkStatus();
+    if (const auto seen = AwaitLeaving(node, Deadline(std::min(kActs, deadline.left()))); seen.has_value())
+      return *seen;
+  }
+  return AwaitLeaving(node, deadline).value_or(absl::OkStatus());
 }
 
-absl::Status KubernetesProvider::TryTerminate(const NodeId& node, absl::Duration timeout) {
-  HR_ASSIGN_OR_RETURN(const std::vector<Pod> pods, pods_.Pods(timeout));
+absl::Status KubernetesProvider::TryTerminate(const NodeId& node, const Deadline& deadline) {
+  HR_ASSIGN_OR_RETURN(const std::vector<Pod> pods, pods_.Pods(deadline.left()));
   const Pod* pod = FindPod(pods, node);
   const bool ordinal = workload_.leaving() == Leaving::kHighestOrdinal;
   const bool is_gone = pod == nullptr || pod->leaving;
   if (!ordinal && is_gone) return absl::OkStatus();
-  HR_ASSIGN_OR_RETURN(WorkloadState state, workload_.Read(timeout));
+  HR_ASSIGN_OR_RETURN(WorkloadState state, workload_.Read(deadline));
   if (state.term > term_) return Overtaken(state.term, term_);
   const int last = state.first_ordinal + state.replicas - 1;
   if (ordinal && OrdinalOf(node) > last) return absl::OkStatus();  // it is on its way
@@ -267,44 +316,71 @@ absl::Status KubernetesProvider::TryTerminate(const NodeId& node, absl::Duration
   if (ordinal && OrdinalOf(node) < last)
     return absl::FailedPreconditionError(
         absl::StrCat("a StatefulSet removes its last pod first, ", workload_.name(), "-", last, ", not ", node));
-  HR_RETURN_IF_ERROR(CheckRivals(timeout));
-  if (pod != nullptr) HR_RETURN_IF_ERROR(CheckBudgets(*pod, timeout));
+  HR_RETURN_IF_ERROR(CheckRivals(deadline));
+  if (pod != nullptr) HR_RETURN_IF_ERROR(CheckBudgets(*pod, deadline));
   if (state.one_by_one) HR_RETURN_IF_ERROR(CheckOrder(pods, workload_.name(), state));
   const Ledger::Target target = state.ledger.End(node, state.replicas, pods);
-  if (!ordinal) {
-    const absl::Status marked = Mark(node, kGoesFirst, timeout);
-    if (absl::IsNotFound(marked)) return absl::OkStatus();  // it has left, and the watch is late
-    HR_RETURN_IF_ERROR(marked);
-  }
-  if (!target.is_done) HR_RETURN_IF_ERROR(Write(state, target.replicas, timeout));
-  return ordinal ? absl::OkStatus() : AwaitLeaving(node, timeout);
+  if (target.is_done) return absl::OkStatus();
+  return ordinal ? Write(state, target.replicas, deadline) : RemoveCheapest(*pod, state, pods, deadline);
 }
 
-absl::Status KubernetesProvider::Mark(const NodeId& node, int64_t cost, absl::Duration timeout) {
+absl::Status KubernetesProvider::RemoveCheapest(const Pod& pod, WorkloadState& state, const std::vector<Pod>& pods,
+                                                const Deadline& deadline) {
+  HR_RETURN_IF_ERROR(CheckRanks(pod, pods, workload_.name(), state));
+  const absl::Status marked = MarkOnly(pod.name, state, pods, deadline);
+  if (absl::IsNotFound(marked)) return absl::OkStatus();  // it has left, and the watch is late
+  HR_RETURN_IF_ERROR(marked);
+  const absl::Status written = Write(state, state.replicas - 1, deadline);
+  // Where it may have been done the mark is needed; the next removal takes it back.
+  const bool is_refused = !written.ok() && !MayBeDone(written);
+  if (is_refused) Mark(pod.name, pod.deletion_cost, deadline).IgnoreError();
+  return written;
+}
+
+// A mark that an earlier removal left, which failed, would let that pod go instead: by now it may serve.
+absl::Status KubernetesProvider::MarkOnly(const NodeId& node, const WorkloadState& state, const std::vector<Pod>& pods,
+                                          const Deadline& deadline) {
+  for (const Pod& pod : pods) {
+    if (pod.name == node || pod.leaving || pod.deletion_cost != kGoesFirst) continue;
+    if (state.ledger.IsEnding(pod.name, state.replicas, pods)) continue;
+    const absl::Status reset = Mark(pod.name, 0, deadline);
+    if (!absl::IsNotFound(reset)) HR_RETURN_IF_ERROR(reset);
+  }
+  return Mark(node, kGoesFirst, deadline);
+}
+
+absl::Status KubernetesProvider::Mark(const NodeId& node, int64_t cost, const Deadline& deadline) {
   return api_
       ->Call({.method = "PATCH",
               .path = absl::StrCat("/api/v1/namespaces/", name_space_, "/pods/", node, "?fieldManager=headroom"),
               .content_type = "application/merge-patch+json",
               .body = {{"metadata", {{"annotations", {{kCost, absl::StrCat(cost)}}}}}},
-              .timeout = timeout})
+              .timeout = deadline.left()})
       .status();
 }
 
-// Deletion costs are best effort: who has left is looked at, not believed.
-absl::Status KubernetesProvider::AwaitLeaving(const NodeId& node, absl::Duration timeout) {
-  for (absl::Duration waited; waited < timeout; waited += kLook) {
-    HR_ASSIGN_OR_RETURN(const std::vector<Pod> pods, pods_.Pods(timeout));
-    const Pod* pod = FindPod(pods, node);
-    if (pod == nullptr || pod->leaving) return absl::OkStatus();
-    std::this_thread::sleep_for(absl::ToChronoNanoseconds(kLook));
+// Deletion costs are best effort: who has left is looked at, not believed. Nothing: it is not seen yet. Where no more
+// pods stay than are wanted nobody leaves any more: another one has left, or somebody has asked for one more.
+std::optional<absl::Status> KubernetesProvider::AwaitLeaving(const NodeId& node, const Deadline& deadline) {
+  for (absl::Duration pause = kLook;; pause = std::min(2 * pause, kLookMax)) {
+    const absl::StatusOr<std::vector<Pod>> pods = pods_.Pods(deadline.left());
+    const Pod* pod = pods.ok() ? FindPod(*pods, node) : nullptr;
+    if (pods.ok() && (pod == nullptr || pod->leaving)) return absl::OkStatus();
+    const absl::StatusOr<WorkloadState> state = workload_.Read(deadline);
+    if (pods.ok() && state.ok() && StayingCount(*pods) <= state->replicas) {
+      return absl::UnavailableError(absl::StrCat("there was one replica fewer, but ", node,
+                                                 " has not left: another pod has, ",
+                                                 "or somebody has asked for one more since"));
+    }
+    if (deadline.left() <= pause) return std::nullopt;
+    std::this_thread::sleep_for(absl::ToChronoNanoseconds(pause));
   }
-  return absl::DeadlineExceededError(absl::StrCat("there is one replica fewer, but ", node, " has not left"));
 }
 
-absl::Status KubernetesProvider::CheckRivals(absl::Duration timeout) const {
+absl::Status KubernetesProvider::CheckRivals(const Deadline& deadline) const {
   const std::string path =
       absl::StrCat("/apis/autoscaling/v2/namespaces/", name_space_, "/horizontalpodautoscalers?limit=500");
-  HR_ASSIGN_OR_RETURN(const Json list, api_->Call({.path = path, .timeout = timeout}));
+  HR_ASSIGN_OR_RETURN(const Json list, api_->Call({.path = path, .timeout = deadline.left()}));
   for (const Json& rival : Part(list, {"items"})) {
     if (Text(rival, {"spec", "scaleTargetRef", "name"}) != workload_.name()) continue;
     if (Text(rival, {"spec", "scaleTargetRef", "kind"}) != workload_.kind()) continue;
@@ -315,9 +391,9 @@ absl::Status KubernetesProvider::CheckRivals(absl::Duration timeout) const {
   return absl::OkStatus();
 }
 
-absl::Status KubernetesProvider::CheckBudgets(const Pod& pod, absl::Duration timeout) const {
+absl::Status KubernetesProvider::CheckBudgets(const Pod& pod, const Deadline& deadline) const {
   const std::string path = absl::StrCat("/apis/policy/v1/namespaces/", name_space_, "/poddisruptionbudgets?limit=500");
-  HR_ASSIGN_OR_RETURN(const Json list, api_->Call({.path = path, .timeout = timeout}));
+  HR_ASSIGN_OR_RETURN(const Json list, api_->Call({.path = path, .timeout = deadline.left()}));
   for (const Json& budget : Part(list, {"items"})) {
     if (!Selects(Part(budget, {"spec", "selector"}), pod.labels)) continue;
     if (Number(budget, {"status", "disruptionsAllowed"}) > 0) continue;

@@ -13,6 +13,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
+#include "controller/base/deadline.h"
 #include "controller/base/monitor.h"
 #include "controller/providers/kubernetes/access.h"
 #include "controller/providers/kubernetes/api.h"
@@ -35,13 +36,16 @@ struct KubernetesProviderOptions {
 
 // KubernetesProvider: the pods of one workload as nodes; a node's id is its pod's name. One more is one replica more,
 // with the launch noted at the workload first, so that the same launch twice is one replica. Which pod leaves is
-// Kubernetes' matter: of a StatefulSet the highest ordinal, so only that may be named; of pods of a ReplicaSet the one
-// that is marked cheapest to delete, which is verified.
+// Kubernetes' matter: of a StatefulSet the highest ordinal, so only that may be named; of pods of a ReplicaSet one that
+// has no machine or is not ready before the one that is marked cheapest to delete, so while there is such a one nobody
+// else is removed (UNAVAILABLE, which names it), and who leaves is verified. A removal that is done and not seen yet is
+// OK; UNAVAILABLE: it has had its effect, and not on the pod that was named.
 //
-// A write that says "nobody else has written since I looked" is tried anew when somebody has, up to kTries times with
-// pauses between. A pod that a StatefulSet is yet to make, or makes anew, is a machine that starts. A
-// PodDisruptionBudget without room and another autoscaler of the same workload forbid to write at all. Replicas that
-// somebody else has set are said once, and are how things are from then on.
+// A call keeps its deadline, waiting for other writes included. A write that says "nobody else has written since I
+// looked" is tried anew when somebody has, up to kTries times with pauses between. A pod that a StatefulSet is yet to
+// make, or makes anew, is a machine that starts. A PodDisruptionBudget without room and another autoscaler of the same
+// workload forbid to write at all. Replicas that somebody else has set are said once, and are how things are from then
+// on.
 //
 // Thread-safe; one write at a time. Beyond the codes of Provider: FAILED_PRECONDITION for a controller with a newer
 // term, a rival, a node that Kubernetes would not remove next.
@@ -72,17 +76,21 @@ class KubernetesProvider final : public Provider {
   };
   explicit KubernetesProvider(Parts parts);
   template <class Result, class Attempt>
-  Result Insist(const Attempt& attempt) const;
-  absl::StatusOr<int64_t> TryFence(int64_t term, absl::Duration timeout) ABSL_EXCLUSIVE_LOCKS_REQUIRED(writing_);
-  absl::StatusOr<NodeId> TryLaunch(const LaunchRequest& request, absl::Duration timeout)
+  Result Insist(const Attempt& attempt, const Deadline& deadline) const;
+  absl::StatusOr<int64_t> TryFence(int64_t term, const Deadline& deadline) ABSL_EXCLUSIVE_LOCKS_REQUIRED(writing_);
+  absl::StatusOr<NodeId> TryLaunch(const LaunchRequest& request, const Deadline& deadline)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(writing_);
-  absl::Status TryTerminate(const NodeId& node, absl::Duration timeout) ABSL_EXCLUSIVE_LOCKS_REQUIRED(writing_);
-  absl::Status Mark(const NodeId& node, int64_t cost, absl::Duration timeout);
-  absl::Status AwaitLeaving(const NodeId& node, absl::Duration timeout);
-  absl::Status CheckRivals(absl::Duration timeout) const;
-  absl::Status CheckBudgets(const Pod& pod, absl::Duration timeout) const;
-  std::string ZoneOf(const std::string& machine, absl::Duration timeout);
-  absl::Status Write(WorkloadState& state, int replicas, absl::Duration timeout)
+  absl::Status TryTerminate(const NodeId& node, const Deadline& deadline) ABSL_EXCLUSIVE_LOCKS_REQUIRED(writing_);
+  absl::Status RemoveCheapest(const Pod& pod, WorkloadState& state, const std::vector<Pod>& pods,
+                              const Deadline& deadline) ABSL_EXCLUSIVE_LOCKS_REQUIRED(writing_);
+  absl::Status MarkOnly(const NodeId& node, const WorkloadState& state, const std::vector<Pod>& pods,
+                        const Deadline& deadline) ABSL_EXCLUSIVE_LOCKS_REQUIRED(writing_);
+  absl::Status Mark(const NodeId& node, int64_t cost, const Deadline& deadline);
+  std::optional<absl::Status> AwaitLeaving(const NodeId& node, const Deadline& deadline);
+  absl::Status CheckRivals(const Deadline& deadline) const;
+  absl::Status CheckBudgets(const Pod& pod, const Deadline& deadline) const;
+  std::string ZoneOf(const std::string& machine, const Deadline& deadline);
+  absl::Status Write(WorkloadState& state, int replicas, const Deadline& deadline)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(writing_);
   void Compare(const WorkloadState& state, int64_t writes_before);
 

@@ -88,22 +88,23 @@ absl::StatusOr<Workload> Workload::Find(Api& api, const std::string& name_space,
   workload.leaving_ = kind.plural == "statefulsets" ? Leaving::kHighestOrdinal : Leaving::kCheapest;
   workload.path_ = absl::StrCat("/apis/", kind.group, "/", kind.version, "/namespaces/", name_space, "/", kind.plural,
                                 "/", parts[1]);
-  const absl::Status there = workload.Read(timeout).status();
+  const absl::Status there = workload.Read(Deadline(timeout)).status();
   if (absl::IsNotFound(there))
     return absl::NotFoundError(absl::StrCat("there is no ", reference, " in namespace ", name_space));
   HR_RETURN_IF_ERROR(there);
   return workload;
 }
 
-absl::StatusOr<WorkloadState> Workload::Read(absl::Duration timeout) const {
-  absl::StatusOr<WorkloadState> state = TryRead(timeout);
-  for (int tries = 1; tries < kReadTries && absl::IsAborted(state.status()); ++tries) state = TryRead(timeout);
+absl::StatusOr<WorkloadState> Workload::Read(const Deadline& deadline) const {
+  absl::StatusOr<WorkloadState> state = TryRead(deadline);
+  for (int tries = 1; tries < kReadTries && absl::IsAborted(state.status()); ++tries) state = TryRead(deadline);
   return state;
 }
 
-absl::StatusOr<WorkloadState> Workload::TryRead(absl::Duration timeout) const {
-  HR_ASSIGN_OR_RETURN(const Json object, api_->Call({.path = path_, .timeout = timeout}));
-  HR_ASSIGN_OR_RETURN(const Json scale, api_->Call({.path = absl::StrCat(path_, "/scale"), .timeout = timeout}));
+absl::StatusOr<WorkloadState> Workload::TryRead(const Deadline& deadline) const {
+  HR_ASSIGN_OR_RETURN(const Json object, api_->Call({.path = path_, .timeout = deadline.left()}));
+  HR_ASSIGN_OR_RETURN(const Json scale,
+                      api_->Call({.path = absl::StrCat(path_, "/scale"), .timeout = deadline.left()}));
   WorkloadState state{.replicas = static_cast<int>(Number(scale, {"spec", "replicas"})),  // left out where it is 0
                       .first_ordinal = static_cast<int>(Number(object, {"spec", "ordinals", "start"})),
                       .selector = Text(scale, {"status", "selector"}),

@@ -7,6 +7,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 
+#include "controller/base/deadline.h"
 #include "controller/core/event.h"
 #include "controller/providers/kubernetes/api.h"
 #include "controller/providers/kubernetes/ledger.h"
@@ -48,14 +49,14 @@ class Workload {
   const std::string& reference() const { return reference_; }
   Leaving leaving() const { return leaving_; }
 
-  absl::StatusOr<WorkloadState> Read(absl::Duration timeout) const;
+  absl::StatusOr<WorkloadState> Read(const Deadline& deadline) const;
   // Writes term and ledger of `state` to the annotations. ABORTED: somebody else has written. Leaves the new version.
   absl::Status Remember(WorkloadState& state, absl::Duration timeout) const;
   absl::Status Scale(WorkloadState& state, int replicas, absl::Duration timeout) const;
 
  private:
   Workload() = default;
-  absl::StatusOr<WorkloadState> TryRead(absl::Duration timeout) const;
+  absl::StatusOr<WorkloadState> TryRead(const Deadline& deadline) const;
   Api* api_ = nullptr;
   std::string path_, name_, kind_, name_space_, reference_;
   Leaving leaving_ = Leaving::kCheapest;

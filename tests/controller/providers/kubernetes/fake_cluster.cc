@@ -71,6 +71,13 @@ void FakeCluster::Say(const std::string& pod, const char* ready) {
   server_.Put(PodPath(pod), object);
 }
 
+void FakeCluster::Displace(const std::string& pod) {
+  Json object = server_.Get(PodPath(pod));
+  object["spec"].erase("nodeName");
+  object["status"] = {{"phase", "Pending"}, {"conditions", {{{"type", "Ready"}, {"status", "False"}}}}};
+  server_.Put(PodPath(pod), object);
+}
+
 void FakeCluster::Leave() {
   for (const std::string& pod : pods()) {
     if (server_.Get(PodPath(pod))["metadata"].contains("deletionTimestamp")) server_.Delete(PodPath(pod));

@@ -31,6 +31,8 @@ class FakeCluster {
   void BootSlowly() { boots_slowly_ = true; }
   void Ready(const std::string& pod) { Say(pod, "True"); }
   void Unready(const std::string& pod) { Say(pod, "False"); }
+  // It has no machine, and is not ready.
+  void Displace(const std::string& pod);
   // New pods do not come at all until Come().
   void ComeLate() { comes_late_ = true; }
   void Come();

@@ -2,6 +2,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -16,13 +17,17 @@
 namespace headroom::kubernetes {
 namespace {
 
+using ::testing::AnyOf;
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::UnorderedElementsAre;
 
 using Kind = FakeCluster::Kind;
-constexpr absl::Duration kPatience = absl::Seconds(20);
+constexpr absl::Duration kPatience = absl::Seconds(20), kMoment = absl::Milliseconds(300);
+constexpr char kOldest[] = "files-7d9f-31337", kSecondOldest[] = "files-7d9f-62674";  // of a Deployment, at first
 
 class KubernetesProviderTest : public ::testing::Test {
  protected:
@@ -55,6 +60,17 @@ class KubernetesProviderTest : public ::testing::Test {
       if (!machine.launch_id.empty()) launched.push_back(absl::StrCat(machine.node, " ", machine.launch_id));
     }
     return launched;
+  }
+  std::optional<Machine::State> StateOf(const NodeId& node) {
+    for (const Machine& machine : List()) {
+      if (machine.node == node) return machine.state;
+    }
+    return std::nullopt;
+  }
+  std::string CostOf(const std::string& pod) {
+    return cluster_->server()
+        .Get(FakeCluster::PodPath(pod))
+        .value("/metadata/annotations/controller.kubernetes.io~1pod-deletion-cost"_json_pointer, "");
   }
   static bool Soon(const std::function<bool()>& is_so) {
     const auto deadline = std::chrono::steady_clock::now() + absl::ToChronoSeconds(kPatience);
@@ -212,14 +228,101 @@ TEST_F(KubernetesProviderTest, TheNamedPodOfADeploymentLeaves) {
   EXPECT_EQ(std::count(after.begin(), after.end(), before[2]), 0);
 }
 
-TEST_F(KubernetesProviderTest, ThatAnotherPodHasLeftIsSaid) {
-  Start(Kind::kDeployment);
+TEST_F(KubernetesProviderTest, ThatAnotherPodHasLeftIsSaidAndTheNextTryIsNotTakenForDone) {
+  Start(Kind::kDeployment, 5);
   cluster_->IgnoreCosts();
-  const std::vector<Machine> machines = List();  // the oldest first; it leaves the fake first, too
-  ASSERT_EQ(machines.size(), 3u);
-  const absl::Status told = provider_->Terminate(machines.back().node, absl::Milliseconds(300));
-  EXPECT_EQ(told.code(), absl::StatusCode::kDeadlineExceeded);
-  EXPECT_THAT(std::string(told.message()), HasSubstr(machines.back().node + " has not left"));
+  const absl::Status told = Terminate(kSecondOldest);
+  EXPECT_EQ(told.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(told.message()), HasSubstr(absl::StrCat(kSecondOldest, " has not left")));
+  EXPECT_EQ(cluster_->replicas(), 4);
+  EXPECT_TRUE(Terminate(kSecondOldest).ok()) << "by now it is the oldest";
+  EXPECT_EQ(cluster_->replicas(), 3);
+}
+
+TEST_F(KubernetesProviderTest, APodWhoseRemovalFailedDoesNotLeaveInsteadOfTheNext) {
+  Start(Kind::kDeployment, 5);
+  cluster_->server().Inject({.method = "PUT", .path_contains = "/scale", .code = 500});
+  ASSERT_FALSE(Terminate(kOldest).ok());
+  ASSERT_TRUE(Soon([&] { return CostOf(kOldest) == "-1000"; }));
+  ASSERT_TRUE(Terminate(kSecondOldest).ok());
+  EXPECT_THAT(cluster_->pods(), Contains(kOldest)) << "its drain was taken back, and it serves";
+  EXPECT_EQ(CostOf(kOldest), "0");
+}
+
+TEST_F(KubernetesProviderTest, WhereTheRemovalIsRefusedTheMarkIsTakenBackAtOnce) {
+  Start(Kind::kDeployment);
+  cluster_->server().Inject({.method = "PUT", .path_contains = "/scale", .code = 403});
+  EXPECT_EQ(Terminate(kOldest).code(), absl::StatusCode::kPermissionDenied);
+  EXPECT_EQ(CostOf(kOldest), "0");
+}
+
+TEST_F(KubernetesProviderTest, TwoRemovalsThatAreUnderWayTakeBoth) {
+  Start(Kind::kDeployment, 5);
+  cluster_->Pause();
+  EXPECT_TRUE(provider_->Terminate(kOldest, kMoment).ok()) << "it is done, and only not seen yet";
+  EXPECT_TRUE(provider_->Terminate(kSecondOldest, kMoment).ok());
+  EXPECT_TRUE(provider_->Terminate(kOldest, kMoment).ok());
+  EXPECT_EQ(cluster_->replicas(), 3);
+  cluster_->Resume();
+  EXPECT_THAT(cluster_->pods(), Not(Contains(AnyOf(kOldest, kSecondOldest))));
+}
+
+TEST_F(KubernetesProviderTest, WhileAnotherPodIsNotReadyOrHasNoMachineTheDrainedOneStays) {
+  for (const bool has_machine : {true, false}) {
+    Start(Kind::kDeployment);
+    has_machine ? cluster_->Unready(kSecondOldest) : cluster_->Displace(kSecondOldest);
+    ASSERT_TRUE(Soon([&] { return StateOf(kSecondOldest) == Machine::State::kStarting; }));
+    const absl::Status told = Terminate(kOldest);
+    EXPECT_EQ(told.code(), absl::StatusCode::kUnavailable);
+    EXPECT_THAT(std::string(told.message()),
+                HasSubstr(absl::StrCat(kSecondOldest, has_machine ? " is not ready" : " has no machine")));
+    EXPECT_EQ(Writes(), 0);
+    EXPECT_TRUE(Terminate(kSecondOldest).ok()) << "it may itself be removed";
+    EXPECT_TRUE(Terminate(kOldest).ok());
+  }
+}
+
+TEST_F(KubernetesProviderTest, OfTwoThatAreNotReadyTheNamedOneLeaves) {
+  Start(Kind::kDeployment);
+  cluster_->Unready(kOldest);
+  cluster_->Unready(kSecondOldest);
+  ASSERT_TRUE(Soon([&] { return StateOf(kSecondOldest) == Machine::State::kStarting; }));
+  EXPECT_TRUE(Terminate(kSecondOldest).ok()) << "else two drained ones that are not ready would keep each other";
+  EXPECT_THAT(cluster_->pods(), Not(Contains(kSecondOldest)));
+}
+
+TEST_F(KubernetesProviderTest, APodThatIsStillToComeIsNotGivenUpInsteadOfTheNamedOne) {
+  Start(Kind::kDeployment);
+  cluster_->ComeLate();
+  ASSERT_TRUE(Launch("launch-1").ok());
+  const absl::Status told = Terminate(kOldest);
+  EXPECT_EQ(told.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(told.message()), HasSubstr("files has 3 of 4 pods yet"));
+  EXPECT_EQ(cluster_->replicas(), 4);
+}
+
+TEST_F(KubernetesProviderTest, ALaunchDoesNotWaitForAPodThatIsSlowToLeave) {
+  Start(Kind::kDeployment);
+  cluster_->Pause();
+  absl::Status told;
+  std::thread removal([&] { told = Terminate(kOldest); });
+  EXPECT_TRUE(Soon([&] { return cluster_->replicas() == 2; }));
+  EXPECT_TRUE(provider_->Launch({.id = "launch-1", .term = 1}, kPatience / 2).ok());
+  EXPECT_EQ(cluster_->replicas(), 3);
+  removal.join();
+  EXPECT_EQ(told.code(), absl::StatusCode::kUnavailable) << "nobody leaves any more: " << told;
+}
+
+TEST_F(KubernetesProviderTest, ACallThatHasWaitedForAnotherUntilItsEndDoesNothing) {
+  Start(Kind::kStatefulSet);
+  cluster_->server().Inject({.method = "GET", .path_contains = "/scale", .never_answers = true});
+  const int before = cluster_->server().CountOf("GET", "/scale");
+  std::thread other([&] { EXPECT_FALSE(provider_->Launch({.id = "launch-1", .term = 1}, absl::Seconds(1)).ok()); });
+  EXPECT_TRUE(Soon([&] { return cluster_->server().CountOf("GET", "/scale") > before; }));
+  EXPECT_EQ(provider_->Terminate("files-2", kMoment).code(), absl::StatusCode::kDeadlineExceeded);
+  other.join();
+  EXPECT_EQ(cluster_->replicas(), 3) << "by then its node may serve again";
+  EXPECT_EQ(Writes(), 0);
 }
 
 TEST_F(KubernetesProviderTest, ADisruptionBudgetWithoutRoomForbids) {
