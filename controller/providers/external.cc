@@ -9,6 +9,7 @@
 #include "absl/strings/str_replace.h"
 #include <grpcpp/grpcpp.h>
 
+#include "controller/base/deadline.h"
 #include "controller/base/status.h"
 
 namespace headroom {
@@ -49,16 +50,6 @@ Machine::State StateOf(v1::MachineState state) {
   if (state == v1::MACHINE_STATE_STARTING) return Machine::State::kStarting;
   return state == v1::MACHINE_STATE_STOPPING ? Machine::State::kStopping : Machine::State::kRunning;
 }
-
-class Deadline {
- public:
-  explicit Deadline(absl::Duration timeout)
-      : at_(std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(timeout)) {}
-  absl::Duration left() const { return absl::FromChrono(at_ - std::chrono::steady_clock::now()); }
-
- private:
-  const std::chrono::steady_clock::time_point at_;
-};
 
 }  // namespace
 
@@ -136,8 +127,11 @@ absl::StatusOr<std::vector<Machine>> ExternalProvider::List(absl::Duration timeo
   HR_RETURN_IF_ERROR(Call(&v1::ProviderService::Stub::ListMachines, request, response, timeout));
   std::vector<Machine> machines;
   for (const v1::ProviderMachine& machine : response.machines()) {
+    // It still is to be terminated, and what is stopping is not.
+    const Machine::State state = StateOf(machine.state());
+    const bool waits = state == Machine::State::kStopping && IsEvacuated(machine.node_id());
     machines.push_back({.node = machine.node_id(),
-                        .state = StateOf(machine.state()),
+                        .state = waits ? Machine::State::kRunning : state,
                         .zone = machine.zone(),
                         .launch_id = machine.action_id()});
   }
@@ -166,7 +160,15 @@ absl::Status ExternalProvider::Terminate(const NodeId& node, absl::Duration time
   request.set_term(term_);
   v1::TerminateMachineResponse response;
   const absl::Status status = Call(&v1::ProviderService::Stub::TerminateMachine, request, response, deadline.left());
-  return absl::IsNotFound(status) ? absl::OkStatus() : status;
+  if (!status.ok() && !absl::IsNotFound(status)) return status;
+  const MonitorLock lock(evacuated_mutex_);
+  evacuated_.erase(node);
+  return absl::OkStatus();
+}
+
+bool ExternalProvider::IsEvacuated(const NodeId& node) {
+  const MonitorLock lock(evacuated_mutex_);
+  return evacuated_.contains(node);
 }
 
 absl::Status ExternalProvider::Evacuate(const NodeId& node, absl::Duration timeout) {
@@ -179,6 +181,10 @@ absl::Status ExternalProvider::Evacuate(const NodeId& node, absl::Duration timeo
   const absl::Status status = Call(&v1::ProviderService::Stub::EvacuateMachine, begin, begun, timeout);
   if (absl::IsNotFound(status)) return absl::OkStatus();
   HR_RETURN_IF_ERROR(Annotate(status, "evacuate"));
+  {
+    const MonitorLock lock(evacuated_mutex_);
+    evacuated_.insert(node);
+  }
   v1::GetEvacuationRequest ask;
   ask.set_cluster(options_.cluster);
   ask.set_node_id(node);

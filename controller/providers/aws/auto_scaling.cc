@@ -1,7 +1,7 @@
 #include "controller/providers/aws/auto_scaling.h"
 
 #include <algorithm>
-#include <chrono>
+#include <iterator>
 #include <thread>
 #include <utility>
 
@@ -27,17 +27,6 @@ absl::Status Overtaken(int64_t theirs, int64_t ours) {
 }
 
 }  // namespace
-
-class AutoScalingProvider::Deadline {
- public:
-  explicit Deadline(absl::Duration timeout) : timeout_(timeout) {}
-  absl::Duration passed() const { return absl::FromChrono(std::chrono::steady_clock::now() - began_); }
-  absl::Duration left() const { return std::max(timeout_ - passed(), absl::ZeroDuration()); }
-
- private:
-  const std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
-  const absl::Duration timeout_;
-};
 
 absl::StatusOr<std::unique_ptr<AutoScalingProvider>> AutoScalingProvider::Open(AutoScalingOptions options,
                                                                                const Clock& clock) {
@@ -108,7 +97,10 @@ absl::StatusOr<int64_t> AutoScalingProvider::Fence(int64_t term, absl::Duration 
 }
 
 absl::StatusOr<std::vector<Machine>> AutoScalingProvider::List(absl::Duration timeout) {
-  HR_ASSIGN_OR_RETURN(const View view, Look(timeout));
+  const Deadline deadline(timeout);
+  HR_ASSIGN_OR_RETURN(const View view, Look(deadline.left()));
+  if (const absl::Status told = LetGo(view.group, deadline); !told.ok())
+    options_.say(absl::StrCat("instances that were drained wait at a lifecycle hook: ", told.message()));
   std::map<std::string, ActionId> launches = view.ledger.Match(view.group.Ids());
   std::vector<Machine> machines;
   for (const Instance& instance : view.group.instances) {
@@ -195,7 +187,14 @@ absl::Status AutoScalingProvider::Terminate(const NodeId& node, absl::Duration t
     if (instance == nullptr || instance->is_gone()) return absl::OkStatus();
     if (!instance->is_leaving()) HR_RETURN_IF_ERROR(Remove(node, view, deadline));
   }
-  return LetGo(node, deadline);
+  {
+    const MonitorLock lock(ending_mutex_);
+    ending_.insert(node);
+  }
+  // Whatever holds it, it has left: to say otherwise would have a dying instance taken back.
+  if (const absl::Status told = AwaitEnd(node, deadline); !told.ok())
+    options_.say(absl::StrCat(node, " leaves, and a lifecycle hook may hold it for now: ", told.message()));
+  return absl::OkStatus();
 }
 
 absl::Status AutoScalingProvider::Remove(const NodeId& node, View& view, const Deadline& deadline) {
@@ -212,19 +211,33 @@ absl::Status AutoScalingProvider::Remove(const NodeId& node, View& view, const D
   return told;
 }
 
-absl::Status AutoScalingProvider::LetGo(const NodeId& node, const Deadline& deadline) {
+absl::Status AutoScalingProvider::LetGo(const Group& group, const Deadline& deadline) {
+  std::vector<NodeId> waiting;
+  {
+    const MonitorLock lock(ending_mutex_);
+    std::erase_if(ending_, [&group](const NodeId& node) {
+      const Instance* const instance = group.Find(node);
+      return instance == nullptr || instance->is_gone();
+    });
+    std::copy_if(ending_.begin(), ending_.end(), std::back_inserter(waiting),
+                 [&group](const NodeId& node) { return group.Find(node)->waits_to_go(); });
+  }
+  if (waiting.empty()) return absl::OkStatus();
+  HR_ASSIGN_OR_RETURN(const std::vector<std::string> hooks, group_.HooksOfTheEnd(deadline.left()));
+  for (const NodeId& node : waiting) {
+    for (const std::string& hook : hooks) HR_RETURN_IF_ERROR(group_.Release(hook, node, deadline.left()));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status AutoScalingProvider::AwaitEnd(const NodeId& node, const Deadline& deadline) {
   HR_ASSIGN_OR_RETURN(const std::vector<std::string> hooks, group_.HooksOfTheEnd(deadline.left()));
   while (!hooks.empty()) {
     HR_ASSIGN_OR_RETURN(const Group group, group_.Read(deadline.left()));
     const Instance* const instance = group.Find(node);
     if (instance == nullptr || instance->is_gone()) break;
-    if (instance->waits_to_go()) {
-      for (const std::string& hook : hooks) HR_RETURN_IF_ERROR(group_.Release(hook, node, deadline.left()));
-    }
-    if (absl::StartsWith(instance->state, "Terminating:")) break;
-    if (deadline.left() <= kLook)
-      return absl::DeadlineExceededError(
-          absl::StrCat(node, " leaves, and has not come to its lifecycle hook yet (it is ", instance->state, ")"));
+    HR_RETURN_IF_ERROR(LetGo(group, deadline));
+    if (absl::StartsWith(instance->state, "Terminating:") || deadline.left() <= kLook) break;
     options_.wait(kLook);
   }
   return absl::OkStatus();

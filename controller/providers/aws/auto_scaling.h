@@ -3,6 +3,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include "absl/time/time.h"
 
 #include "controller/base/clock.h"
+#include "controller/base/deadline.h"
 #include "controller/base/monitor.h"
 #include "controller/providers/aws/credentials.h"
 #include "controller/providers/aws/group.h"
@@ -36,8 +38,9 @@ struct AutoScalingOptions {
 
 // AutoScalingProvider: the instances of one Amazon EC2 Auto Scaling group as nodes; a node's id is its instance's. One
 // more is a desired capacity that is one higher, noted at the group first (LaunchLedger), so that the same launch twice
-// is one instance. AWS chooses the zone. The instance that is named leaves, with its place; where lifecycle hooks hold
-// it before its end they are told to let it go, for it has been drained.
+// is one instance. AWS chooses the zone. The instance that is named leaves, with its place, and nothing takes it back;
+// where lifecycle hooks hold it before its end they are told to let it go, for it has been drained: by the termination,
+// or, where it comes to them later, by the next List().
 //
 // An instance that somebody else ends (AWS's rebalancing, a spot interruption, a person) is listed as stopping: it is
 // replaced, and nobody drains it for AWS; suspend AZRebalance, which Open() says where it is not.
@@ -60,11 +63,9 @@ class AutoScalingProvider final : public Provider {
   absl::StatusOr<int64_t> Fence(int64_t term, absl::Duration timeout) override;
   absl::StatusOr<std::vector<Machine>> List(absl::Duration timeout) override;
   absl::StatusOr<NodeId> Launch(const LaunchRequest& request, absl::Duration timeout) override;
-  // DEADLINE_EXCEEDED: it leaves, and has not come to where a hook holds it; the next call goes on.
   absl::Status Terminate(const NodeId& node, absl::Duration timeout) override;
 
  private:
-  class Deadline;
   // The group, and what is known of its launches.
   struct View {
     Group group;
@@ -81,7 +82,9 @@ class AutoScalingProvider final : public Provider {
   absl::Status GiveUp(const ActionId& id, const Deadline& deadline);
   absl::Status Remove(const NodeId& node, View& view, const Deadline& deadline)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(changing_);
-  absl::Status LetGo(const NodeId& node, const Deadline& deadline);
+  // Those that were told to leave and have come to where a hook holds them.
+  absl::Status LetGo(const Group& group, const Deadline& deadline);
+  absl::Status AwaitEnd(const NodeId& node, const Deadline& deadline);
 
   const AutoScalingOptions options_;
   const std::unique_ptr<QueryApi> api_;
@@ -92,6 +95,8 @@ class AutoScalingProvider final : public Provider {
   Monitor ledger_mutex_;
   // The newest that was read or written here: tags are not always read as they were just written.
   LaunchLedger newest_ ABSL_GUARDED_BY(ledger_mutex_);
+  Monitor ending_mutex_;
+  std::set<NodeId> ending_ ABSL_GUARDED_BY(ending_mutex_);  // that were terminated here, and are in the group still
 };
 
 }  // namespace headroom::aws

@@ -208,17 +208,31 @@ TEST_F(AutoScalingTest, AnInstanceThatAHookHoldsIsLetGo) {
   EXPECT_EQ(aws_.CountOf("CompleteLifecycleAction"), 1);
 }
 
-TEST_F(AutoScalingTest, AnInstanceOnItsWayToTheHookIsWaitedFor) {
+TEST_F(AutoScalingTest, AnInstanceThatComesToItsHookLateHasLeftAndIsLetGoByTheNextList) {
   aws_.AddHook("drain");
-  const std::string victim = aws_.instances()[1];
-  aws_.SetState(victim, "Terminating");
-  const absl::Status told = provider_->Terminate(victim, absl::Milliseconds(1900));
-  EXPECT_EQ(told.code(), absl::StatusCode::kDeadlineExceeded);
-  EXPECT_THAT(std::string(told.message()), HasSubstr("has not come to its lifecycle hook yet"));
+  aws_.LeaveSlowly();
+  const std::string victim = aws_.instances()[1], other = aws_.instances()[2];
+  EXPECT_TRUE(provider_->Terminate(victim, absl::Milliseconds(1900)).ok()) << "or a dying one is taken back";
+  EXPECT_EQ(List()[1].state, Machine::State::kStopping);
   aws_.SetState(victim, "Terminating:Wait");
-  EXPECT_TRUE(Terminate(victim).ok());
+  aws_.SetState(other, "Terminating:Wait");
+  List();
   EXPECT_EQ(aws_.StateOf(victim), "");
-  EXPECT_EQ(aws_.CountOf("TerminateInstanceInAutoScalingGroup"), 0) << "it was on its way";
+  EXPECT_EQ(aws_.StateOf(other), "Terminating:Wait") << "somebody else ends it, and may have it held for something";
+  EXPECT_EQ(aws_.CountOf("TerminateInstanceInAutoScalingGroup"), 1);
+}
+
+TEST_F(AutoScalingTest, AHookThatCannotBeAskedIsSaidAndEndsNothing) {
+  aws_.AddHook("drain");
+  said_.clear();
+  aws_.Inject({.action = "CompleteLifecycleAction", .code = 403, .error = "AccessDenied", .times = 2});
+  const std::string victim = aws_.instances()[1];
+  EXPECT_TRUE(Terminate(victim).ok());
+  EXPECT_THAT(List(), SizeIs(3));
+  EXPECT_THAT(said_, ElementsAre(HasSubstr(victim + " leaves, and a lifecycle hook may hold it"),
+                                 HasSubstr("wait at a lifecycle hook")));
+  List();
+  EXPECT_EQ(aws_.StateOf(victim), "");
 }
 
 TEST_F(AutoScalingTest, TheBoundsOfTheGroupAreSaidWithWhatToDo) {

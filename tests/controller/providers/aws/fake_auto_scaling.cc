@@ -100,6 +100,11 @@ void FakeAutoScaling::AddHook(const std::string& name) {
   hooks_.insert(name);
 }
 
+void FakeAutoScaling::LeaveSlowly() {
+  const std::lock_guard lock(mutex_);
+  leaves_slowly_ = true;
+}
+
 void FakeAutoScaling::SetState(const std::string& instance, const std::string& state) {
   const std::lock_guard lock(mutex_);
   for (Instance& one : instances_) {
@@ -338,7 +343,7 @@ FakeAutoScaling::Answer FakeAutoScaling::Terminate(const Request& request) {
   if (hooks_.empty()) {
     instances_.erase(found);
   } else {
-    found->state = "Terminating:Wait";
+    found->state = leaves_slowly_ ? "Terminating" : "Terminating:Wait";
   }
   return {200, "<TerminateInstanceInAutoScalingGroupResponse/>"};
 }

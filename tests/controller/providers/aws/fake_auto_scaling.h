@@ -50,6 +50,8 @@ class FakeAutoScaling {
   void Boot();
   // Instances that leave wait at a hook of this name.
   void AddHook(const std::string& name);
+  // They take their time until they come there: they are Terminating.
+  void LeaveSlowly();
   void SetState(const std::string& instance, const std::string& state);
   void SetBounds(int least, int most);
   void Suspend(const std::string& process);
@@ -97,7 +99,7 @@ class FakeAutoScaling {
   std::map<std::string, std::string> tags_;
   std::string status_, out_of_stock_;
   int size_min_ = 1, size_max_ = 10, capacity_ = 0, made_ = 0;
-  bool boots_slowly_ = false, comes_late_ = false;
+  bool boots_slowly_ = false, comes_late_ = false, leaves_slowly_ = false;
   absl::Duration ahead_;
   std::deque<Fault> faults_;
   std::vector<Request> requests_;

@@ -66,6 +66,20 @@ TEST(ExternalProvider, AMachineThatHoldsDataIsEvacuatedBeforeItGoes) {
   EXPECT_TRUE(provider->Terminate("machine-2", kPatience).ok()) << "gone is gone";
 }
 
+TEST(ExternalProvider, AMachineThatIsListedAsStoppingWhileItIsEvacuatedIsStillToBeTerminated) {
+  FakePlatform platform(Can("evacuates"), 3);
+  const auto provider = Open(platform);
+  const std::string victim = "machine-2";
+  platform.SetData(victim, 500);
+  EXPECT_EQ(provider->Terminate(victim, kPatience).code(), absl::StatusCode::kUnavailable);
+  platform.SetState(victim, v1::MACHINE_STATE_STOPPING);
+  EXPECT_EQ(provider->List(kPatience)->at(1).state, Machine::State::kRunning) << "or nobody asks for it again";
+  platform.SetState("machine-3", v1::MACHINE_STATE_STOPPING);
+  EXPECT_EQ(provider->List(kPatience)->at(2).state, Machine::State::kStopping) << "that one goes by itself";
+  platform.SetData(victim, 0);
+  EXPECT_TRUE(provider->Terminate(victim, kPatience).ok());
+}
+
 TEST(ExternalProvider, NothingIsEvacuatedWhereMachinesHoldNone) {
   FakePlatform platform(Can(""), 3);
   const auto provider = Open(platform);
