@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/status/status.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -13,7 +14,7 @@
 namespace headroom::aws {
 namespace {
 
-constexpr size_t kMark = 8;
+constexpr size_t kMark = 8, kShort = 4;
 constexpr size_t kPiece = 240;  // with "<version>:" before it a tag's 256 are kept
 constexpr absl::string_view kGivenUp = "-";
 
@@ -29,9 +30,23 @@ std::string LaunchLedger::MarkOf(const std::string& instance) {
   return instance.size() <= kMark ? instance : instance.substr(instance.size() - kMark);
 }
 
-// "term/mark.mark/id:capacity:mark/...", in characters that tags may have.
+// 24 bits of FNV-1a.
+std::string LaunchLedger::ShortOf(absl::string_view mark) {
+  uint32_t hash = 0x811c9dc5;
+  for (const char c : mark) hash = (hash ^ static_cast<uint8_t>(c)) * 0x01000193;
+  hash ^= hash >> 24;
+  const std::string bytes = {static_cast<char>(hash), static_cast<char>(hash >> 8), static_cast<char>(hash >> 16)};
+  return absl::WebSafeBase64Escape(bytes);
+}
+
+bool LaunchLedger::IsWaiting() const {
+  return std::any_of(launches_.begin(), launches_.end(), [](const Launch& launch) { return launch.instance.empty(); });
+}
+
+// "term/shortshort.../id:capacity:mark/...", in characters that tags may have. A later term is no longer: what fits
+// under one fits under the next.
 std::string LaunchLedger::Text() const {
-  std::string text = absl::StrCat(term, "/", absl::StrJoin(known_, "."));
+  std::string text = absl::StrCat(absl::Dec(term, absl::kZeroPad12), "/", absl::StrJoin(known_, ""));
   for (const Launch& launch : launches_)
     absl::StrAppend(&text, "/", launch.id, ":", launch.capacity, ":", launch.is_given_up ? kGivenUp : launch.instance);
   return text;
@@ -56,7 +71,7 @@ LaunchLedger LaunchLedger::FromTags(const Tags& tags) {
   const std::vector<std::string> parts = absl::StrSplit(text, '/');
   if (parts.size() < 2) return ledger;
   ledger.term = NumberOf<int64_t>(parts[0]);
-  ledger.known_ = absl::StrSplit(parts[1], '.', absl::SkipEmpty());
+  ledger.known_ = absl::StrSplit(parts[1], absl::ByLength(kShort), absl::SkipEmpty());
   for (size_t i = 2; i < parts.size(); ++i) {
     const std::vector<std::string> words = absl::StrSplit(parts[i], ':');
     if (words.size() != 3) continue;
@@ -72,9 +87,10 @@ absl::StatusOr<LaunchLedger::Tags> LaunchLedger::ToTags() {
   while (std::count_if(launches_.begin(), launches_.end(), is_settled) > kSettledMax || !fits()) {
     const auto oldest = std::find_if(launches_.begin(), launches_.end(), is_settled);
     if (oldest == launches_.end())
-      return absl::ResourceExhaustedError(absl::StrCat("the tags of the group have no room to note more than ",
-                                                       launches_.size(), " launches under way"));
-    known_.insert(oldest->instance);
+      return absl::ResourceExhaustedError(absl::StrCat(
+          "the group's tags have no room to note ", launches_.size(), " launches under way beside ", known_.size(),
+          " instances; more come once some of these have, or make groups of fewer ", "than 1000 instances"));
+    if (IsWaiting()) known_.insert(ShortOf(oldest->instance));
     launches_.erase(oldest);
   }
   ++version_;
@@ -95,7 +111,7 @@ std::map<std::string, ActionId> LaunchLedger::Match(const Instances& instances) 
     const std::string mark = MarkOf(instance);
     if (const auto owner = by_mark.find(mark); owner != by_mark.end()) {
       owners[instance] = owner->second;
-    } else if (!known_.contains(mark)) {
+    } else if (!known_.contains(ShortOf(mark))) {
       strangers.push_back(instance);
     }
   }
@@ -114,11 +130,7 @@ void LaunchLedger::Settle(const Instances& instances) {
     launch->instance = MarkOf(instance);
     launch->is_given_up = false;
   }
-  const bool all =
-      std::none_of(launches_.begin(), launches_.end(), [](const Launch& launch) { return launch.instance.empty(); });
-  if (!all) return;
-  known_.clear();
-  for (const std::string& instance : instances) known_.insert(MarkOf(instance));
+  if (!IsWaiting()) known_.clear();
 }
 
 LaunchLedger::Target LaunchLedger::Begin(const ActionId& id, int capacity, const Instances& instances) {
@@ -133,6 +145,9 @@ LaunchLedger::Target LaunchLedger::Begin(const ActionId& id, int capacity, const
     left->id = id;
     left->is_given_up = false;
     return {left->capacity, true, false};
+  }
+  if (!IsWaiting()) {
+    for (const std::string& instance : instances) known_.insert(ShortOf(MarkOf(instance)));
   }
   launches_.push_back({id, capacity + 1, "", false});
   return {capacity + 1, false, false};

@@ -15,14 +15,16 @@
 namespace headroom::aws {
 
 // LaunchLedger: which launch made which instance of an Auto Scaling group. AWS takes a number of instances and no key
-// of ours, and an instance appears a minute later; so a launch notes what it raises the number to, and who was there
-// before: whoever is new belongs to the launches in their order. It is kept in tags of the group (not passed on to
-// instances), so that a controller that comes later knows it. An activity's text could tell as much and is no contract;
-// instances' own tags cannot be written before there is an instance.
+// of ours, and an instance appears a minute later; so a launch notes what it raises the number to, and, for as long as
+// one waits for its instance, who was there before: whoever is new belongs to the launches in their order. It is kept
+// in tags of the group (not passed on to instances), so that a controller that comes later knows it. An activity's text
+// could tell as much and is no contract; instances' own tags cannot be written before there is an instance.
 //
 // Tags hold 256 characters each and a group has 50 of them: kTagsMax are used at most, which is room for some 80
-// launches under way in a group of 200. Of launches whose instance is known the last kSettledMax are remembered, and
-// fewer where there is no room. Instances are noted by the last eight characters of their id. A value, not thread-safe.
+// launches under way in a group of 400, and some 20 in one of 1000; without a launch under way the group may be of any
+// size. Of launches whose instance is known the last kSettledMax are remembered, and fewer where there is no room.
+// Their instances are noted by the last eight characters of their ids, who was there before by four that stand for
+// those: where two stand for the same, a new instance is listed without its launch. A value, not thread-safe.
 class LaunchLedger {
  public:
   static constexpr int kTagsMax = 20;
@@ -70,11 +72,14 @@ class LaunchLedger {
     bool is_given_up = false;
   };
   static std::string MarkOf(const std::string& instance);
+  static std::string ShortOf(absl::string_view mark);
+  bool IsWaiting() const;
   std::string Text() const;
 
   std::vector<Launch> launches_;  // oldest first
-  std::set<std::string> known_;   // marks of those that were there before the first launch whose instance is not known
-  int64_t version_ = 0;           // grows with each writing
+  // Short marks of those that were there before the first launch whose instance is not known; without such a one none.
+  std::set<std::string> known_;
+  int64_t version_ = 0;  // grows with each writing
 };
 
 }  // namespace headroom::aws

@@ -245,6 +245,17 @@ TEST_F(AutoScalingTest, TheBoundsOfTheGroupAreSaidWithWhatToDo) {
   EXPECT_EQ(aws_.Writes(), 0);
 }
 
+TEST_F(AutoScalingTest, AGroupOfManyInstancesIsRunAsAnyOther) {
+  aws_.SetBounds(1, 2000);
+  aws_.SetCapacity(700);
+  EXPECT_EQ(provider_->Fence(3, kPatience).value(), 3);
+  const auto node = Launch("launch-1", 3);
+  ASSERT_TRUE(node.ok()) << node.status();
+  EXPECT_EQ(Launched(), (std::map<NodeId, ActionId>{{*node, "launch-1"}}));
+  EXPECT_TRUE(Terminate(*node).ok());
+  EXPECT_EQ(aws_.capacity(), 700);
+}
+
 TEST_F(AutoScalingTest, AControllerOfAnOlderTermDoesNothing) {
   ASSERT_TRUE(Launch("launch-1", 7).ok());
   const auto late = Launch("launch-2", 6);

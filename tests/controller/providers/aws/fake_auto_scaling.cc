@@ -118,6 +118,12 @@ void FakeAutoScaling::SetBounds(int least, int most) {
   size_max_ = most;
 }
 
+void FakeAutoScaling::SetCapacity(int capacity) {
+  const std::lock_guard lock(mutex_);
+  capacity_ = capacity;
+  Fill();
+}
+
 void FakeAutoScaling::Suspend(const std::string& process) {
   const std::lock_guard lock(mutex_);
   suspended_.insert(process);

@@ -54,6 +54,7 @@ class FakeAutoScaling {
   void LeaveSlowly();
   void SetState(const std::string& instance, const std::string& state);
   void SetBounds(int least, int most);
+  void SetCapacity(int capacity);
   void Suspend(const std::string& process);
   void SetStatus(const std::string& status);
   // Its clock is ahead of ours by so much.

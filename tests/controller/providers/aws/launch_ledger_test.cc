@@ -12,6 +12,7 @@ namespace headroom::aws {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
@@ -51,26 +52,55 @@ TEST(LaunchLedgerTest, NoTagsAreAnEmptyOne) {
 
 TEST(LaunchLedgerTest, OneThatWasWrittenInPartIsAsIfItWereNotThere) {
   LaunchLedger ledger;
-  ledger.Begin("a-1", 100, Instances(100));
+  ledger.Begin("a-1", 300, Instances(300));
   auto tags = ledger.ToTags().value();
   ASSERT_GT(tags.size(), 2u);
   const auto older = tags.begin()->second;
-  ledger.Begin("a-2", 101, Instances(101));
+  ledger.Begin("a-2", 301, Instances(300));
   tags = ledger.ToTags().value();
   tags["headroom:ledger:0"] = older;
-  EXPECT_THAT(LaunchLedger::FromTags(tags).Awaited(200, Instances(100)), IsEmpty());
+  EXPECT_THAT(LaunchLedger::FromTags(tags).Awaited(400, Instances(300)), IsEmpty());
 }
 
 TEST(LaunchLedgerTest, ManyLaunchesOfALargeGroupFitIntoItsTags) {
   LaunchLedger ledger;
   for (int i = 0; i < 80; ++i) {
-    ledger.Begin(LongId(i), 200 + i, Instances(200));
+    ledger.Begin(LongId(i), 400 + i, Instances(400));
     const auto tags = ledger.ToTags();
     ASSERT_TRUE(tags.ok()) << i << ": " << tags.status();
     ASSERT_LE(tags->size(), static_cast<size_t>(LaunchLedger::kTagsMax));
     for (const auto& [key, value] : *tags) ASSERT_LE(value.size(), 256u);
   }
-  EXPECT_THAT(LaunchLedger::FromTags(ledger.ToTags().value()).Awaited(280, Instances(200)), SizeIs(80));
+  EXPECT_THAT(LaunchLedger::FromTags(ledger.ToTags().value()).Awaited(480, Instances(400)), SizeIs(80));
+}
+
+TEST(LaunchLedgerTest, AGroupOfAThousandHasRoomForTwentyLaunches) {
+  LaunchLedger ledger;
+  for (int i = 0; i < 20; ++i) ledger.Begin(LongId(i), 1000 + i, Instances(1000));
+  const auto tags = ledger.ToTags();
+  ASSERT_TRUE(tags.ok()) << tags.status();
+  LaunchLedger read = LaunchLedger::FromTags(*tags);
+  EXPECT_THAT(read.Match(Instances(1000)), IsEmpty());
+  EXPECT_EQ(read.Match(Instances(1001)).at(Instances(1001)[1000]), LongId(0));
+}
+
+TEST(LaunchLedgerTest, WithoutALaunchUnderWayAGroupOfAnySizeFits) {
+  LaunchLedger ledger;
+  ledger.Begin("a-1", 900, Instances(900));
+  ledger.Settle(Instances(901));
+  ledger.Settle(Instances(5000));
+  ledger.term = 7;
+  EXPECT_THAT(ledger.ToTags().value(), SizeIs(1));
+}
+
+TEST(LaunchLedgerTest, WhatFitsUnderOneTermFitsUnderTheNext) {
+  LaunchLedger ledger, last;
+  for (int i = 0; ledger.ToTags().ok(); ++i) {
+    last = ledger;
+    ledger.Begin(LongId(i), 10 + i, Instances(10));
+  }
+  last.term = 1'000'000'000;
+  EXPECT_TRUE(last.ToTags().ok());
 }
 
 TEST(LaunchLedgerTest, LaunchesWhoseInstanceIsKnownAreForgottenFirst) {
@@ -92,6 +122,7 @@ TEST(LaunchLedgerTest, WhatDoesNotFitIsRefused) {
     told = ledger.ToTags().status();
   }
   EXPECT_EQ(told.code(), absl::StatusCode::kResourceExhausted) << told;
+  EXPECT_THAT(std::string(told.message()), HasSubstr("beside 10 instances; more come once"));
 }
 
 TEST(LaunchLedgerTest, ALaunchWhoseInstanceHasGoneIsNotMadeAgain) {
