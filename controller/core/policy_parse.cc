@@ -133,11 +133,19 @@ class Faults {
   std::vector<PolicyFault> faults_;
 };
 
-void CheckCluster(const std::string& name, Faults& faults) {
-  const bool good = !name.empty() && name.size() <= 63 && std::all_of(name.begin(), name.end(), [](char c) {
+bool IsClusterWord(absl::string_view word) {
+  return !word.empty() && word.size() <= 63 && std::all_of(word.begin(), word.end(), [](char c) {
     return absl::ascii_islower(static_cast<unsigned char>(c)) || absl::ascii_isdigit(static_cast<unsigned char>(c)) ||
            c == '-';
   });
+}
+
+// Where one controller keeps the clusters of several namespaces, the namespace and a dot stand before the name.
+void CheckCluster(absl::string_view name, Faults& faults) {
+  const size_t dot = name.find('.');
+  const bool good = dot == absl::string_view::npos
+                        ? IsClusterWord(name)
+                        : IsClusterWord(name.substr(0, dot)) && IsClusterWord(name.substr(dot + 1));
   if (!good) faults.Add("cluster", "must be 1 to 63 of a-z, 0-9 and -");
 }
 

@@ -96,6 +96,9 @@ void AddOperatorFlags(CLI::App& app, Flags& flags) {
   app.add_option("--kubeconfig", flags.kubeconfig,
                  "Credentials (default: the pod's service account, else $KUBECONFIG or ~/.kube/config)")
       ->group("Operator");
+  app.add_flag("--allow-foreign-providers", flags.allow_foreign_providers,
+               "StorageClusters may name provider aws and external, which act with this controller's rights")
+      ->group("Operator");
 }
 
 bool IsHostPort(const std::string& text) {

@@ -18,6 +18,7 @@ struct Flags {
   bool is_operator = false;             // the clusters are those of Kubernetes' StorageClusters
   std::vector<std::string> namespaces;  // of those; "*": all; none: that of the credentials
   std::string kubeconfig;
+  bool allow_foreign_providers = false;  // in StorageClusters
   TlsFiles tls;
   ElectionOptions election;
   int lease_seconds = 15;

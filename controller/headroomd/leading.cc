@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include <unistd.h>
 
 #include "controller/base/status.h"
@@ -47,19 +48,39 @@ class OneCluster final : public Leading {
   const std::shared_ptr<Cluster> cluster_;
 };
 
-class ManyClusters final : public Leading {
+// The operator's health, as long as there is one: probes ask the daemon, which outlives it.
+class OperatorHealth {
  public:
-  ManyClusters(std::unique_ptr<kubernetes::Api> api, std::unique_ptr<Daemon> daemon)
-      : api_(std::move(api)), daemon_(std::move(daemon)) {}
-  void Begin(Operator::Options options) { operator_.emplace(*api_, *daemon_, std::move(options)); }
-
-  absl::Status CheckHealth() override {
-    HR_RETURN_IF_ERROR(operator_->Health());
-    return daemon_->CheckHealth();
+  void Set(const Operator* asked) {
+    absl::MutexLock lock(&mutex_);
+    operator_ = asked;
+  }
+  absl::Status Get() const {
+    absl::MutexLock lock(&mutex_);
+    return operator_ == nullptr ? absl::OkStatus() : operator_->Health();
   }
 
  private:
+  mutable absl::Mutex mutex_;
+  const Operator* operator_ ABSL_GUARDED_BY(mutex_) = nullptr;
+};
+
+class ManyClusters final : public Leading {
+ public:
+  ManyClusters(std::unique_ptr<kubernetes::Api> api, std::shared_ptr<OperatorHealth> health,
+               std::unique_ptr<Daemon> daemon)
+      : api_(std::move(api)), health_(std::move(health)), daemon_(std::move(daemon)) {}
+  ~ManyClusters() override { health_->Set(nullptr); }
+  void Begin(Operator::Options options) {
+    operator_.emplace(*api_, *daemon_, std::move(options));
+    health_->Set(&*operator_);
+  }
+
+  absl::Status CheckHealth() override { return daemon_->CheckHealth(); }
+
+ private:
   const std::unique_ptr<kubernetes::Api> api_;
+  const std::shared_ptr<OperatorHealth> health_;
   const std::unique_ptr<Daemon> daemon_;
   std::optional<Operator> operator_;
 };
@@ -69,10 +90,10 @@ std::string HostName() {
   return gethostname(name, sizeof name - 1) == 0 ? name : "headroomd";
 }
 
-// The state of a cluster is in a folder of its own.
+// The state of a cluster is in a folder of its own, named as the cluster is: that of a journal shared is, too.
 Operator::Open Opener(const Flags& flags, const Leadership& leadership) {
-  return [flags, &leadership](const ObjectKey& key, Config config, std::string yaml) {
-    const std::string folder = absl::StrCat(flags.state_dir, "/", key.name_space, "/", key.name);
+  return [flags, &leadership](const ObjectKey&, Config config, std::string yaml) {
+    const std::string folder = absl::StrCat(flags.state_dir, "/clusters/", config.policy.cluster);
     std::error_code ignored;  // the journal says it better
     std::filesystem::create_directories(folder, ignored);
     return OpenParts(flags, leadership, folder, {std::move(config), std::move(yaml)});
@@ -107,10 +128,15 @@ absl::StatusOr<std::unique_ptr<Leading>> LeadMany(const Flags& flags, const Lead
   std::vector<std::string> namespaces = flags.namespaces;
   if (namespaces.empty()) namespaces.push_back(access.name_space);
   HR_ASSIGN_OR_RETURN(std::unique_ptr<kubernetes::Api> api, kubernetes::Api::Connect(std::move(access), {}));
-  HR_ASSIGN_OR_RETURN(std::unique_ptr<Daemon> daemon, Daemon::Start(flags.daemon));
+  const auto health = std::make_shared<OperatorHealth>();
+  Daemon::Options options = flags.daemon;
+  options.keeper_health = [health] { return health->Get(); };
+  HR_ASSIGN_OR_RETURN(std::unique_ptr<Daemon> daemon, Daemon::Start(options));
   LogStart(flags, *daemon, "", "operator");
-  auto leading = std::make_unique<ManyClusters>(std::move(api), std::move(daemon));
-  leading->Begin({.namespaces = std::move(namespaces), .instance = HostName(), .open = Opener(flags, leadership)});
+  auto leading = std::make_unique<ManyClusters>(std::move(api), health, std::move(daemon));
+  const auto reach = flags.allow_foreign_providers ? Operator::Reach::kBeyondTheCluster : Operator::Reach::kTheCluster;
+  leading->Begin(
+      {.namespaces = std::move(namespaces), .reach = reach, .instance = HostName(), .open = Opener(flags, leadership)});
   return leading;
 }
 

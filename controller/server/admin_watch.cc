@@ -99,8 +99,8 @@ grpc::ServerWriteReactor<v1::WatchDecisionsResponse>* AdminService::WatchDecisio
   const std::shared_ptr<WatchStream> stream = WatchStream::Make(filter);
   if (absl::Status status = Begin(*context, request->cluster()); !status.ok()) {
     stream->End(ToGrpc(status));
-  } else if (!ports_.feed.Subscribe(stream)) {
-    stream->End({grpc::StatusCode::RESOURCE_EXHAUSTED, "too many watch already; end one of them"});
+  } else if (status = ports_.feed.Subscribe(stream); !status.ok()) {
+    stream->End(ToGrpc(status));
   } else if (const auto latest = ports_.loop.Latest(); latest != nullptr) {
     stream->Offer({.decision = latest});
   }

@@ -62,18 +62,23 @@ Cluster::~Cluster() {
   Stop();
 }
 
-void Cluster::Stop() {
+void Cluster::StopDeciding() {
   if (stopping_.exchange(true)) return;
   if (stop_nodes_) stop_nodes_();
-  if (loop_thread_.joinable()) {
-    loop_->Wake();
-    loop_thread_.join();
-  }
+  if (!loop_thread_.joinable()) return;
+  loop_->Wake();
+  loop_thread_.join();
+}
+
+// Calls of operators may be under way still, so nothing that they use ends before the cluster itself.
+void Cluster::Stop() {
+  StopDeciding();
+  if (std::exchange(stopped_, true)) return;
   const absl::Status over = absl::UnavailableError(absl::StrCat("cluster ", name_, " is no longer run here"));
   feed_.Close(over);
   if (registry_ != nullptr) registry_->EndAll(over);
-  live_.reset();  // their threads post to the loop
-  dry_run_.reset();
+  if (live_ != nullptr) live_->Stop();  // their threads post to the loop
+  if (dry_run_ != nullptr) dry_run_->Stop();
 }
 
 absl::Status Cluster::Recover() {

@@ -34,7 +34,7 @@ namespace headroom {
 
 // Cluster: one storage cluster under control: the loop on a thread of its own, the state around it, and what connects
 // them. It has no ports: a Daemon leads nodes and operators to it. Open() reads what was before, Run() begins to
-// decide, Stop() ends that with a last commit; nodes keep running under their leases. Those three, and the destructor,
+// decide, Stop() ends that with a last commit; nodes keep running under their leases. Those, and the destructor,
 // from the thread that owns it; the rest from any. What is asked of it after Stop() gets UNAVAILABLE.
 class Cluster {
  public:
@@ -64,6 +64,8 @@ class Cluster {
   static absl::StatusOr<std::shared_ptr<Cluster>> Open(const Options& options, Parts parts);
   ~Cluster();
   absl::Status Run();
+  // Ends the deciding, with a last commit. Quick: Stop() waits for what a provider was asked.
+  void StopDeciding();
   void Stop();
 
   // Of the policy that it was opened with: another one is another cluster.
@@ -138,6 +140,7 @@ class Cluster {
   std::atomic<int64_t> decided_at_nanos_{0};         // by the system clock; 0: not yet
   absl::Time term_retry_at_ = absl::InfinitePast();  // of the loop thread
   std::atomic<bool> stopping_{false};
+  bool stopped_ = false;
   std::thread loop_thread_;
 };
 

@@ -56,14 +56,15 @@ absl::Status CheckExposure(const Daemon::Options& options) {
                    "--tls-ca, or --insecure on a network that you trust"));
 }
 
-Daemon::Daemon(const Options& options)
+Daemon::Daemon(const Options& options, Keeps keeps)
     : options_(options),
+      keeps_(keeps),
       load_([this](const std::string& cluster) { return FindIntake(cluster); }),
       admin_(clusters_, options.version) {}
 
 absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const Options& options, Cluster::Parts parts) {
   HR_RETURN_IF_ERROR(CheckExposure(options));
-  std::unique_ptr<Daemon> daemon(new Daemon(options));
+  std::unique_ptr<Daemon> daemon(new Daemon(options, Keeps::kOne));
   HR_ASSIGN_OR_RETURN(const std::shared_ptr<Cluster> cluster,
                       daemon->Open(Cluster::Options::Among::kAlone, std::move(parts)));
   HR_RETURN_IF_ERROR(daemon->Serve());
@@ -73,14 +74,18 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const Options& options, Cl
 
 absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const Options& options) {
   HR_RETURN_IF_ERROR(CheckExposure(options));
-  std::unique_ptr<Daemon> daemon(new Daemon(options));
+  std::unique_ptr<Daemon> daemon(new Daemon(options, Keeps::kMany));
   HR_RETURN_IF_ERROR(daemon->Serve());
   return daemon;
 }
 
-// Nobody new is led to a cluster that ends, and the ports outlive what its streams are told.
+// Nobody new is led to a cluster that ends, all commit before anybody's provider is waited for, and the ports outlive
+// what the streams are told.
 Daemon::~Daemon() {
-  for (const std::shared_ptr<Cluster>& cluster : clusters_.All()) Remove(cluster->name());
+  const std::vector<std::shared_ptr<Cluster>> all = clusters_.All();
+  for (const std::shared_ptr<Cluster>& cluster : all) clusters_.Take(cluster->name());
+  for (const std::shared_ptr<Cluster>& cluster : all) cluster->StopDeciding();
+  for (const std::shared_ptr<Cluster>& cluster : all) cluster->Stop();
   http_.reset();
   if (server_ == nullptr) return;
   server_->Shutdown(std::chrono::system_clock::now() + kStopWait);
@@ -114,6 +119,9 @@ std::shared_ptr<Cluster> Daemon::Find(const std::string& name) const {
 
 // A reporter of a cluster that is not here has a wrong configuration, not a bad moment.
 absl::StatusOr<std::shared_ptr<LoadIntake>> Daemon::FindIntake(const std::string& cluster) const {
+  if (cluster.empty() && keeps_ == Keeps::kMany) {
+    return absl::InvalidArgumentError("cluster: this controller keeps many, say which one with --cluster");
+  }
   const absl::StatusOr<std::shared_ptr<Cluster>> found = clusters_.Find(cluster);
   if (found.ok()) return std::shared_ptr<LoadIntake>(*found, &(*found)->intake());
   if (absl::IsNotFound(found.status())) return absl::FailedPreconditionError(found.status().message());
@@ -182,8 +190,14 @@ HttpAnswer Daemon::Page(absl::string_view path) const {
 }
 
 absl::Status Daemon::Health() const {
-  for (const std::shared_ptr<Cluster>& cluster : clusters_.All()) HR_RETURN_IF_ERROR(cluster->Health());
-  return absl::OkStatus();
+  if (options_.keeper_health) HR_RETURN_IF_ERROR(options_.keeper_health());
+  absl::Status health;
+  for (const std::shared_ptr<Cluster>& cluster : clusters_.All()) {
+    health = keeps_ == Keeps::kMany ? Annotate(cluster->Health(), absl::StrCat("cluster ", cluster->name()))
+                                    : cluster->Health();
+    if (health.ok()) return health;
+  }
+  return health;
 }
 
 absl::Status Daemon::CheckHealth() {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -17,10 +18,11 @@
 
 namespace headroom {
 
-// Daemon: one pair of ports, and the clusters behind them. A stream or a call is led to the cluster that it names;
-// where there is one only, it need not name it. Start() opens the ports or says in one sentence why not; the destructor
-// stops everything in good order: the loops first, with their last commits, then the ports. Nodes keep running under
-// their leases. Methods from the thread that started it.
+// Daemon: one pair of ports, and the clusters behind them. A stream or a call is led to the cluster that it names. A
+// daemon that was started with its one cluster takes reporters that name none; where clusters come and go they have to
+// say, or they would be led to whichever is alone for a moment. Start() opens the ports or says in one sentence why
+// not; the destructor stops everything in good order: the loops first, with their last commits, then the ports. Nodes
+// keep running under their leases. Methods from the thread that started it; Add() and Remove() from one thread.
 class Daemon {
  public:
   struct Options {
@@ -31,6 +33,8 @@ class Daemon {
     WireCredentials* credentials = nullptr;  // outlives the daemon; null: the gRPC port is plaintext
     // Where plaintext may be listened on.
     enum class Plaintext { kLoopback, kAnywhere } plaintext = Plaintext::kLoopback;
+    // Of whoever keeps the clusters; null: nobody else has a say. Any thread.
+    std::function<absl::Status()> keeper_health;
   };
   // With one cluster, which decides once the ports are open. Add() is for daemons without.
   static absl::StatusOr<std::unique_ptr<Daemon>> Start(const Options& options, Cluster::Parts parts);
@@ -48,11 +52,13 @@ class Daemon {
   int grpc_port() const { return grpc_port_; }
   int http_port() const { return http_ == nullptr ? 0 : http_->port(); }
 
-  // OK when every cluster's loop is in time; else a sentence. Tells the gRPC health service too.
+  // Of the process, which probes restart: not OK when the loop is late, of several only when all are, for one that
+  // hangs must not end the others. A sentence says why. Tells the gRPC health service too.
   absl::Status CheckHealth();
 
  private:
-  explicit Daemon(const Options& options);
+  enum class Keeps { kOne, kMany };
+  Daemon(const Options& options, Keeps keeps);
   absl::StatusOr<std::shared_ptr<LoadIntake>> FindIntake(const std::string& cluster) const;
   absl::StatusOr<std::shared_ptr<Cluster>> Open(Cluster::Options::Among among, Cluster::Parts parts);
   absl::Status Serve();
@@ -62,6 +68,7 @@ class Daemon {
   absl::Status Health() const;
 
   const Options options_;
+  const Keeps keeps_;
   Clusters clusters_;
   LoadService load_;
   AdminRouter admin_;

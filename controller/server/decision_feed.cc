@@ -50,14 +50,21 @@ Published DecisionFeed::Publish(std::shared_ptr<const Decision> decision) {
   return published;
 }
 
-bool DecisionFeed::Subscribe(const std::shared_ptr<DecisionListener>& listener) {
-  if (Watchers().size() >= kWatchersMax) return false;
+absl::Status DecisionFeed::Subscribe(const std::shared_ptr<DecisionListener>& listener) {
+  if (Watchers().size() >= kWatchersMax) {
+    return absl::ResourceExhaustedError("too many watch already; end one of them");
+  }
   absl::MutexLock lock(&mutex_);
+  if (!closed_.ok()) return closed_;
   watchers_.push_back(listener);
-  return true;
+  return absl::OkStatus();
 }
 
 void DecisionFeed::Close(const absl::Status& why) {
+  {
+    absl::MutexLock lock(&mutex_);
+    closed_ = why;
+  }
   for (const auto& watcher : Watchers()) watcher->Close(why);
 }
 

@@ -38,8 +38,8 @@ class DecisionFeed {
 
   // Returns what was published, with its difference from the one before.
   Published Publish(std::shared_ptr<const Decision> decision);
-  // false: there are kWatchersMax already.
-  [[nodiscard]] bool Subscribe(const std::shared_ptr<DecisionListener>& listener);
+  // RESOURCE_EXHAUSTED: there are kWatchersMax already. What Close() said: it was closed.
+  absl::Status Subscribe(const std::shared_ptr<DecisionListener>& listener);
   // Nothing is published any more.
   void Close(const absl::Status& why);
   // The last decision that acted; null: none since the process started.
@@ -49,6 +49,7 @@ class DecisionFeed {
   std::vector<std::shared_ptr<DecisionListener>> Watchers();
 
   mutable absl::Mutex mutex_;
+  absl::Status closed_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<const Decision> last_ ABSL_GUARDED_BY(mutex_), last_acting_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::weak_ptr<DecisionListener>> watchers_ ABSL_GUARDED_BY(mutex_);
 };

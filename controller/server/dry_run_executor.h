@@ -25,6 +25,8 @@ class DryRunExecutor final : public Executor {
   DryRunExecutor(Ports ports, absl::Duration lead_time);
 
   void Start(const Action& action) override;
+  // As LiveExecutor's.
+  void Stop() { pool_.Stop(); }
   // The policy's or the learned one. Any thread.
   void set_lead_time(absl::Duration lead_time) { lead_time_nanos_ = absl::ToInt64Nanoseconds(lead_time); }
 

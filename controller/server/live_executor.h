@@ -46,6 +46,11 @@ class LiveExecutor final : public Executor {
   explicit LiveExecutor(Ports ports, ProviderDeadlines deadlines = {});
 
   void Start(const Action& action) override;
+  // Waits for the calls that are under way; what waits is dropped, and nothing begins from now on.
+  void Stop() {
+    pool_.Stop();
+    terminations_.Stop();
+  }
   // Launches and terminations that still wait for a thread are not begun: they finish as UNAVAILABLE. What a provider
   // was asked already ends as it ends; what is started later goes its way. Any thread.
   void DropWaiting() { ++era_; }

@@ -8,13 +8,15 @@ WorkerPool::WorkerPool(const Options& options) : queue_max_(options.queue_max) {
   for (int i = 0; i < options.threads; ++i) threads_.emplace_back([this] { Work(); });
 }
 
-WorkerPool::~WorkerPool() {
+void WorkerPool::Stop() {
   {
     MonitorLock lock(mutex_);
     stopping_ = true;
     mutex_.Notify();
   }
-  for (std::thread& thread : threads_) thread.join();
+  for (std::thread& thread : threads_) {
+    if (thread.joinable()) thread.join();
+  }
 }
 
 bool WorkerPool::Submit(std::function<void()> job, absl::Duration delay) {

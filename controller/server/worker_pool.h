@@ -15,7 +15,7 @@
 namespace headroom {
 
 // WorkerPool: a few threads for calls that block, with a bounded queue ordered by time. Submit() from any thread, never
-// blocks. The destructor waits for jobs that run and drops those that wait.
+// blocks. Stop(), and the destructor, wait for jobs that run and drop those that wait.
 class WorkerPool {
  public:
   struct Options {
@@ -23,7 +23,9 @@ class WorkerPool {
     size_t queue_max = 1000;
   };
   explicit WorkerPool(const Options& options);
-  ~WorkerPool();
+  ~WorkerPool() { Stop(); }
+  // Takes nothing from now on. One thread at a time.
+  void Stop();
 
   // Runs `job` on one of the threads, not before `delay` has passed. false: the queue is full, the job is dropped.
   [[nodiscard]] bool Submit(std::function<void()> job, absl::Duration delay = absl::ZeroDuration());

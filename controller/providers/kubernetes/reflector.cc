@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 #include "controller/base/status.h"
@@ -87,7 +88,11 @@ absl::Status Reflector::AddPage(std::vector<Json>& objects, std::string& next) {
   HR_ASSIGN_OR_RETURN(Json page, api_.Call({.path = Target(query), .timeout = kPageTimeout, .cancellation = &ending_}));
   revision_ = Text(page, {"metadata", "resourceVersion"});
   next = Text(page, {"metadata", "continue"});
-  if (!Part(page, {"items"}).is_array()) return absl::OkStatus();
+  // Go says null where there are none. Anything else is no list, and nobody is gone for that.
+  if (Part(page, {"items"}).is_null() && absl::EndsWith(Text(page, {"kind"}), "List")) return absl::OkStatus();
+  if (!Part(page, {"items"}).is_array()) {
+    return absl::UnavailableError(absl::StrCat(options_.path, " was not answered with a list"));
+  }
   for (Json& object : page["items"]) {
     if (options_.trim != nullptr) options_.trim(object);
     objects.push_back(std::move(object));

@@ -24,6 +24,7 @@ using kubernetes::Text;
 
 constexpr char kGroup[] = "/apis/headroom.dev/v1alpha1";
 constexpr absl::Duration kWriteTimeout = absl::Seconds(5);
+constexpr absl::Duration kEndingPause = absl::Milliseconds(100);
 constexpr int kWritesMax = 4;  // of statuses, in one look
 constexpr absl::Duration kStuckAfter = absl::Minutes(2);
 
@@ -39,16 +40,26 @@ ObjectKey KeyOf(const Json& object) {
   return {Text(object, {"metadata", "namespace"}), Text(object, {"metadata", "name"})};
 }
 
+Operator::Names NamesOf(const std::vector<std::string>& namespaces) {
+  const bool one = namespaces.size() == 1 && namespaces.front() != "*";
+  return one ? Operator::Names::kPlain : Operator::Names::kOfNamespaces;
+}
+
 EventTarget TargetOf(const ObjectKey& key, const Json& object) {
   return {key.name_space, key.name, Text(object, {"metadata", "uid"})};
 }
 
-// What an author wrote of it, as a policy file.
-std::string PolicyText(const ObjectKey& key, const Json& object) {
-  const Json policy = {{"apiVersion", std::string(kStorageCluster.api_version)},
-                       {"kind", std::string(kStorageCluster.kind)},
-                       {"metadata", {{"name", key.name}, {"namespace", key.name_space}}},
-                       {"spec", kubernetes::Part(object, {"spec"})}};
+// What an author wrote of it, as a policy file. Where clusters of several namespaces are kept, the namespace stands
+// before the name: nobody can take a name that is another namespace's, and the state that is kept under it.
+std::string PolicyText(const ObjectKey& key, const Json& object, Operator::Names names) {
+  Json policy = {{"apiVersion", std::string(kStorageCluster.api_version)},
+                 {"kind", std::string(kStorageCluster.kind)},
+                 {"metadata", {{"name", key.name}, {"namespace", key.name_space}}},
+                 {"spec", kubernetes::Part(object, {"spec"})}};
+  if (names == Operator::Names::kOfNamespaces && policy["spec"].is_object()) {
+    const std::string own = Text(object, {"spec", "cluster"});
+    policy["spec"]["cluster"] = absl::StrCat(key.name_space, ".", own.empty() ? key.name : own);
+  }
   return policy.dump(2);
 }
 
@@ -68,11 +79,17 @@ absl::Status WithoutPlaces(const absl::Status& status, absl::string_view name) {
 }
 
 // Whoever may write an object may not reach with the controller's rights what they cannot reach themselves.
-absl::Status CheckReach(const ObjectKey& key, const v1::Provider& provider) {
+absl::Status CheckReach(const ObjectKey& key, const v1::Provider& provider, const Operator::Options& options) {
   if (provider.has_local()) {
     return absl::InvalidArgumentError(
         "provider.local: starts processes on the controller's own machine, which a StorageCluster may not; run such a "
         "policy with headroomd --config");
+  }
+  if ((provider.has_aws() || provider.has_external()) && options.reach != Operator::Reach::kBeyondTheCluster) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "provider.", provider.has_aws() ? "aws" : "external",
+        ": would act with the controller's own rights outside Kubernetes, whoever writes the object; start "
+        "headroomd with --allow-foreign-providers where all who may write StorageClusters may do that"));
   }
   if (!provider.has_kubernetes()) return absl::OkStatus();
   if (provider.kubernetes().namespace_() != key.name_space) {
@@ -88,10 +105,10 @@ absl::Status CheckReach(const ObjectKey& key, const v1::Provider& provider) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<Config> Read(const ObjectKey& key, const std::string& yaml) {
+absl::StatusOr<Config> Read(const ObjectKey& key, const std::string& yaml, const Operator::Options& options) {
   absl::StatusOr<Config> config = ParseConfig(yaml, key.Text());
   if (!config.ok()) return WithoutPlaces(config.status(), key.Text());
-  HR_RETURN_IF_ERROR(CheckReach(key, config->message.provider()));
+  HR_RETURN_IF_ERROR(CheckReach(key, config->message.provider(), options));
   return config;
 }
 
@@ -126,6 +143,7 @@ struct Operator::Managed {
   absl::Status spec, running;
   absl::Duration retry_at = absl::InfiniteDuration(), retry_pause;  // by the monotonic clock
   absl::Duration written_at = -absl::InfiniteDuration();
+  bool is_overtaken = false;  // somebody else wrote the object before its status was
 };
 
 // The objects of one namespace, or of all.
@@ -172,6 +190,7 @@ Operator::Operator(kubernetes::Api& api, Daemon& daemon, Options options)
     : api_(api),
       daemon_(daemon),
       options_(std::move(options)),
+      names_(NamesOf(options_.namespaces)),
       events_(api, {.instance = options_.instance, .say = SayOperator}),
       looked_at_(SteadyTime()) {
   for (const std::string& name_space : options_.namespaces) {
@@ -182,6 +201,7 @@ Operator::Operator(kubernetes::Api& api, Daemon& daemon, Options options)
 
 Operator::~Operator() {
   watched_.clear();
+  ending_.Cancel();
   {
     const MonitorLock lock(mutex_);
     stopping_ = true;
@@ -204,20 +224,24 @@ void Operator::Change(const ObjectKey& key, std::optional<Json> object) {
   mutex_.Notify();
 }
 
+// One object at a time, so that it is seen to work and ends soon, however long one of them takes.
 void Operator::Run() {
   absl::Duration next_look;
   while (true) {
-    std::map<ObjectKey, std::optional<Json>> changed;
+    std::optional<std::pair<ObjectKey, std::optional<Json>>> changed;
     {
       const MonitorLock lock(mutex_);
       looked_at_ = SteadyTime();
-      if (changed_.empty() && !stopping_) mutex_.Wait(next_look - SteadyTime());
+      if (changed_.empty() && !stopping_) mutex_.Wait(std::min(next_look, NextRetry()) - SteadyTime());
       if (stopping_) return;
-      changed = std::exchange(changed_, {});
+      if (!changed_.empty()) {
+        auto first = changed_.extract(changed_.begin());
+        changed.emplace(first.key(), std::move(first.mapped()));
+      }
     }
-    for (auto& [key, object] : changed) Take(key, std::move(object));
-    if (SteadyTime() < next_look) continue;
+    if (changed.has_value()) Take(changed->first, std::move(changed->second));
     RetryOpening();
+    if (SteadyTime() < next_look) continue;
     WriteStatuses();
     next_look = SteadyTime() + options_.look_interval;
   }
@@ -225,10 +249,14 @@ void Operator::Run() {
 
 void Operator::Take(const ObjectKey& key, std::optional<Json> object) {
   if (!object.has_value()) return Forget(key);
+  const auto known = managed_.find(key);
+  const std::string uid = Text(*object, {"metadata", "uid"});
+  if (known != managed_.end() && Text(known->second->object, {"metadata", "uid"}) != uid) Forget(key);  // another one
   std::unique_ptr<Managed>& managed = managed_[key];
   if (managed == nullptr) managed = std::make_unique<Managed>();
   managed->object = *std::move(object);
-  std::string yaml = PolicyText(key, managed->object);
+  if (std::exchange(managed->is_overtaken, false)) managed->written_at = -absl::InfiniteDuration();
+  std::string yaml = PolicyText(key, managed->object, names_);
   if (yaml == managed->yaml) return;  // its status, or a label
   managed->yaml = std::move(yaml);
   managed->retry_pause = options_.retry_min;
@@ -245,7 +273,7 @@ void Operator::Forget(const ObjectKey& key) {
 // What is run comes to be what the object says, or the object's trouble is known.
 void Operator::Converge(const ObjectKey& key, Managed& managed) {
   managed.retry_at = absl::InfiniteDuration();
-  absl::StatusOr<Config> config = Read(key, managed.yaml);
+  absl::StatusOr<Config> config = Read(key, managed.yaml, options_);
   managed.spec = config.status();
   if (!config.ok()) {
     const InForce in_force = managed.cluster != nullptr ? InForce::kPolicyBefore : InForce::kNothing;
@@ -261,11 +289,21 @@ void Operator::Converge(const ObjectKey& key, Managed& managed) {
     }
     StopCluster(key, managed, "it begins anew with another name, provider or mode");
   }
+  if (IsEnding(config->policy.cluster)) {
+    managed.retry_at = SteadyTime() + kEndingPause;
+    return;
+  }
   managed.running = Start(key, managed, *std::move(config));
   if (managed.running.ok()) return;
   managed.retry_at = SteadyTime() + managed.retry_pause;
   managed.retry_pause = std::min(2 * managed.retry_pause, options_.retry_max);
   Tell(key, managed, NotRunEvent(managed.running));
+}
+
+// Calls and streams of the last cluster of this name are still ending, and its journal is locked.
+bool Operator::IsEnding(const std::string& name) {
+  std::erase_if(stopped_, [](const auto& stopped) { return stopped.second.expired(); });
+  return stopped_.contains(name);
 }
 
 absl::Status Operator::Start(const ObjectKey& key, Managed& managed, Config config) {
@@ -281,14 +319,17 @@ absl::Status Operator::Start(const ObjectKey& key, Managed& managed, Config conf
   const EventTarget target = TargetOf(key, managed.object);
   managed.followed = std::make_shared<Followed>(events_.ListenerOf(target));
   HR_ASSIGN_OR_RETURN(managed.cluster, daemon_.Add(std::move(parts)));
-  if (!managed.cluster->feed().Subscribe(managed.followed)) SayOperator("too many watch; Events are not written");
+  if (const absl::Status follows = managed.cluster->feed().Subscribe(managed.followed); !follows.ok()) {
+    SayOperator(absl::StrCat("Events of ", key.Text(), " are not written: ", follows.message()));
+  }
   Tell(key, managed, TakenUpEvent(name));
   return absl::OkStatus();
 }
 
 void Operator::StopCluster(const ObjectKey& key, Managed& managed, absl::string_view why) {
   if (managed.cluster == nullptr) return;
-  const std::string name = std::exchange(managed.cluster, nullptr)->name();
+  const std::string name = managed.cluster->name();
+  stopped_[name] = std::exchange(managed.cluster, nullptr);
   managed.followed.reset();
   daemon_.Remove(name);
   Tell(key, managed, GivenUpEvent(name, why));
@@ -304,9 +345,17 @@ void Operator::Tell(const ObjectKey& key, const Managed& managed, ClusterEvent e
   events_.Record(TargetOf(key, managed.object), std::move(event));
 }
 
+absl::Duration Operator::NextRetry() const {
+  absl::Duration next = absl::InfiniteDuration();
+  for (const auto& [key, managed] : managed_) next = std::min(next, managed->retry_at);
+  return next;
+}
+
+// One: the others are as late at the next turn.
 void Operator::RetryOpening() {
   for (const auto& [key, managed] : managed_) {
-    if (managed->retry_at <= SteadyTime()) Converge(key, *managed);
+    if (managed->retry_at > SteadyTime()) continue;
+    return Converge(key, *managed);
   }
 }
 
@@ -339,7 +388,7 @@ ClusterFacts Operator::FactsOf(const Managed& managed) {
   return facts;
 }
 
-// Whether the API server was asked. Where somebody else has written the object, the watch brings it soon.
+// Whether the API server was asked.
 bool Operator::WriteStatus(const ObjectKey& key, Managed& managed) {
   const Json& before = kubernetes::Part(managed.object, {"status"});
   Json status = StatusOf(FactsOf(managed), before, absl::Now());
@@ -352,12 +401,13 @@ bool Operator::WriteStatus(const ObjectKey& key, Managed& managed) {
                  .path = absl::StrCat(kGroup, "/namespaces/", key.name_space, "/storageclusters/", key.name,
                                       "/status?fieldManager=headroom"),
                  .body = std::move(object),
-                 .timeout = kWriteTimeout});
+                 .timeout = kWriteTimeout,
+                 .cancellation = &ending_});
   if (written.ok()) {
     managed.object = *std::move(written);
-  } else if (absl::IsAborted(written.status()) || absl::IsNotFound(written.status())) {
-    managed.written_at = -absl::InfiniteDuration();
-  } else {
+  } else if (absl::IsAborted(written.status())) {
+    managed.is_overtaken = true;  // the watch brings what they wrote
+  } else if (!absl::IsCancelled(written.status())) {
     LogLine(LogLevel::kWarning, "status_not_written")
         .Add("object", key.Text())
         .Add("error", written.status().message());

@@ -39,17 +39,22 @@ struct ObjectKey {
 // policy in force, and a cluster that cannot be opened is tried again. What becomes of each is written to the object's
 // status, at most once in `status_interval`, and told in Events.
 //
-// An object may name a workload of its own namespace alone, and nothing on the controller's machine: who may write it
-// may not borrow the controller's rights.
+// An object may name a workload of its own namespace alone, nothing on the controller's machine, and nothing outside
+// Kubernetes unless that was allowed: who may write it may not borrow the controller's rights. Where clusters of
+// several namespaces are kept, NAMESPACE.NAME is what a cluster is called, so that nobody can take another's name and
+// state.
 //
 // While the API server cannot be reached everything goes on as it is. One thread; the daemon's Add and Remove are
 // called on it alone.
 class Operator {
  public:
   using Open = std::function<absl::StatusOr<Cluster::Parts>(const ObjectKey& key, Config config, std::string yaml)>;
+  enum class Names { kPlain, kOfNamespaces };
+  enum class Reach { kTheCluster, kBeyondTheCluster };  // providers of other platforms are allowed
   struct Options {
     std::vector<std::string> namespaces;  // "*": all
-    std::string instance;                 // of this process, for Events: the pod or the machine
+    Reach reach = Reach::kTheCluster;
+    std::string instance;  // of this process, for Events: the pod or the machine
     Open open;
     absl::Duration look_interval = absl::Seconds(2);     // between looks at what became of the clusters
     absl::Duration status_interval = absl::Seconds(10);  // between writes of the same status
@@ -77,9 +82,11 @@ class Operator {
   void Take(const ObjectKey& key, std::optional<kubernetes::Json> object);
   void Forget(const ObjectKey& key);
   void Converge(const ObjectKey& key, Managed& managed);
+  bool IsEnding(const std::string& name);
   absl::Status Start(const ObjectKey& key, Managed& managed, Config config);
   void StopCluster(const ObjectKey& key, Managed& managed, absl::string_view why);
   void Tell(const ObjectKey& key, const Managed& managed, ClusterEvent event);
+  absl::Duration NextRetry() const;
   void RetryOpening();
   void WriteStatuses();
   static ClusterFacts FactsOf(const Managed& managed);
@@ -88,13 +95,16 @@ class Operator {
   kubernetes::Api& api_;
   Daemon& daemon_;
   const Options options_;
+  const Names names_;
+  Cancellation ending_;
   EventRecorder events_;
 
   mutable Monitor mutex_;
   std::map<ObjectKey, std::optional<kubernetes::Json>> changed_ ABSL_GUARDED_BY(mutex_);  // and not yet taken
   absl::Duration looked_at_ ABSL_GUARDED_BY(mutex_);                                      // by the monotonic clock
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  std::map<ObjectKey, std::unique_ptr<Managed>> managed_;  // of the thread
+  std::map<ObjectKey, std::unique_ptr<Managed>> managed_;  // of the thread, as the next
+  std::map<std::string, std::weak_ptr<Cluster>> stopped_;  // by their names, as long as somebody uses them
   std::vector<std::unique_ptr<Watched>> watched_;
   std::thread thread_;
 };

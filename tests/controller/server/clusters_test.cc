@@ -44,14 +44,19 @@ TEST_F(ClustersTest, ANodeIsLedToTheClusterThatItNames) {
   Await("backup", {"node-1"});
 }
 
-TEST_F(ClustersTest, WhoNamesNoneOfSeveralIsToldWhichThereAre) {
-  StartMany({"backup", "files"});
+TEST_F(ClustersTest, ANodeThatNamesNoneIsRefusedEvenWhileThereIsOneOnly) {
+  StartMany({"files"});
   const grpc::Status node = EndOf(Hello("node-1"));
   EXPECT_EQ(node.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
-  EXPECT_THAT(node.error_message(), HasSubstr("say which one: \"backup\", \"files\""));
+  EXPECT_THAT(node.error_message(), HasSubstr("--cluster"));
+}
+
+TEST_F(ClustersTest, ACallThatNamesNoneOfSeveralIsToldWhichThereAre) {
+  StartMany({"backup", "files"});
   v1::GetStatusResponse response;
   const grpc::Status call = Call(&v1::AdminService::Stub::GetStatus, v1::GetStatusRequest(), &response);
   EXPECT_EQ(call.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(call.error_message(), HasSubstr("say which one: \"backup\", \"files\""));
 }
 
 TEST_F(ClustersTest, OneThatIsNotHereIsNotFound) {
@@ -67,12 +72,12 @@ TEST_F(ClustersTest, OneThatIsNotHereIsNotFound) {
 
 TEST_F(ClustersTest, WhereThereIsNoneYetItIsAQuestionOfTime) {
   StartMany({});
-  EXPECT_EQ(EndOf(Hello("node-1")).error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(EndOf(HelloTo("files", "node-1")).error_code(), grpc::StatusCode::UNAVAILABLE);
 }
 
-TEST_F(ClustersTest, TheOnlyOneNeedNotBeNamed) {
+TEST_F(ClustersTest, ACallNeedNotNameTheOnlyOne) {
   StartMany({"files"});
-  const auto stream = Open(Hello("node-1"));
+  const auto stream = Open(HelloTo("files", "node-1"));
   Await("", {"node-1"});
 }
 
@@ -114,6 +119,38 @@ TEST_F(ClustersTest, WhoHoldsOneThatWasTakenAwayIsToldThatItIsOver) {
   const std::shared_ptr<Cluster> held = daemon_->Find("files");
   daemon_->Remove("files");
   EXPECT_TRUE(absl::IsUnavailable(held->admin().ReadStatus().status()));
+}
+
+TEST_F(ClustersTest, APolicyThatComesAfterTheEndHarmsNobody) {
+  StartMany({"files"});
+  const std::shared_ptr<Cluster> held = daemon_->Find("files");
+  daemon_->Remove("files");
+  std::string yaml = held->policy().yaml();
+  yaml.replace(yaml.find("max: 4"), 6, "max: 5");
+  EXPECT_TRUE(held->policy().Apply(yaml, "policy").ok());
+}
+
+TEST_F(ClustersTest, WhoWouldWatchOneThatWasTakenAwayIsToldThatItIsOver) {
+  StartMany({"files"});
+  const std::shared_ptr<Cluster> held = daemon_->Find("files");
+  daemon_->Remove("files");
+  class Nobody final : public DecisionListener {
+    void Offer(const Published&) override {}
+  };
+  EXPECT_TRUE(absl::IsUnavailable(held->feed().Subscribe(std::make_shared<Nobody>())));
+}
+
+TEST_F(ClustersTest, TheProcessIsHealthyAsLongAsOneLoopIs) {
+  StartMany({"backup", "files"});
+  const absl::Time end = absl::Now() + kPatience;
+  while (!daemon_->CheckHealth().ok() && absl::Now() < end) absl::SleepFor(absl::Milliseconds(5));
+  daemon_->Find("backup")->StopDeciding();
+  absl::SleepFor(absl::Seconds(4));  // its last decision gets too old
+  EXPECT_FALSE(daemon_->Find("backup")->Health().ok());
+  EXPECT_TRUE(daemon_->CheckHealth().ok());
+  daemon_->Find("files")->StopDeciding();
+  absl::SleepFor(absl::Seconds(4));
+  EXPECT_THAT(std::string(daemon_->CheckHealth().message()), HasSubstr("cluster files: the last decision is"));
 }
 
 TEST_F(ClustersTest, EachHasItsOwnSeriesOfTheSameMetrics) {

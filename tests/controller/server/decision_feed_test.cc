@@ -58,7 +58,7 @@ void LogAndLeave() {
   published.alarms_begun = WithAlarms(0, 10'000, 1)->alarms;
   published.alarms_begun.push_back(MakeReason(ReasonCode::kAlarmJournal, "the disk is full"));
   published.alarms_ended = WithAlarms(0, static_cast<int>(kAlarmLinesMax), 1)->alarms;
-  LogDecision(published);
+  LogDecision(published, "");
   std::_Exit(0);
 }
 

@@ -131,9 +131,9 @@ TEST_F(OperatorTest, OneThatWentWhileNobodyWatchedIsStopped) {
 TEST_F(OperatorTest, AllNamespacesAreWatchedWhereThatIsAskedFor) {
   Operate({"*"});
   Apply("files", SpecOf(4));
-  Apply("archive", SpecOf(4), "backup");
-  EXPECT_TRUE(ComesToRun("files"));
-  EXPECT_TRUE(ComesToRun("archive"));
+  Apply("files", SpecOf(5), "backup");
+  EXPECT_TRUE(ComesToRun("storage.files"));
+  EXPECT_TRUE(ComesToRun("backup.files")) << "nobody takes another namespace's name";
 }
 
 TEST_F(OperatorTest, AChangedSpecChangesThePolicyOfTheRunningCluster) {
@@ -188,17 +188,70 @@ TEST_F(OperatorTest, WhatCannotBeOpenedIsSaidAndTriedAgain) {
   EXPECT_TRUE(ComesToRun("files"));
 }
 
-TEST_F(OperatorTest, ANameThatIsTakenIsRefusedAndTheFirstOneGoesOn) {
+TEST_F(OperatorTest, NoSpecTakesANameOfAnotherNamespace) {
   Operate({"*"});
-  Apply("files", SpecOf(4), "backup");
+  Json spec = SpecOf(4);
+  spec["cluster"] = "backup.files";
+  Apply("thief", spec);
+  EXPECT_TRUE(ComesTrue([&] { return ConditionOf("thief", "Ready", "reason") == "PolicyRefused"; }));
+  EXPECT_EQ(daemon_->Find("backup.files"), nullptr);
+}
+
+TEST_F(OperatorTest, ANameThatIsTakenIsRefusedAndTheFirstOneGoesOn) {
+  Operate();
+  Apply("files", SpecOf(4));
   ASSERT_TRUE(ComesToRun("files"));
-  const std::shared_ptr<Cluster> first = daemon_->Find("files");
-  Apply("files", SpecOf(9));
-  ASSERT_TRUE(Becomes("files", "Ready", "False"));
-  EXPECT_THAT(ConditionOf("files", "Ready", "message"), HasSubstr("taken by StorageCluster backup/files"));
+  std::shared_ptr<Cluster> first = daemon_->Find("files");
+  Json spec = SpecOf(9);
+  spec["cluster"] = "files";
+  Apply("second", spec);
+  ASSERT_TRUE(Becomes("second", "Ready", "False"));
+  EXPECT_THAT(ConditionOf("second", "Ready", "message"), HasSubstr("taken by StorageCluster storage/files"));
   EXPECT_EQ(daemon_->Find("files"), first);
-  server_.Delete(PathOf("files", "backup"));
+  first.reset();  // who holds it keeps its journal
+  server_.Delete(PathOf("files"));
   EXPECT_TRUE(ComesTrue([&] { return MaxOf("files") == 9; })) << "the name is free again";
+}
+
+TEST_F(OperatorTest, OneThatBeginsAnewWaitsUntilTheOldOneIsGoneAndSaysNothingOfIt) {
+  Operate();
+  Apply("files", SpecOf(4));
+  ASSERT_TRUE(ComesToRun("files"));
+  std::shared_ptr<Cluster> held = daemon_->Find("files");  // as a stream does that has not ended yet
+  Json live = SpecOf(4);
+  live["mode"] = "live";
+  Apply("files", live);
+  ASSERT_TRUE(ComesTrue([&] { return daemon_->Find("files") == nullptr; }));
+  absl::SleepFor(absl::Milliseconds(300));
+  EXPECT_EQ(opened_, 1) << "its journal is still in use";
+  held.reset();
+  EXPECT_TRUE(ComesToRun("files"));
+  EXPECT_EQ(opened_, 2);
+}
+
+TEST_F(OperatorTest, AnotherObjectOfTheSameNameIsAnotherCluster) {
+  Operate();
+  Apply("files", SpecOf(4));
+  ASSERT_TRUE(ComesToRun("files"));
+  Json again = server_.Get(PathOf("files"));
+  again["metadata"]["uid"] = "another";
+  again.erase("status");
+  server_.Delete(PathOf("files"));
+  server_.Put(PathOf("files"), again);
+  EXPECT_TRUE(ComesTrue([&] { return opened_ == 2; }));
+  EXPECT_TRUE(ComesToRun("files"));
+}
+
+TEST_F(OperatorTest, AnAnswerThatIsNoListStopsNobody) {
+  Operate();
+  Apply("files", SpecOf(4));
+  ASSERT_TRUE(ComesToRun("files"));
+  server_.Inject({.method = "GET", .path_contains = "storageclusters?limit", .code = 200});
+  server_.EndWatches();
+  server_.Compact();
+  Apply("second", SpecOf(4));
+  EXPECT_TRUE(ComesToRun("second")) << "the next list is one again";
+  EXPECT_EQ(opened_, 2) << "files was not begun anew";
 }
 
 TEST_F(OperatorTest, AnObjectReachesNothingBeyondItsNamespace) {
@@ -213,6 +266,8 @@ TEST_F(OperatorTest, AnObjectReachesNothingBeyondItsNamespace) {
   refused({{"kubernetes", {{"workload", "statefulset/files"}, {"namespace", "elsewhere"}}}}, "is not the object's own");
   refused({{"kubernetes", {{"workload", "statefulset/files"}, {"kubeconfig", "/root/.kube/config"}}}},
           "files of the controller's machine");
+  refused({{"aws", {{"group", "theirs"}, {"region", "eu-west-1"}}}}, "--allow-foreign-providers");
+  refused({{"external", {{"address", "127.0.0.1:7700"}}}}, "--allow-foreign-providers");
   refused({{"local", {{"data_dir", "/srv"}}}}, "starts processes on the controller's own machine");
   EXPECT_EQ(opened_, 0);
 }
