@@ -175,9 +175,11 @@ absl::StatusOr<Ended> Lead(const Flags& flags, const Leadership& leadership, Pro
   std::_Exit(1);
 }
 
-// What may be over in a moment: the store or the provider does not answer, or another has won meanwhile.
+// What may be over in a moment: the store or the provider does not answer, or has no room, or another has won
+// meanwhile.
 bool IsPassing(const absl::Status& status) {
-  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) || absl::IsAborted(status);
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) || absl::IsAborted(status) ||
+         absl::IsResourceExhausted(status);
 }
 
 void Release(Elector& elector) {

@@ -130,7 +130,7 @@ void ControlLoop::CarryMachines(absl::Time now, Mode mode, const std::vector<Act
   for (const Action& action : actions) Observe(now, ActionStarted{action});
   // A dry run intends nothing: what it imagines must not be taken for something that was asked once it is over.
   const absl::Status written = mode == Mode::kLive ? journal_.CommitIntents(now, actions) : absl::OkStatus();
-  if (mode == Mode::kLive) TellHealth(now, written);
+  if (!written.ok()) TellHealth(now, written);  // that all is well again is Commit()'s to say
   for (const Action& action : actions) {
     if (written.ok() || std::holds_alternative<LaunchNode>(action.body)) {
       executor_->Start(action);

@@ -59,6 +59,29 @@ absl::Duration Steady() {
   return absl::FromChrono(Clock::now().time_since_epoch());
 }
 
+enum class Nodes { kKept, kLeftOut };
+
+// A state without what is learned anew from load. What operators said of the whole cluster is always in it.
+State Part(const State& whole, Nodes nodes) {
+  State part;
+  part.term = whole.term;
+  part.sequence = whole.sequence;
+  part.grant_sequence = whole.grant_sequence;
+  part.last_tick_at = whole.last_tick_at;
+  part.holds = whole.holds;
+  part.override_set = whole.override_set;
+  part.mode_chosen = whole.mode_chosen;
+  part.trial = whole.trial;
+  if (nodes == Nodes::kLeftOut) return part;
+  part.fleet = whole.fleet;
+  part.scale = whole.scale;
+  part.at_max = whole.at_max;
+  part.servers = whole.servers;
+  part.without_share = whole.without_share;
+  part.servers_due = whole.servers_due;
+  return part;
+}
+
 // The newest snapshot, with what was recorded since.
 absl::StatusOr<Recovered> ToRecovered(SharedState shared) {
   Recovered recovered{.complete = false, .term_max = shared.term, .sequence_max = shared.sequence};
@@ -168,11 +191,7 @@ void SharedJournal::Begin(const Recovered& chosen) {
     const MonitorLock lock(mutex_);
     state_.sequence = chosen.sequence_max;
     state_.intents = chosen.open_intents;
-    if (chosen.snapshot) {
-      state_.at = chosen.snapshot->at;
-      state_.policy = EncodePolicy(chosen.snapshot->policy);
-      state_.state = EncodeState(chosen.snapshot->state);
-    }
+    if (chosen.snapshot) snapshot_ = std::make_shared<const Snapshot>(*chosen.snapshot);
     for (const Recorded& record : chosen.since) {
       if (record.event && IsKept(*record.event) && state_.since.size() < kSinceMax) state_.since.push_back(record);
     }
@@ -217,12 +236,10 @@ void SharedJournal::RecordTick(absl::Time at, std::shared_ptr<const Decision> de
 }
 
 void SharedJournal::RecordSnapshot(absl::Time at, const Autoscaler& core) {
-  std::string policy = EncodePolicy(core.policy()), state = EncodeState(core.Save());
+  auto snapshot = std::make_shared<const Snapshot>(Snapshot{at, core.policy(), core.Save()});
   {
     const MonitorLock lock(mutex_);
-    state_.at = at;
-    state_.policy = std::move(policy);
-    state_.state = std::move(state);
+    snapshot_ = std::move(snapshot);
     state_.since.clear();
     is_dirty_ = true;
   }
@@ -254,7 +271,8 @@ absl::Status SharedJournal::Commit() {
   const MonitorLock lock(mutex_);
   mutex_.Notify();
   if (!health_.ok()) return health_;
-  return IsSilent(kStuckAfter) ? absl::UnavailableError(absl::StrCat(store_->name(), " does not answer")) : local;
+  if (IsSilent(kStuckAfter)) return absl::UnavailableError(absl::StrCat(store_->name(), " does not answer"));
+  return local.ok() ? left_out_ : local;
 }
 
 bool SharedJournal::IsSilent(absl::Duration longest) const {
@@ -312,26 +330,57 @@ void SharedJournal::SaveOnce() {
   requested_ = std::max(requested_, ticket);
   is_dirty_ = false;
   saving_since_ = Steady();
-  const SharedState copy = state_;
+  SharedState copy = state_;
+  const std::shared_ptr<const Snapshot> snapshot = snapshot_;
+  const int64_t term = copy.term;
   mutex_.Unlock();
-  absl::Status saved = Save(copy);
+  absl::Status saved = Save(Pack(std::move(copy), snapshot), term);
   mutex_.Lock();
   saving_since_ = absl::InfiniteDuration();
   if (!saved.ok()) is_dirty_ = true;
-  if (saved.ok()) saved_term_ = std::max(saved_term_, copy.term);
+  if (saved.ok()) saved_term_ = std::max(saved_term_, term);
   health_ = Annotate(saved, store_->name());
+  left_out_ = Annotate(LeftOut(encoded_.detail), store_->name());
   ended_ = ticket;
   mutex_.Notify();
 }
 
-absl::Status SharedJournal::Save(const SharedState& state) {
-  const std::string packed = PackShared(state);
-  if (packed.size() > StateStore::kBytesMax) {
-    return absl::ResourceExhaustedError(absl::StrCat("the state of this cluster has ", packed.size(), " bytes, and ",
-                                                     StateStore::kBytesMax, " can be kept; split the cluster"));
+// As much of the snapshot as fits, beside all else. One that did not fit is not tried again whole.
+std::string SharedJournal::Pack(SharedState state, const std::shared_ptr<const Snapshot>& snapshot) {
+  if (snapshot == nullptr) return PackShared(state);
+  if (encoded_.of != snapshot) encoded_ = Encode(snapshot, Detail::kWhole);
+  state.at = snapshot->at;
+  while (true) {
+    state.policy = encoded_.policy;
+    state.state = encoded_.state;
+    std::string packed = PackShared(state);
+    if (packed.size() <= options_.bytes_max || encoded_.detail == Detail::kWithoutNodes) return packed;
+    encoded_ = Encode(snapshot, static_cast<Detail>(static_cast<int>(encoded_.detail) + 1));
+  }
+}
+
+SharedJournal::Encoded SharedJournal::Encode(std::shared_ptr<const Snapshot> snapshot, Detail detail) {
+  Encoded encoded{.detail = detail, .policy = EncodePolicy(snapshot->policy)};
+  const Nodes nodes = detail == Detail::kWithoutNodes ? Nodes::kLeftOut : Nodes::kKept;
+  encoded.state = detail == Detail::kWhole ? EncodeState(snapshot->state) : EncodeState(Part(snapshot->state, nodes));
+  encoded.of = std::move(snapshot);
+  return encoded;
+}
+
+absl::Status SharedJournal::LeftOut(Detail detail) {
+  if (detail == Detail::kWhole) return absl::OkStatus();
+  return absl::ResourceExhaustedError(
+      absl::StrCat("a successor would not know ", detail == Detail::kWithoutNodes ? "the nodes and " : "",
+                   "what was learned of their load: it does not fit any more; split the cluster"));
+}
+
+absl::Status SharedJournal::Save(const std::string& packed, int64_t term) {
+  if (packed.size() > options_.bytes_max) {
+    return absl::ResourceExhaustedError(absl::StrCat("intents and facts alone have ", packed.size(), " bytes, and ",
+                                                     options_.bytes_max, " can be kept; split the cluster"));
   }
   absl::Status saved = store_->Save(packed, options_.save_timeout);
-  return absl::IsAborted(saved) ? SaveOver(packed, state.term) : saved;
+  return absl::IsAborted(saved) ? SaveOver(packed, term) : saved;
 }
 
 // Somebody has touched what is ours, or leads by now: that is told by the election first, and then by the term.

@@ -51,7 +51,10 @@ absl::StatusOr<SharedState> UnpackHead(absl::string_view bytes);
 // from there. What this machine has is taken where it was the last to lead; otherwise what the store has, and this
 // machine's journal is of this term only once it has that, too. The term and
 // intents are in the store before they are used; everything else follows within kSaveInterval. A store that does not
-// answer, or that another controller has written, is a journal that fails: raises and growth go on, from memory.
+// answer, or that another controller has written, is a journal that fails: raises and growth go on, from memory. Where
+// the state does not fit into the store, what was learned is left out, and then the nodes: term, intents, facts and
+// what operators said of the whole cluster are saved all the same, and Commit() says what is missing for as long as it
+// is (RESOURCE_EXHAUSTED).
 // Threads as Journal; it saves from a thread of its own.
 class SharedJournal final : public Journal {
  public:
@@ -60,6 +63,7 @@ class SharedJournal final : public Journal {
     // Somebody else has written: asks the election anew whether this one leads still. Null: it does. Any thread.
     std::function<bool()> still_leads;
     absl::Duration save_timeout = absl::Seconds(5);
+    size_t bytes_max = StateStore::kBytesMax;
     std::function<void(absl::string_view)> say;  // one line for the log; any thread
   };
   static constexpr absl::Duration kSaveInterval = absl::Seconds(1);
@@ -96,7 +100,8 @@ class SharedJournal final : public Journal {
   void Begin(const Recovered& chosen);
   void SaveLoop();
   void SaveOnce() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status Save(const SharedState& state);
+  std::string Pack(SharedState state, const std::shared_ptr<const Snapshot>& snapshot);
+  absl::Status Save(const std::string& packed, int64_t term);
   absl::Status SaveOver(absl::string_view packed, int64_t term);
 
   const std::unique_ptr<Journal> local_;
@@ -104,15 +109,27 @@ class SharedJournal final : public Journal {
   const Options options_;
 
   mutable Monitor mutex_;
-  SharedState state_ ABSL_GUARDED_BY(mutex_);
-  bool is_dirty_ ABSL_GUARDED_BY(mutex_) = false;  // something is to be saved when its time has come
-  int64_t requested_ ABSL_GUARDED_BY(mutex_) = 0;  // saves asked for, begun and ended
+  SharedState state_ ABSL_GUARDED_BY(mutex_);                         // without the snapshot
+  std::shared_ptr<const Snapshot> snapshot_ ABSL_GUARDED_BY(mutex_);  // the newest; null: there is none yet
+  bool is_dirty_ ABSL_GUARDED_BY(mutex_) = false;                     // something is to be saved when its time has come
+  int64_t requested_ ABSL_GUARDED_BY(mutex_) = 0;                     // saves asked for, begun and ended
   int64_t begun_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t ended_ ABSL_GUARDED_BY(mutex_) = 0;
-  absl::Status health_ ABSL_GUARDED_BY(mutex_);  // of the newest that ended
+  absl::Status health_ ABSL_GUARDED_BY(mutex_);    // of the newest that ended
+  absl::Status left_out_ ABSL_GUARDED_BY(mutex_);  // what did not fit into it; OK: nothing
   int64_t saved_term_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::Duration saving_since_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteDuration();  // by the monotonic clock
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  // The saving thread's: the snapshot that was encoded last, and as much of it as fits.
+  enum class Detail : uint8_t { kWhole, kWithoutLearned, kWithoutNodes };
+  struct Encoded {
+    std::shared_ptr<const Snapshot> of;
+    Detail detail = Detail::kWhole;
+    std::string policy, state;
+  };
+  static Encoded Encode(std::shared_ptr<const Snapshot> snapshot, Detail detail);
+  static absl::Status LeftOut(Detail detail);
+  Encoded encoded_;
   // The loop thread's: the term that the local journal is not told before it has what was adopted; 0: none.
   bool has_adopted_ = false;
   int64_t local_term_ = 0;

@@ -15,6 +15,7 @@
 #include <gtest/gtest.h>
 
 #include "controller/runtime/memory_journal.h"
+#include "controller/runtime/records.h"
 #include "controller/runtime/sqlite_journal.h"
 #include "tests/controller/core/world.h"
 
@@ -63,6 +64,25 @@ class MemoryState final : public StateStore {
   int seen_ = 0;
 };
 
+// A machine that has a snapshot of its own.
+class WithSnapshot final : public Journal {
+ public:
+  explicit WithSnapshot(Snapshot snapshot) { recovered_.snapshot = std::move(snapshot); }
+  absl::StatusOr<Recovered> Recover() override { return recovered_; }
+  absl::Status WriteTerm(int64_t, absl::Duration) override { return absl::OkStatus(); }
+  void RecordEvent(absl::Time, Event&&) override {}
+  void RecordTick(absl::Time, std::shared_ptr<const Decision>) override {}
+  void RecordSnapshot(absl::Time, const Autoscaler&) override {}
+  absl::Status CommitIntents(absl::Time, const std::vector<Action>&) override { return absl::OkStatus(); }
+  absl::Status Commit() override { return absl::OkStatus(); }
+  absl::Status Sync(absl::Duration) override { return absl::OkStatus(); }
+  absl::StatusOr<std::vector<JournalEntry>> Decisions(const Page&) const override { return absl::NotFoundError(""); }
+  absl::StatusOr<JournalEntry> FindDecision(uint64_t) const override { return absl::NotFoundError(""); }
+
+ private:
+  Recovered recovered_;
+};
+
 class SharedJournalTest : public ::testing::Test {
  protected:
   std::unique_ptr<SharedJournal> Open(SharedJournal::Options options = {}) {
@@ -106,6 +126,82 @@ TEST_F(SharedJournalTest, ASuccessorElsewhereGoesOnWithSnapshotFactsAndIntents) 
   ASSERT_THAT(recovered->open_intents, SizeIs(1));
   EXPECT_EQ(recovered->open_intents[0].id, "l-2");
   EXPECT_FALSE(recovered->complete);
+}
+
+// A state that is too large for the store, held against the most that it takes.
+class TooLargeTest : public SharedJournalTest {
+ protected:
+  // Leads once, with a fleet, what was learned of it and a hold, and leaves an intent and a fact.
+  void Lead(int64_t term, size_t bytes_max) {
+    const auto journal = Open({.bytes_max = bytes_max});
+    ASSERT_TRUE(journal->Recover().ok());
+    ASSERT_TRUE(journal->WriteTerm(term, kPatience).ok());
+    journal->RecordSnapshot(world_.now, world_.core);
+    EXPECT_TRUE(journal->CommitIntents(world_.now, {Launch("l-1")}).ok());
+    journal->RecordEvent(world_.now, ActionFinished{.id = "l-0"});
+    sync_ = journal->Sync(kPatience);
+    commit_ = journal->Commit();
+  }
+  void Grow() {
+    for (int i = 0; i < 30; ++i) world_.AddNode(absl::StrCat("node-", i));
+    world_.core.Observe(world_.now, HoldChanged{.direction = HoldDirection::kDown,
+                                                .until = world_.now + absl::Hours(5),
+                                                .reason = "campaign",
+                                                .actor = "op"});
+    world_.Run(absl::Minutes(3));
+  }
+  static size_t PackedSize(const State& state) {
+    return PackShared({.policy = EncodePolicy(LivePolicy()), .state = EncodeState(state)}).size();
+  }
+  absl::Status sync_, commit_;
+};
+
+TEST_F(TooLargeTest, WhatDoesNotFitIsLeftOutAndTermIntentsAndFactsAreKept) {
+  Grow();
+  State fleet;
+  fleet.fleet = world_.core.fleet();
+  const size_t without_learned = PackedSize(fleet) + 1'000, without_fleet = 4'000;
+  ASSERT_GT(PackedSize(world_.core.Save()), without_learned);
+  ASSERT_GT(PackedSize(fleet), without_fleet);
+  for (const size_t bytes_max : {without_learned, without_fleet}) {
+    Lead(7, bytes_max);
+    const auto recovered = Open()->Recover();
+    ASSERT_TRUE(recovered.ok()) << recovered.status();
+    EXPECT_EQ(recovered->term_max, 7);
+    EXPECT_THAT(recovered->open_intents, SizeIs(1));
+    EXPECT_THAT(recovered->since, SizeIs(1));
+    ASSERT_TRUE(recovered->snapshot.has_value());
+    const State& state = recovered->snapshot->state;
+    EXPECT_THAT(state.holds, SizeIs(1)) << "an operator's word";
+    EXPECT_EQ(state.fleet.nodes().size(), bytes_max == without_learned ? 30 : 0);
+    shelf_.bytes.reset();
+  }
+}
+
+TEST_F(TooLargeTest, ItIsSaidForAsLongAsItIsSo) {
+  Grow();
+  Lead(7, 4'000);
+  EXPECT_TRUE(absl::IsResourceExhausted(commit_)) << commit_;
+  EXPECT_THAT(std::string(commit_.message()), HasSubstr("split the cluster"));
+  EXPECT_TRUE(sync_.ok()) << sync_;
+  shelf_.bytes.reset();
+  Lead(8, StateStore::kBytesMax);
+  EXPECT_TRUE(commit_.ok()) << commit_;
+}
+
+TEST_F(TooLargeTest, TheMachineThatLedLastStartsAgain) {
+  Grow();
+  auto local = std::make_unique<WithSnapshot>(Snapshot{world_.now, world_.core.policy(), world_.core.Save()});
+  SharedJournal again(std::move(local), std::make_unique<MemoryState>(shelf_), {.bytes_max = 4'000});
+  ASSERT_TRUE(again.Recover().ok());
+  EXPECT_TRUE(again.WriteTerm(8, kPatience).ok());
+  EXPECT_EQ(Saved().term, 8);
+}
+
+TEST_F(TooLargeTest, ATermThatDoesNotFitAloneIsNotUsed) {
+  const auto journal = Open({.bytes_max = 10});
+  ASSERT_TRUE(journal->Recover().ok());
+  EXPECT_TRUE(absl::IsResourceExhausted(journal->WriteTerm(8, kPatience)));
 }
 
 TEST_F(SharedJournalTest, TermsAreAboveTheElectionsNumber) {
