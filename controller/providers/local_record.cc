@@ -4,8 +4,6 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <map>
 
 #include "absl/strings/escaping.h"
@@ -15,10 +13,13 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "controller/base/read_file.h"
 #include "controller/base/status.h"
 
 namespace headroom {
 namespace {
+
+constexpr size_t kStateBytesMax = size_t{16} << 20;
 
 absl::Status Failed(absl::string_view what, const std::string& path) {
   return absl::UnavailableError(absl::StrCat("cannot ", what, " ", path, ": ", std::strerror(errno)));
@@ -109,12 +110,11 @@ absl::Status WriteStateFile(const std::string& path, absl::string_view content) 
 }
 
 absl::StatusOr<std::string> ReadStateFile(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) {
-    if (!std::filesystem::exists(path)) return absl::NotFoundError(absl::StrCat("no file ", path));
-    return Failed("read", path);
-  }
-  return std::string(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
+  absl::StatusOr<std::string> text = ReadFile(path, kStateBytesMax + 1);
+  if (absl::IsNotFound(text.status())) return absl::NotFoundError(absl::StrCat("no file ", path));
+  if (!text.ok()) return absl::UnavailableError(text.status().message());
+  if (text->size() > kStateBytesMax) return absl::UnavailableError(absl::StrCat(path, " is larger than any of ours"));
+  return text;
 }
 
 }  // namespace headroom

@@ -3,8 +3,6 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
@@ -17,12 +15,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "controller/base/read_file.h"
+
 namespace headroom {
 namespace {
 
+// Of the kernel. A process that ends while it is looked at has nothing to say.
 std::string ReadAll(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  constexpr size_t kBytesMax = size_t{4} << 20;  // an environment is the largest of them
+  return ReadFile(path, kBytesMax).value_or("");
 }
 
 // Start time of a process that runs; nothing when it is gone or a zombie.

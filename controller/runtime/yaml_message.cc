@@ -1,10 +1,8 @@
 #include "controller/runtime/yaml_message.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
 #include <cmath>
-#include <cstdio>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -23,6 +21,7 @@
 #include <yaml-cpp/yaml.h>
 
 #include "controller/base/near_match.h"
+#include "controller/base/read_file.h"
 
 namespace headroom {
 namespace {
@@ -414,12 +413,7 @@ YamlReading ReadYamlOrObject(absl::string_view yaml, const ObjectKind& kind, Mes
 }
 
 absl::StatusOr<std::string> ReadYamlFile(const std::string& path, absl::string_view what) {
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "re"), &std::fclose);
-  if (file == nullptr) return absl::ErrnoToStatus(errno, absl::StrCat("cannot read ", what, " ", path));
-  std::string yaml(kYamlBytesMax + 1, '\0');
-  yaml.resize(std::fread(yaml.data(), 1, yaml.size(), file.get()));
-  if (std::ferror(file.get()) != 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot read ", what, " ", path));
-  return yaml;
+  return ReadFile(path, kYamlBytesMax + 1, what);
 }
 
 absl::Status YamlStatus(absl::string_view name, YamlReading reading, const std::vector<YamlFault>& values) {

@@ -2,8 +2,6 @@
 
 #include <cstring>
 #include <ctime>
-#include <fstream>
-#include <iterator>
 #include <mutex>
 #include <utility>
 
@@ -15,6 +13,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
+#include "controller/base/read_file.h"
 #include "controller/base/status.h"
 
 namespace headroom {
@@ -41,12 +40,9 @@ absl::StatusOr<std::string> ReadPem(absl::string_view option, const std::string&
     return absl::InvalidArgumentError(
         absl::StrCat(option, " is missing: --tls-cert, --tls-key and --tls-ca are given together or not at all"));
   }
-  std::ifstream file(path, std::ios::binary);
-  std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  if (!file.is_open() || file.bad()) {
-    return absl::InvalidArgumentError(absl::StrCat(option, ": cannot read ", path, ": ", std::strerror(errno)));
-  }
-  if (text.size() > kFileBytesMax) {
+  absl::StatusOr<std::string> text = ReadFile(path, kFileBytesMax + 1);
+  if (!text.ok()) return absl::InvalidArgumentError(absl::StrCat(option, ": ", text.status().message()));
+  if (text->size() > kFileBytesMax) {
     return absl::InvalidArgumentError(absl::StrCat(option, ": ", path, " is larger than a certificate file can be"));
   }
   return text;

@@ -1,7 +1,5 @@
 #include "controller/providers/aws/credentials.h"
 
-#include <fstream>
-#include <iterator>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -13,6 +11,7 @@
 #include <nlohmann/json.hpp>
 #include <pugixml.hpp>
 
+#include "controller/base/read_file.h"
 #include "controller/base/status.h"
 
 namespace headroom::aws {
@@ -29,11 +28,11 @@ std::string Variable(const Environment& environment, const std::string& name) {
   return found == environment.end() ? "" : found->second;
 }
 
-absl::StatusOr<std::string> ReadFile(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return absl::FailedPreconditionError(absl::StrCat("cannot read ", path));
-  std::string text{std::istreambuf_iterator<char>(file), {}};
-  absl::StripAsciiWhitespace(&text);
+absl::StatusOr<std::string> ReadSecret(const std::string& path) {
+  constexpr size_t kBytesMax = 1 << 20;
+  absl::StatusOr<std::string> text = ReadFile(path, kBytesMax);
+  if (!text.ok()) return absl::FailedPreconditionError(text.status().message());
+  absl::StripAsciiWhitespace(&*text);
   return text;
 }
 
@@ -126,7 +125,7 @@ CredentialSource FromWebIdentity(Environment environment, std::string region, Fe
                       role = Variable(environment, "AWS_ROLE_ARN");
     if (file.empty() || role.empty()) return absl::NotFoundError("AWS_WEB_IDENTITY_TOKEN_FILE is not set");
     const std::string session = Variable(environment, "AWS_ROLE_SESSION_NAME");
-    HR_ASSIGN_OR_RETURN(const std::string token, ReadFile(file));  // anew each time: it is replaced
+    HR_ASSIGN_OR_RETURN(const std::string token, ReadSecret(file));  // anew each time: it is replaced
     const HttpRequest request{.method = "POST",
                               .headers = {{"Content-Type", "application/x-www-form-urlencoded; charset=utf-8"}},
                               .body = FormOf({{"Action", "AssumeRoleWithWebIdentity"},
@@ -157,7 +156,7 @@ CredentialSource FromSharedFiles(Environment environment) {
     const std::string named = Variable(environment, "AWS_PROFILE"), profile = named.empty() ? "default" : named;
     const std::string given = Variable(environment, "AWS_SHARED_CREDENTIALS_FILE");
     const std::string path = given.empty() ? Variable(environment, "HOME") + "/.aws/credentials" : given;
-    const absl::StatusOr<std::string> text = ReadFile(path);
+    const absl::StatusOr<std::string> text = ReadSecret(path);
     const auto fields = Section(text.value_or(""), profile);
     const auto field = [&fields](const char* name) { return Variable(fields, name); };
     Credentials credentials{.access_key_id = field("aws_access_key_id"),
@@ -180,7 +179,7 @@ CredentialSource FromContainer(Environment environment, Fetch fetch) {
           absl::StrCat("AWS_CONTAINER_CREDENTIALS_FULL_URI must be https or an address of this host, not ", url));
     std::string token = Variable(environment, "AWS_CONTAINER_AUTHORIZATION_TOKEN");
     if (const std::string file = Variable(environment, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"); !file.empty()) {
-      HR_ASSIGN_OR_RETURN(token, ReadFile(file));
+      HR_ASSIGN_OR_RETURN(token, ReadSecret(file));
     }
     const auto [base, path] = Split(url);
     HttpRequest request{.target = path, .timeout = absl::Seconds(5)};

@@ -1,5 +1,6 @@
 #include "controller/wire/credentials.h"
 
+#include <filesystem>
 #include <string>
 #include <utility>
 #include <vector>
@@ -45,6 +46,8 @@ TEST_F(CredentialsTest, EachFileThatIsNotWhatItShouldBeIsNamed) {
   EXPECT_THAT(ReadTlsFiles(files).status().message(), HasSubstr("--tls-key is missing"));
   files.key = "/nowhere/key.pem";
   EXPECT_THAT(ReadTlsFiles(files).status().message(), HasSubstr("cannot read /nowhere/key.pem"));
+  files.key = std::filesystem::path(keys_.files().key).parent_path().string();
+  EXPECT_EQ(ReadTlsFiles(files).status().message(), "--tls-key: cannot read " + files.key + ": Is a directory");
   const Issued good = authority_.Issue({"DNS:localhost"});
   KeyFolder::Replace(keys_.files().key, good.key);
   EXPECT_THAT(Fault(), HasSubstr("is not the key of the certificate"));
