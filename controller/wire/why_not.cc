@@ -229,21 +229,25 @@ void UseMaterial(SSL_CTX* context, const KeyMaterial& material) {
   ERR_clear_error();
 }
 
-// The names of a certificate, as a person writes them.
+// A name of a certificate, as a person writes it; empty: one of a kind that nobody is reached by, or broken.
+std::string TextOf(const GENERAL_NAME& name) {
+  const bool is_address = name.type == GEN_IPADD;
+  if (!is_address && name.type != GEN_DNS && name.type != GEN_URI) return "";
+  const ASN1_STRING* const value = is_address ? name.d.iPAddress : name.d.ia5;
+  const auto* const bytes = ASN1_STRING_get0_data(value);
+  const auto size = static_cast<size_t>(ASN1_STRING_length(value));
+  if (!is_address) return {reinterpret_cast<const char*>(bytes), size};
+  if (size != sizeof(in_addr) && size != sizeof(in6_addr)) return "";
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  inet_ntop(size == sizeof(in_addr) ? AF_INET : AF_INET6, bytes, text.data(), text.size());
+  return text.data();
+}
+
 std::string NamesOf(const X509* certificate) {
   std::vector<std::string> names;
   auto* const all = static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr));
   for (int i = 0; i < sk_GENERAL_NAME_num(all); ++i) {
-    const GENERAL_NAME* const name = sk_GENERAL_NAME_value(all, i);
-    const ASN1_STRING* const text = name->d.ia5;
-    const auto* const bytes = ASN1_STRING_get0_data(text);
-    if (name->type == GEN_DNS || name->type == GEN_URI) {
-      names.emplace_back(reinterpret_cast<const char*>(bytes), static_cast<size_t>(ASN1_STRING_length(text)));
-    } else if (name->type == GEN_IPADD) {
-      std::array<char, INET6_ADDRSTRLEN> address{};
-      inet_ntop(ASN1_STRING_length(text) == 4 ? AF_INET : AF_INET6, bytes, address.data(), address.size());
-      names.emplace_back(address.data());
-    }
+    if (std::string name = TextOf(*sk_GENERAL_NAME_value(all, i)); !name.empty()) names.push_back(std::move(name));
   }
   GENERAL_NAMES_free(all);
   return names.empty() ? "nobody" : absl::StrJoin(names, ", ");

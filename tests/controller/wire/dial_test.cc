@@ -19,6 +19,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "controller/wire/why_not.h"
+#include "tests/controller/providers/http/scripted_server.h"
 #include "tests/controller/wire/key_folder.h"
 
 namespace headroom {
@@ -142,6 +144,23 @@ TEST_F(DialTest, AServerOfAnotherNameIsToldOfWithItsNames) {
   EXPECT_THAT(Try(server.at("localhost"), client_side.get()).message(),
               HasSubstr("its certificate is for other.example and not for localhost"));
   EXPECT_THAT(Try(server.at("127.0.0.1"), client_side.get()).message(), HasSubstr("not for 127.0.0.1"));
+}
+
+// Whoever answers sends what it likes: names are looked at before anybody is believed.
+TEST_F(DialTest, AnAddressOfAWrongLengthInACertificateIsNoName) {
+  // A subjectAltName of one iPAddress of one byte; and one with a name by which nobody is reached.
+  const KeyFolder broken(ours_, {"DER:30:03:87:01:7F"}), other(ours_, {"RID:1.2.3.4", "DNS:other.example"});
+  const auto client_side = client_keys_.Open();
+  for (const KeyFolder* keys : {&broken, &other}) {
+    // gRPC's own server refuses to show such a certificate.
+    const ScriptedServer server([](Peer& peer) { peer.AwaitEnd(); },
+                                {.identity = {keys->Open()->Material()->certificate, keys->Open()->Material()->key}});
+    const absl::Status status =
+        WhyNoConnection(absl::StrCat("127.0.0.1:", server.port()),
+                        {.credentials = client_side.get(), .timeout = absl::Seconds(10), .gives_up = nullptr});
+    EXPECT_THAT(status.message(),
+                HasSubstr(keys == &broken ? "is for nobody and not for" : "is for other.example and not for"));
+  }
 }
 
 TEST_F(DialTest, ANodesKeyIsNoControllers) {
