@@ -65,8 +65,8 @@ void AddElectionFlags(CLI::App& app, Flags& flags) {
       ->transform(ElectionWord())
       ->type_name("none|file|kubernetes|etcd")
       ->group("Election");
-  app.add_option("--election-name", election.name, "Name of the Lease, or of etcd's folder /headroom/NAME")
-      ->capture_default_str()
+  app.add_option("--election-name", election.name,
+                 "Name of the Lease, or of etcd's folder /headroom/NAME (default: headroom-CLUSTER)")
       ->group("Election");
   app.add_option("--election-namespace", election.name_space,
                  "Kubernetes namespace of Lease and state (default: that of the credentials)")
@@ -134,8 +134,10 @@ absl::Status CheckFlags(const Flags& flags) {
   return absl::OkStatus();
 }
 
-// What the election is told of this process.
-absl::Status CompleteElection(Flags& flags) {
+absl::Status CompleteElection(Flags& flags, absl::string_view cluster) {
+  if (flags.election.name.empty()) {
+    flags.election.name = cluster.empty() ? "headroom" : absl::StrCat("headroom-", cluster);
+  }
   flags.election.state_dir = flags.state_dir;
   flags.election.lease_duration = absl::Seconds(flags.lease_seconds);
   flags.election.address = flags.advertise;

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include <CLI/CLI.hpp>
 
 #include "controller/server/daemon.h"
@@ -29,7 +30,8 @@ struct Flags {
 void AddFlags(CLI::App& app, Flags& flags);
 // What flags ask for that does not go together, in one sentence.
 absl::Status CheckFlags(const Flags& flags);
-// What the election is told of this process; its ports are known by now.
-absl::Status CompleteElection(Flags& flags);
+// What the election is told of this process; its ports are known by now. Those who run the same `cluster` elect one of
+// themselves; empty: those who run all clusters of a namespace.
+absl::Status CompleteElection(Flags& flags, absl::string_view cluster = "");
 
 }  // namespace headroom

@@ -230,7 +230,7 @@ absl::StatusOr<Ended> Run(Flags flags) {
   if (flags.daemon.grpc_port == 0) {
     HR_ASSIGN_OR_RETURN(flags.daemon.grpc_port, ChoosePort(flags.state_dir));
   }
-  HR_RETURN_IF_ERROR(CompleteElection(flags));
+  HR_RETURN_IF_ERROR(CompleteElection(flags, policy.config.policy.cluster));
   HR_ASSIGN_OR_RETURN(const std::unique_ptr<WireCredentials> credentials, OpenCredentials(flags));
   flags.daemon.credentials = credentials.get();
   HR_RETURN_IF_ERROR(CheckExposure(flags.daemon));

@@ -114,9 +114,12 @@ class HaTest : public ::testing::Test {
   }
   Child& Daemon(int i) { return *daemons_[static_cast<size_t>(i)]; }
 
+  FakeApiServer::Json LeaseOf(const std::string& cluster) {
+    return server().Get("/apis/coordination.k8s.io/v1/namespaces/storage/leases/headroom-" + cluster);
+  }
   // Whose lease it is; -1: nobody's.
   int Leader() {
-    const FakeApiServer::Json lease = server().Get("/apis/coordination.k8s.io/v1/namespaces/storage/leases/headroom");
+    const FakeApiServer::Json lease = LeaseOf("files");
     if (lease.is_null()) return -1;
     const std::string holder = lease.value("/spec/holderIdentity"_json_pointer, "");
     for (size_t i = 0; i < endpoints_.size(); ++i) {

@@ -26,6 +26,15 @@ TEST_F(HaTest, ASurgeGoesUpAndDownUnderOneLeaderAndNothingUndrainedLeaves) {
   EXPECT_EQ(reporters_->terms().size(), 1u);
 }
 
+TEST_F(HaTest, TwoClustersThatAreToldNoNameHaveALeaderEach) {
+  const std::string policy = Home(1) + "/policy.yaml";
+  ASSERT_EQ(
+      std::system(("sed -i 's/^cluster: files/cluster: archive/; s/^mode: live/mode: dry_run/' " + policy).c_str()), 0);
+  Start(0);
+  Start(1);
+  EXPECT_TRUE(Eventually([&] { return !LeaseOf("files").is_null() && !LeaseOf("archive").is_null(); }));
+}
+
 TEST_F(HaTest, ACleanEndHandsOverWithinTwoSeconds) {
   StartAll();
   const int first = AwaitLeader();

@@ -41,7 +41,7 @@ class ElectionTest(peer_case.ClusterCase):
         self.make("statefulsets", podManagementPolicy="Parallel")
         config = self.service_account()
         flags = ["--election", "kubernetes", "--election-kubeconfig", config, "--election-namespace", self.namespace,
-                 "--lease-seconds", LEASE_SECONDS]
+                 "--election-name", "headroom", "--lease-seconds", LEASE_SECONDS]
         self.daemons = [peer_case.Daemon(self.processes, f"headroomd-{number}", self.policy("statefulset/files", config), *flags)
                         for number in range(3)]
         self.lease = f"/apis/coordination.k8s.io/v1/namespaces/{self.namespace}/leases/headroom"

@@ -53,7 +53,7 @@ class PermissionsTest(peer_case.ClusterCase):
         role = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{self.namespace}/roles/headroom-election"
         granted = {(verb, resource) for rule in self.kube.get(role)["rules"] for resource in rule["resources"] for verb in rule["verbs"]}
         flags = ["--election", "kubernetes", "--election-kubeconfig", self.config, "--election-namespace", self.namespace,
-                 "--lease-seconds", 5]
+                 "--election-name", "headroom", "--lease-seconds", 5]
         first, second = [peer_case.Daemon(self.processes, f"headroomd-{number}", self.policy("statefulset/files", self.config), *flags)
                          for number in range(2)]
         def used():

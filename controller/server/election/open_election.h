@@ -17,8 +17,8 @@ enum class ElectionKind { kNone, kFile, kKubernetes, kEtcd };
 
 struct ElectionOptions {
   ElectionKind kind = ElectionKind::kNone;
-  std::string name = "headroom";  // of the Lease, or of the folder of etcd's keys
-  std::string address;            // where nodes and operators reach this controller
+  std::string name;     // of the Lease, or of the folder of etcd's keys
+  std::string address;  // where nodes and operators reach this controller
   absl::Duration lease_duration = absl::Seconds(15);
   std::string state_dir;               // file
   std::string kubeconfig, context;     // kubernetes; empty: as FindAccess()
