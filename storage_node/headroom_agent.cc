@@ -132,14 +132,18 @@ haproxy::AgentOptions OptionsOf(const Flags& flags) {
   return options;
 }
 
-int Run(const Flags& flags, const WireCredentials* credentials) {
-  // Blocked before any thread begins, so that only the waiting one sees them.
+// Blocked before any thread begins, the one that watches the files of TLS included, so that only the waiting one sees
+// them.
+sigset_t BlockSignals() {
   sigset_t ends;
   sigemptyset(&ends);
   sigaddset(&ends, SIGTERM);
   sigaddset(&ends, SIGINT);
   pthread_sigmask(SIG_BLOCK, &ends, nullptr);
+  return ends;
+}
 
+int Run(const Flags& flags, const sigset_t& ends, const WireCredentials* credentials) {
   Waker waker;
   std::thread signals([&] {
     int signal = 0;
@@ -189,6 +193,7 @@ void SayOfTls(const absl::Status& status, absl::string_view text) {
 }
 
 int Main(int argc, char** argv) {
+  const sigset_t ends = BlockSignals();
   Flags flags;
   CLI::App app("Keeps a HAProxy's servers equal to the fleet and reports its load to the Headroom controller.");
   app.add_option("--adapter", flags.adapter, "What is driven")->check(CLI::IsMember({"haproxy"}));
@@ -214,9 +219,9 @@ int Main(int argc, char** argv) {
   app.add_option("--log-format", flags.log_format, "text or json")->check(CLI::IsMember({"text", "json"}));
   CLI11_PARSE(app, argc, argv);
   SetUpNodeLog(flags.log_format == "json" ? LogFormat::kJson : LogFormat::kText);
-  if (flags.tls.empty()) return Run(flags, nullptr);
+  if (flags.tls.empty()) return Run(flags, ends, nullptr);
   const auto credentials = WireCredentials::Open(flags.tls, WireCredentials::Watch::kEverySecond, SayOfTls);
-  if (credentials.ok()) return Run(flags, credentials->get());
+  if (credentials.ok()) return Run(flags, ends, credentials->get());
   absl::FPrintF(stderr, "headroom-agent: %s\n", std::string(credentials.status().message()));
   return 1;
 }

@@ -14,6 +14,7 @@
 
 #include "storage_node/adapters/haproxy/control.h"
 #include "storage_node/adapters/haproxy/stats_socket.h"
+#include "tests/controller/wire/key_folder.h"
 #include "tests/storage_node/adapters/haproxy/real_haproxy.h"
 #include "tests/storage_node/reporter/fake_controller.h"
 
@@ -414,11 +415,24 @@ TEST_F(AgentE2e, ModeHttpARestartInMidSurgeTakesNoRaisedLimitBack) {
 
 TEST_F(AgentE2e, ModeHttpEndsWithoutAServerLimit) {
   Begin("haproxy-http.cfg");
-  Child agent(
-      {absl::StrCat(std::getenv("HEADROOM_BIN"), "/headroom-agent"), "--haproxy-socket", haproxy_->socket_path(),
-       "--backend", "nodes", "--frontend", "front", "--controller", controller_.address(), "--balancer-id", "front-1"},
-      {});
-  EXPECT_EQ(agent.Wait(), 1);
+  const Authority authority("ours");
+  const KeyFolder keys(authority, {"DNS:localhost"});
+  const TlsFiles& files = keys.files();
+  std::vector<std::string> command{absl::StrCat(std::getenv("HEADROOM_BIN"), "/headroom-agent"),
+                                   "--haproxy-socket",
+                                   haproxy_->socket_path(),
+                                   "--backend",
+                                   "nodes",
+                                   "--frontend",
+                                   "front",
+                                   "--controller",
+                                   controller_.address(),
+                                   "--balancer-id",
+                                   "front-1"};
+  EXPECT_EQ(Child(command, {}).Wait(), 1);
+  command.insert(command.end(),
+                 {"--tls-cert", files.certificate, "--tls-key", files.key, "--tls-ca", files.authorities});
+  EXPECT_EQ(Child(command, {}).Wait(), 1) << "with TLS, too";
 }
 
 TEST_F(AgentE2e, RefusesNamesThatWouldBecomeCommands) {
