@@ -79,6 +79,17 @@ absl::Status TakeProvider(const ProviderSurroundings& surroundings, Cluster::Par
   return absl::OkStatus();
 }
 
+// Who fences refuses a late call by itself; any other is only asked while leadership outlasts the call.
+absl::Status CheckLease(const ElectionOptions& election, const Provider& provider) {
+  const absl::Duration least = LeastLease(election.kind, GuardedProvider::kCallMax);
+  if (provider.capabilities().fenced || election.lease_duration > least) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("--lease-seconds ", absl::ToInt64Seconds(election.lease_duration),
+                   " is too short for a call to this provider, which does not refuse those of an earlier leader; give "
+                   "--lease-seconds ",
+                   absl::ToInt64Seconds(absl::Ceil(least, absl::Seconds(1))), " or more"));
+}
+
 }  // namespace
 
 absl::StatusOr<Cluster::Parts> OpenParts(const Flags& flags, const Leadership& leadership, const std::string& state_dir,
@@ -94,6 +105,7 @@ absl::StatusOr<Cluster::Parts> OpenParts(const Flags& flags, const Leadership& l
   const std::string name = parts.config.policy.cluster;
   HR_ASSIGN_OR_RETURN(parts.journal, OpenJournal(state_dir, Sayer(flags, LogLevel::kWarning, "journal", name)));
   HR_RETURN_IF_ERROR(TakeProvider(SurroundingsOf(flags, leadership, state_dir, name), parts));
+  HR_RETURN_IF_ERROR(CheckLease(flags.election, *parts.provider));
   Guard(leadership, name, Sayer(flags, LogLevel::kError, "state", name), parts);
   return parts;
 }

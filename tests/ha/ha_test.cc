@@ -10,6 +10,7 @@
 namespace headroom {
 namespace {
 
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 TEST_F(HaTest, ASurgeGoesUpAndDownUnderOneLeaderAndNothingUndrainedLeaves) {
@@ -33,6 +34,15 @@ TEST_F(HaTest, TwoClustersThatAreToldNoNameHaveALeaderEach) {
   Start(0);
   Start(1);
   EXPECT_TRUE(Eventually([&] { return !LeaseOf("files").is_null() && !LeaseOf("archive").is_null(); }));
+}
+
+TEST_F(HaTest, ALeaseTooShortForAnyLaunchIsRefusedWithTheLeastOne) {
+  std::ofstream(Home(0) + "/policy.yaml") << "cluster: files\nmode: live\nnodes: {min: 2, max: 6}\n"
+                                             "provider:\n  simulated: {seed: 7}\n";
+  Start(0);
+  EXPECT_EQ(Daemon(0).Wait(), 1);
+  EXPECT_THAT(Daemon(0).log(), HasSubstr("--lease-seconds 3 is too short"));
+  EXPECT_THAT(Daemon(0).log(), HasSubstr("give --lease-seconds 6 or more"));
 }
 
 TEST_F(HaTest, ACleanEndHandsOverWithinTwoSeconds) {

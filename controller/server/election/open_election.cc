@@ -89,6 +89,13 @@ class EtcdEngine final : public Election {
 
 }  // namespace
 
+// A Lease is held for all of its duration and renewed each 2/15 of it, an etcd key for 2/3 and each 1/5.
+absl::Duration LeastLease(ElectionKind kind, absl::Duration left) {
+  if (kind == ElectionKind::kKubernetes) return left * 15 / 13;
+  if (kind == ElectionKind::kEtcd) return left * 15 / 7;
+  return absl::ZeroDuration();
+}
+
 absl::StatusOr<std::unique_ptr<Election>> OpenElection(const ElectionOptions& options) {
   switch (options.kind) {
     case ElectionKind::kNone:

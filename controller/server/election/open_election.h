@@ -36,6 +36,9 @@ class Election {
   virtual std::unique_ptr<StateStore> OpenState(const std::string& cluster) = 0;
 };
 
+// The shortest lease under which a leader that renews in time always has so long left; zero: no lease ends by itself.
+absl::Duration LeastLease(ElectionKind kind, absl::Duration left);
+
 // Does not wait for the engine: one that cannot be reached is the first round's trouble. INVALID_ARGUMENT,
 // FAILED_PRECONDITION: what is missing in the options or in credentials.
 absl::StatusOr<std::unique_ptr<Election>> OpenElection(const ElectionOptions& options);
