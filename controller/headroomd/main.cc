@@ -103,19 +103,21 @@ absl::StatusOr<std::unique_ptr<Standby>> OpenStandby(const Flags& flags, const s
                          }});
 }
 
-// Until this process leads; false: a signal ended it before.
-bool StandBy(Elector& elector, Process& process) {
+// Until this process leads; otherwise why it never will: a signal, or leadership that it won and lost between two
+// looks.
+std::optional<Ended> StandBy(Elector& elector, Process& process) {
   process.manager.SayReady();
   while (!elector.Leads()) {
+    if (elector.HasLost()) return Ended::kLostLeadership;
     process.manager.SayHealth(absl::OkStatus(), "standing by");
     pollfd waited[] = {{process.signal_fd, POLLIN, 0}, {elector.fd(), POLLIN, 0}};
     poll(waited, 2, kHealthPeriodMillis);
-    if ((waited[0].revents & POLLIN) != 0 && TakeSignal(process.signal_fd) != SIGHUP) return false;
+    if ((waited[0].revents & POLLIN) != 0 && TakeSignal(process.signal_fd) != SIGHUP) return Ended::kAsked;
     if ((waited[1].revents & POLLIN) == 0) continue;
     elector.Drain();
     LogStanding(elector.standing());
   }
-  return true;
+  return std::nullopt;
 }
 
 void Reload(Leading& leading, ServiceManager& manager) {
@@ -195,11 +197,11 @@ absl::StatusOr<Ended> Compete(const Flags& flags, Leadership& leadership, Proces
   LogLine(LogLevel::kInfo, "standing_by").Add("address", flags.election.address);
   leadership.elector = std::make_unique<Elector>(leadership.election->TakeCandidate());
   elector = leadership.elector.get();
-  const bool leads = StandBy(*leadership.elector, process);
+  const std::optional<Ended> before = StandBy(*leadership.elector, process);
   leadership.since = SteadyNow();
   ports.reset();
   const absl::StatusOr<Ended> ended =
-      leads ? Lead(flags, leadership, process, Renewed(std::move(policy), flags.config)) : Ended::kAsked;
+      before ? *before : Lead(flags, leadership, process, Renewed(std::move(policy), flags.config));
   if (ended.ok() && *ended == Ended::kLostLeadership) {
     LogLine(LogLevel::kError, "leadership_lost")
         .Add("error", leadership.elector->standing().trouble.message())

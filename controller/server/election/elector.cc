@@ -53,6 +53,11 @@ absl::Duration Elector::TimeLeft() const {
   return TimeLeftLocked();
 }
 
+bool Elector::HasLost() const {
+  const MonitorLock lock(mutex_);
+  return has_lost_;
+}
+
 absl::Duration Elector::TimeLeftLocked() const {
   if (!standing_.leads || has_lost_) return absl::ZeroDuration();
   return std::max(absl::ZeroDuration(), standing_.good_until - SteadyNow());

@@ -27,6 +27,8 @@ class Elector {
   // Nobody else can lead for so long from now on; zero: this process does not lead, or may not any more.
   absl::Duration TimeLeft() const;
   bool Leads() const { return TimeLeft() > absl::ZeroDuration(); }
+  // It has led and does not any more: it never will again.
+  bool HasLost() const;
   // Asks the engine anew and waits for its answer: whether this process leads. False after `timeout`.
   bool Recheck(absl::Duration timeout);
   // Readable whenever the standing has become another one; read it with Drain().

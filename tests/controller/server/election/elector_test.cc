@@ -90,6 +90,17 @@ TEST(Elector, WhoHasLostItDoesNotHaveItAgain) {
   EXPECT_FALSE(elector.Leads());
 }
 
+TEST(Elector, WhoWonAndLostBetweenTwoLooksIsToldSo) {
+  Stage stage;
+  stage.leads = true;
+  Elector elector(std::make_unique<Actor>(stage));
+  EXPECT_TRUE(elector.Recheck(kPatience));
+  EXPECT_FALSE(elector.HasLost());
+  stage.leads = false;
+  EXPECT_FALSE(elector.Recheck(kPatience));
+  EXPECT_TRUE(elector.HasLost()) << "nothing else tells it from one that has yet to lead";
+}
+
 TEST(Elector, AnotherNumberIsAnotherLeadership) {
   Stage stage;
   stage.leads = true;
