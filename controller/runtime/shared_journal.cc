@@ -235,9 +235,15 @@ void SharedJournal::RecordTick(absl::Time at, std::shared_ptr<const Decision> de
   local_->RecordTick(at, std::move(decision));
 }
 
+bool SharedJournal::HasFacts() const {
+  const MonitorLock lock(mutex_);
+  return !state_.since.empty();
+}
+
 void SharedJournal::RecordSnapshot(absl::Time at, const Autoscaler& core) {
-  auto snapshot = std::make_shared<const Snapshot>(Snapshot{at, core.policy(), core.Save()});
-  {
+  if (at >= snapshot_at_ + kQuietSnapshotInterval || HasFacts()) {
+    auto snapshot = std::make_shared<const Snapshot>(Snapshot{at, core.policy(), core.Save()});
+    snapshot_at_ = at;
     const MonitorLock lock(mutex_);
     snapshot_ = std::move(snapshot);
     state_.since.clear();

@@ -67,6 +67,9 @@ class SharedJournal final : public Journal {
     std::function<void(absl::string_view)> say;  // one line for the log; any thread
   };
   static constexpr absl::Duration kSaveInterval = absl::Seconds(1);
+  // Each save is a whole revision in etcd, which keeps all of them until it is compacted: a snapshot before which
+  // nothing worth keeping happened waits for so long.
+  static constexpr absl::Duration kQuietSnapshotInterval = absl::Minutes(10);
   static constexpr absl::Duration kIntentWaitMax = absl::Milliseconds(500);
   // A store that takes longer for one save does not answer.
   static constexpr absl::Duration kStuckAfter = absl::Seconds(5);
@@ -98,6 +101,7 @@ class SharedJournal final : public Journal {
   absl::StatusOr<Recovered> LoadShared(int64_t& term_max);
   void CloseIntents(const Recovered& local, const Recovered& adopted);
   void Begin(const Recovered& chosen);
+  bool HasFacts() const;
   void SaveLoop();
   void SaveOnce() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::string Pack(SharedState state, const std::shared_ptr<const Snapshot>& snapshot);
@@ -132,6 +136,7 @@ class SharedJournal final : public Journal {
   Encoded encoded_;
   // The loop thread's: the term that the local journal is not told before it has what was adopted; 0: none.
   bool has_adopted_ = false;
+  absl::Time snapshot_at_ = absl::InfinitePast();  // of this leadership
   int64_t local_term_ = 0;
   std::thread saver_;
 };

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include <grpcpp/create_channel.h>
 
@@ -25,6 +26,12 @@ bool IsWorthAnotherMember(const grpc::Status& status) {
     default:
       return false;
   }
+}
+
+absl::Status NoSpace() {
+  return absl::ResourceExhaustedError(
+      "etcd is full and takes no writes: free it with `etcdctl compact REVISION`, `etcdctl defrag --cluster` and "
+      "`etcdctl alarm disarm`, and start it with --auto-compaction-retention=1h");
 }
 
 etcdserverpb::TxnRequest TxnOf(const FencedPut& put) {
@@ -95,6 +102,7 @@ absl::Status Client::Do(absl::string_view what, absl::Duration timeout, const Ca
     current_ = is_next ? (member + 1) % members_.size() : member;
     if (!is_next) break;
   }
+  if (absl::StrContains(last.error_message(), "database space exceeded")) return NoSpace();
   return absl::Status(static_cast<absl::StatusCode>(last.error_code()),
                       last.ok() ? "" : absl::StrCat("etcd, ", what, ": ", last.error_message()));
 }

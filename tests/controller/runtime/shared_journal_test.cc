@@ -367,6 +367,25 @@ TEST_F(SharedSqliteTest, AnIntentOfLongAgoDoesNotComeBackAsAFact) {
   EXPECT_THAT(recovered->open_intents, IsEmpty());
 }
 
+TEST_F(SharedJournalTest, ASnapshotOfAQuietMinuteIsNotSaved) {
+  const auto journal = Open();
+  ASSERT_TRUE(journal->Recover().ok());
+  ASSERT_TRUE(journal->WriteTerm(7, kPatience).ok());
+  const auto saved_at = [&](absl::Time at) {
+    journal->RecordSnapshot(at, world_.core);
+    EXPECT_TRUE(journal->Sync(kPatience).ok());
+    return Saved().at;
+  };
+  const absl::Time begin = world_.now;
+  EXPECT_EQ(saved_at(begin), begin) << "a leader's first";
+  EXPECT_EQ(saved_at(begin + absl::Minutes(1)), begin);
+  EXPECT_EQ(saved_at(begin + absl::Minutes(9)), begin);
+  EXPECT_EQ(saved_at(begin + absl::Minutes(10)), begin + absl::Minutes(10));
+  journal->RecordEvent(begin + absl::Minutes(10), Hold());
+  EXPECT_EQ(saved_at(begin + absl::Minutes(11)), begin + absl::Minutes(11)) << "something happened";
+  EXPECT_THAT(Saved().since, IsEmpty());
+}
+
 TEST_F(SharedJournalTest, ATermThatIsSavedByNowIsNotSavedAgain) {
   const auto journal = Open();
   ASSERT_TRUE(journal->Recover().ok());
