@@ -3,11 +3,10 @@
 #include <cstdlib>
 #include <map>
 
-#include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 
 #include "controller/base/address.h"
+#include "controller/wire/endpoints.h"
 #include "controller/wire/tls_flags.h"
 
 namespace headroom {
@@ -101,13 +100,6 @@ void AddOperatorFlags(CLI::App& app, Flags& flags) {
       ->group("Operator");
 }
 
-bool IsHostPort(const std::string& text) {
-  const size_t colon = text.rfind(':');
-  int port = 0;
-  return colon != std::string::npos && colon > 0 && !absl::StrContains(text, "/") &&
-         absl::SimpleAtoi(text.substr(colon + 1), &port) && port > 0 && port < 65536;
-}
-
 }  // namespace
 
 void AddFlags(CLI::App& app, Flags& flags) {
@@ -143,12 +135,12 @@ absl::Status CompleteElection(Flags& flags, absl::string_view cluster) {
   flags.election.address = flags.advertise;
   if (flags.election.kind == ElectionKind::kNone) return absl::OkStatus();
   for (const std::string& endpoint : flags.election.endpoints) {
-    if (!IsHostPort(endpoint)) {
+    if (!CheckEndpoint(endpoint).ok()) {
       return absl::InvalidArgumentError(
           absl::StrCat("--etcd ", endpoint, " is no HOST:PORT; give its members without a scheme: 10.0.0.1:2379"));
     }
   }
-  if (!flags.advertise.empty() && !IsHostPort(flags.advertise)) {
+  if (!flags.advertise.empty() && !CheckEndpoint(flags.advertise).ok()) {
     return absl::InvalidArgumentError(
         absl::StrCat("--advertise ", flags.advertise, " is no HOST:PORT, as 10.0.0.7:7600"));
   }

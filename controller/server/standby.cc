@@ -9,6 +9,7 @@
 
 #include "controller/base/address.h"
 #include "controller/base/status.h"
+#include "controller/wire/endpoints.h"
 #include "controller/wire/leader_word.h"
 
 namespace headroom {
@@ -34,7 +35,9 @@ class Standby::Refusal final : public grpc::CallbackGenericService {
   grpc::ServerGenericBidiReactor* CreateReactor(grpc::GenericCallbackServerContext* context) override {
     const std::string leader = leader_();
     context->AddTrailingMetadata(kStandbyKey, "1");
-    if (!leader.empty()) context->AddTrailingMetadata(kLeaderKey, leader);
+    // Anybody may write himself into a Lease, and what is not ASCII ends a process of gRPC's.
+    if (!CheckEndpoint(leader).ok()) return new Refused(SentenceOf(""));
+    context->AddTrailingMetadata(kLeaderKey, leader);
     return new Refused(SentenceOf(leader));
   }
 

@@ -78,6 +78,17 @@ TEST_F(StandbyTest, SaysWhenNobodyIsKnownToLead) {
   EXPECT_EQ(LeaderIn(context), "");
 }
 
+TEST_F(StandbyTest, AHolderThatIsNoEndpointLeadsNobodyAnywhere) {
+  leader_ = "l\xC3\xA9-bas:7600";
+  grpc::ClientContext context;
+  Patiently(context);
+  v1::GetStatusResponse response;
+  const grpc::Status status = v1::AdminService::NewStub(channel_)->GetStatus(&context, {}, &response);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_THAT(status.error_message(), HasSubstr("none is known to lead"));
+  EXPECT_EQ(LeaderIn(context), "");
+}
+
 TEST_F(StandbyTest, ItsPortIsFreeOnceItHasEnded) {
   EXPECT_EQ(Open().status().code(), absl::StatusCode::kUnavailable);
   standby_ = absl::UnavailableError("ended");
