@@ -42,6 +42,11 @@ bool IsKept(const Event& event) {
       event);
 }
 
+// Nobody else can say it again.
+bool IsOperators(const Event& event) {
+  return !std::holds_alternative<ActionStarted>(event) && !std::holds_alternative<ActionFinished>(event);
+}
+
 absl::Status Broken() {
   return absl::DataLossError("the saved state is broken");
 }
@@ -193,7 +198,7 @@ void SharedJournal::Begin(const Recovered& chosen) {
     state_.intents = chosen.open_intents;
     if (chosen.snapshot) snapshot_ = std::make_shared<const Snapshot>(*chosen.snapshot);
     for (const Recorded& record : chosen.since) {
-      if (record.event && IsKept(*record.event) && state_.since.size() < kSinceMax) state_.since.push_back(record);
+      if (record.event && IsKept(*record.event)) Keep(record);
     }
   }
   saver_ = std::thread([this] { SaveLoop(); });
@@ -215,13 +220,24 @@ absl::Status SharedJournal::WriteTerm(int64_t term, absl::Duration longest) {
   return local_->WriteTerm(term, std::max(absl::ZeroDuration(), until - Steady()));
 }
 
+void SharedJournal::Keep(Recorded record) {
+  std::vector<Recorded>& since = state_.since;
+  if (since.size() >= kSinceMax) {
+    if (!IsOperators(*record.event)) return;
+    const auto other =
+        std::find_if(since.begin(), since.end(), [](const Recorded& r) { return !IsOperators(*r.event); });
+    since.erase(other == since.end() ? since.begin() : other);
+  }
+  since.push_back(std::move(record));
+}
+
 void SharedJournal::RecordEvent(absl::Time at, Event&& event) {
   if (IsKept(event)) {
     const MonitorLock lock(mutex_);
     if (const auto* finished = std::get_if<ActionFinished>(&event)) {
       std::erase_if(state_.intents, [&](const Action& intent) { return intent.id == finished->id; });
     }
-    if (state_.since.size() < kSinceMax) state_.since.push_back({at, event});
+    Keep({at, event});
     is_dirty_ = true;
   }
   local_->RecordEvent(at, std::move(event));
@@ -286,13 +302,14 @@ bool SharedJournal::IsSilent(absl::Duration longest) const {
 }
 
 absl::Status SharedJournal::Sync(absl::Duration longest) {
+  const absl::Duration until = Steady() + longest;
   int64_t ticket = 0;
   {
     const MonitorLock lock(mutex_);
     ticket = Request();
   }
   const absl::Status shared = WaitFor(ticket, longest);
-  const absl::Status local = local_->Sync(longest);
+  const absl::Status local = local_->Sync(std::max(absl::ZeroDuration(), until - Steady()));
   return shared.ok() ? local : shared;
 }
 
@@ -308,8 +325,7 @@ absl::Status SharedJournal::WaitFor(int64_t ticket, absl::Duration longest) {
   while (ended_ < ticket) {
     const auto left = until - Clock::now();
     if (left <= Clock::duration::zero())
-      return absl::UnavailableError(
-          absl::StrCat(store_->name(), " has not answered within ", absl::FormatDuration(longest)));
+      return absl::UnavailableError(absl::StrCat(store_->name(), " has not answered in time"));
     mutex_.Wait(absl::FromChrono(left));
   }
   return health_;
@@ -391,7 +407,8 @@ absl::Status SharedJournal::Save(const std::string& packed, int64_t term) {
 
 // Somebody has touched what is ours, or leads by now: that is told by the election first, and then by the term.
 absl::Status SharedJournal::SaveOver(absl::string_view packed, int64_t term) {
-  if (options_.still_leads && !options_.still_leads()) return absl::AbortedError("another controller leads");
+  if (options_.still_leads && !options_.still_leads())
+    return absl::AbortedError("this controller does not lead any more, or the election does not answer");
   const absl::StatusOr<std::string> theirs = store_->Load(options_.save_timeout);
   if (!theirs.ok() && !absl::IsNotFound(theirs.status())) return theirs.status();
   const absl::StatusOr<SharedState> state =

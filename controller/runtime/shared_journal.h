@@ -73,7 +73,9 @@ class SharedJournal final : public Journal {
   static constexpr absl::Duration kIntentWaitMax = absl::Milliseconds(500);
   // A store that takes longer for one save does not answer.
   static constexpr absl::Duration kStuckAfter = absl::Seconds(5);
-  static constexpr size_t kSinceMax = 2'000;  // beyond it a snapshot is saved only with the next minute
+  // Facts between two snapshots. Beyond it no more is kept of actions until the next one, and operators' words take
+  // their places.
+  static constexpr size_t kSinceMax = 2'000;
 
   SharedJournal(std::unique_ptr<Journal> local, std::unique_ptr<StateStore> store, Options options);
   // Saves what is due, once.
@@ -102,6 +104,7 @@ class SharedJournal final : public Journal {
   void CloseIntents(const Recovered& local, const Recovered& adopted);
   void Begin(const Recovered& chosen);
   bool HasFacts() const;
+  void Keep(Recorded record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void SaveLoop();
   void SaveOnce() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::string Pack(SharedState state, const std::shared_ptr<const Snapshot>& snapshot);

@@ -367,6 +367,19 @@ TEST_F(SharedSqliteTest, AnIntentOfLongAgoDoesNotComeBackAsAFact) {
   EXPECT_THAT(recovered->open_intents, IsEmpty());
 }
 
+TEST_F(SharedJournalTest, AnOperatorsWordIsKeptWhereFactsAreTooMany) {
+  const auto journal = Open();
+  ASSERT_TRUE(journal->Recover().ok());
+  for (size_t i = 0; i < SharedJournal::kSinceMax + 5; ++i) {
+    journal->RecordEvent(world_.now, ActionFinished{.id = absl::StrCat("l-", i)});
+  }
+  journal->RecordEvent(world_.now, Hold());
+  ASSERT_TRUE(journal->Sync(kPatience).ok());
+  const std::vector<Recorded> since = Saved().since;
+  EXPECT_THAT(since, SizeIs(SharedJournal::kSinceMax));
+  EXPECT_TRUE(std::holds_alternative<HoldChanged>(*since.back().event));
+}
+
 TEST_F(SharedJournalTest, ASnapshotOfAQuietMinuteIsNotSaved) {
   const auto journal = Open();
   ASSERT_TRUE(journal->Recover().ok());
