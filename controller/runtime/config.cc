@@ -103,7 +103,8 @@ void Check(const v1::SimulatedProvider& simulated, const NodePolicy& nodes, Faul
 }
 
 void Check(const v1::KubernetesProvider& kubernetes, Faults& faults) {
-  const std::pair<absl::string_view, absl::string_view> parts = absl::StrSplit(kubernetes.workload(), '/');
+  const std::pair<absl::string_view, absl::string_view> parts =
+      absl::StrSplit(kubernetes.workload(), absl::MaxSplits('/', 1));
   const auto& [kind, name] = parts;
   const bool known = kind == "statefulset" || kind == "deployment" || absl::StrContains(kind, ".");
   if (known && !name.empty() && !absl::StrContains(name, "/")) return;

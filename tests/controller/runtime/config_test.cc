@@ -94,6 +94,12 @@ TEST(ConfigTest, OfAStatefulSetOnePodLeavesAtATimeUnlessMoreAreAskedFor) {
   EXPECT_EQ(nodes("", "deployment/files").removal, Removal::kNamed);
 }
 
+TEST(ConfigTest, AWorkloadHasOneName) {
+  const absl::Status status =
+      ParseConfig("nodes: {max: 9}\nprovider: {kubernetes: {workload: statefulset/a/b}}\n", "").status();
+  EXPECT_THAT(std::string(status.message()), HasSubstr("\"statefulset/a/b\" is none of"));
+}
+
 TEST(ConfigTest, AllFaultsAreToldAtOnceInTheOrderOfTheText) {
   EXPECT_THAT(FaultsOf("cluster: Bad_Name\n"
                        "nodes:\n"
