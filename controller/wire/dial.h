@@ -21,7 +21,7 @@ struct DialOptions {
 };
 
 // A channel to this endpoint that is connected; with credentials each side has proved to the other who it is. Else one
-// sentence that says why not and what to do, which costs at most the timeout again: UNAVAILABLE, also where the
+// sentence that says why not and what to do, within the same timeout: UNAVAILABLE, also where the
 // connection is taken and nobody answers; UNAUTHENTICATED, where one side does not believe the other. CANCELLED: gave
 // up.
 absl::StatusOr<std::shared_ptr<grpc::Channel>> Dial(const std::string& endpoint, DialOptions options);
