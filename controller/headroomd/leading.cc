@@ -104,21 +104,23 @@ Operator::Open Opener(const Flags& flags, const Leadership& leadership) {
 
 absl::StatusOr<GoodPolicy> ReadPolicy(const std::string& path) {
   GoodPolicy policy;
-  HR_ASSIGN_OR_RETURN(policy.config, LoadConfig(path));
   HR_ASSIGN_OR_RETURN(policy.yaml, ReadPolicyFile(path));
+  HR_ASSIGN_OR_RETURN(policy.config, ParseConfig(policy.yaml, path));
   return policy;
 }
 
 absl::StatusOr<std::unique_ptr<Leading>> LeadOne(const Flags& flags, const Leadership& leadership, GoodPolicy policy) {
   const std::string name = policy.config.policy.cluster;
   const bool is_live = policy.config.policy.mode == Mode::kLive;
-  absl::StatusOr<FileWatch> watch = FileWatch::Open(flags.config);
+  absl::StatusOr<FileWatch> watch = FileWatch::Open(flags.config, policy.yaml);
   HR_ASSIGN_OR_RETURN(Cluster::Parts parts, OpenParts(flags, leadership, flags.state_dir, std::move(policy)));
   HR_ASSIGN_OR_RETURN(std::unique_ptr<Daemon> daemon, Daemon::Start(flags.daemon, std::move(parts)));
   LogStart(flags, *daemon, name, is_live ? "live" : "dry_run");
   if (!watch.ok()) LogLine(LogLevel::kWarning, "policy_not_watched").Add("error", watch.status().message());
   std::shared_ptr<Cluster> cluster = daemon->Find(name);
-  return std::make_unique<OneCluster>(flags.config, std::move(watch), std::move(daemon), std::move(cluster));
+  auto leading = std::make_unique<OneCluster>(flags.config, std::move(watch), std::move(daemon), std::move(cluster));
+  if (leading->Changed()) leading->Reload();  // between the reading and the watching
+  return leading;
 }
 
 absl::StatusOr<std::unique_ptr<Leading>> LeadMany(const Flags& flags, const Leadership& leadership) {

@@ -12,7 +12,7 @@
 
 namespace headroom {
 
-absl::StatusOr<FileWatch> FileWatch::Open(const std::string& path) {
+absl::StatusOr<FileWatch> FileWatch::Open(const std::string& path, std::optional<std::string> seen) {
   const std::string folder = std::filesystem::absolute(path).parent_path().string();
   const int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
   if (fd < 0) return absl::ErrnoToStatus(errno, "cannot watch files");
@@ -22,11 +22,11 @@ absl::StatusOr<FileWatch> FileWatch::Open(const std::string& path) {
     close(fd);
     return status;
   }
-  return FileWatch(path, fd);
+  return FileWatch(path, seen ? *std::move(seen) : ReadPolicyFile(path).value_or(""), fd);
 }
 
-FileWatch::FileWatch(std::string path, int fd)
-    : path_(std::move(path)), content_(ReadPolicyFile(path_).value_or("")), fd_(fd) {}
+FileWatch::FileWatch(std::string path, std::string seen, int fd)
+    : path_(std::move(path)), content_(std::move(seen)), fd_(fd) {}
 
 FileWatch::FileWatch(FileWatch&& other) noexcept
     : path_(std::move(other.path_)), content_(std::move(other.content_)), fd_(std::exchange(other.fd_, -1)) {}

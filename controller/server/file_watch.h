@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -11,7 +12,8 @@ namespace headroom {
 // Changed() then says whether the bytes differ from those that it saw last. Thread-compatible.
 class FileWatch {
  public:
-  static absl::StatusOr<FileWatch> Open(const std::string& path);
+  // `seen`: what was read of it before; nothing: what it holds now.
+  static absl::StatusOr<FileWatch> Open(const std::string& path, std::optional<std::string> seen = std::nullopt);
   ~FileWatch();
   FileWatch(FileWatch&& other) noexcept;
   FileWatch& operator=(FileWatch&&) = delete;
@@ -20,7 +22,7 @@ class FileWatch {
   bool Changed();
 
  private:
-  FileWatch(std::string path, int fd);
+  FileWatch(std::string path, std::string seen, int fd);
 
   std::string path_;
   std::string content_;

@@ -7,6 +7,8 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "controller/server/file_watch.h"
+
 namespace headroom {
 namespace {
 
@@ -69,6 +71,17 @@ TEST_F(PolicyKeeperTest, AFileMayFollowTheModeThatAnOperatorChoseAndNeedNot) {
   EXPECT_TRUE(keeper_.Apply(With("7"), "apply").ok());
   EXPECT_TRUE(keeper_.Apply(dry, "apply").ok());
   EXPECT_THAT(told_, ElementsAre(7, 6));
+}
+
+TEST_F(PolicyKeeperTest, AFileThatWasEditedBetweenReadingAndWatchingHasChanged) {
+  File(With("6"));
+  absl::StatusOr<FileWatch> watch = FileWatch::Open(path_, With("5"));
+  ASSERT_TRUE(watch.ok()) << watch.status();
+  EXPECT_TRUE(watch->Changed());
+  EXPECT_FALSE(watch->Changed());
+  absl::StatusOr<FileWatch> same = FileWatch::Open(path_, With("6"));
+  ASSERT_TRUE(same.ok()) << same.status();
+  EXPECT_FALSE(same->Changed());
 }
 
 }  // namespace
