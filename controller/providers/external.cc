@@ -6,17 +6,16 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
 #include <grpcpp/grpcpp.h>
 
 #include "controller/base/deadline.h"
 #include "controller/base/status.h"
+#include "controller/providers/sentence.h"
 
 namespace headroom {
 namespace {
 
 constexpr absl::Duration kPause = absl::Milliseconds(200);
-constexpr size_t kSentenceMax = 400;  // of words that are not ours
 
 // What is to be done decides, not whose fault it is.
 absl::StatusCode Remedy(grpc::StatusCode code) {
@@ -41,7 +40,7 @@ absl::StatusCode Remedy(grpc::StatusCode code) {
 
 absl::Status FromGrpc(const grpc::Status& status) {
   if (status.ok()) return absl::OkStatus();
-  std::string said = absl::StrReplaceAll(status.error_message(), {{"\r", " "}, {"\n", " "}}).substr(0, kSentenceMax);
+  std::string said = SentenceOf(status.error_message());
   if (said.empty()) said = "it failed and does not say why";
   return absl::Status(Remedy(status.error_code()), said);
 }
@@ -192,10 +191,10 @@ absl::Status ExternalProvider::Evacuate(const NodeId& node, absl::Duration timeo
   HR_RETURN_IF_ERROR(
       Annotate(Call(&v1::ProviderService::Stub::GetEvacuation, ask, how, deadline.left()), "evacuation"));
   if (how.done()) return absl::OkStatus();
-  return absl::UnavailableError(absl::StrCat(
-      node, " still holds data",
-      how.left_bytes() > 0 ? absl::StrCat(": ", how.left_bytes(), " bytes are to be moved") : "",
-      how.waits_for().empty() ? "" : absl::StrCat("; it waits for ", how.waits_for().substr(0, kSentenceMax))));
+  return absl::UnavailableError(
+      absl::StrCat(node, " still holds data",
+                   how.left_bytes() > 0 ? absl::StrCat(": ", how.left_bytes(), " bytes are to be moved") : "",
+                   how.waits_for().empty() ? "" : absl::StrCat("; it waits for ", SentenceOf(how.waits_for()))));
 }
 
 }  // namespace headroom

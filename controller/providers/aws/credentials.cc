@@ -13,6 +13,7 @@
 
 #include "controller/base/read_file.h"
 #include "controller/base/status.h"
+#include "controller/providers/sentence.h"
 
 namespace headroom::aws {
 namespace {
@@ -50,7 +51,7 @@ std::string TextOf(const Json& json, const char* name) {
 // What the container's endpoint and the instance answer with.
 absl::StatusOr<Credentials> CredentialsOf(const HttpResponse& response, const std::string& where) {
   if (response.code != 200)
-    return absl::UnavailableError(absl::StrCat(where, ": HTTP ", response.code, " ", response.body.substr(0, 200)));
+    return absl::UnavailableError(absl::StrCat(where, ": HTTP ", response.code, " ", SentenceOf(response.body)));
   const Json json = Json::parse(response.body, nullptr, /*allow_exceptions=*/false);
   Credentials credentials{.access_key_id = TextOf(json, "AccessKeyId"),
                           .secret_access_key = TextOf(json, "SecretAccessKey"),
@@ -140,7 +141,8 @@ CredentialSource FromWebIdentity(Environment environment, std::string region, Fe
     const pugi::xml_node error = document.child("ErrorResponse").child("Error");
     if (response.code != 200)
       return absl::PermissionDeniedError(absl::StrCat("AssumeRoleWithWebIdentity of ", role, ": ",
-                                                      error.child_value("Code"), " ", error.child_value("Message")));
+                                                      SentenceOf(error.child_value("Code")), " ",
+                                                      SentenceOf(error.child_value("Message"))));
     const pugi::xml_node keys = document.child("AssumeRoleWithWebIdentityResponse")
                                     .child("AssumeRoleWithWebIdentityResult")
                                     .child("Credentials");

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "controller/base/status.h"
+#include "controller/providers/sentence.h"
 
 namespace headroom::aws {
 namespace {
@@ -97,7 +98,7 @@ absl::StatusOr<std::string> GroupApi::LastFailure(absl::Time since, absl::Durati
   if (status != "Failed" || !absl::ParseTime(absl::RFC3339_full, newest.child_value("StartTime"), &began, &ignored) ||
       began < since)
     return "";
-  return message.empty() ? "AWS could not start an instance and does not say why" : message;
+  return message.empty() ? "AWS could not start an instance and does not say why" : SentenceOf(message);
 }
 
 absl::StatusOr<std::vector<std::string>> GroupApi::HooksOfTheEnd(absl::Duration timeout) {

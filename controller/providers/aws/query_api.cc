@@ -12,6 +12,7 @@
 
 #include "controller/base/status.h"
 #include "controller/providers/aws/sigv4.h"
+#include "controller/providers/sentence.h"
 
 namespace headroom::aws {
 namespace {
@@ -188,10 +189,12 @@ QueryApi::Attempt QueryApi::Judge(const QueryCall& call, const HttpResponse& res
     return {.answer = {.document = std::move(document), .result = result}};
   }
   const pugi::xml_node error = document->child("ErrorResponse").child("Error");
-  const std::string code = error.child_value("Code"), message = error.child_value("Message");
-  const std::string text = absl::StrCat(call.action, ": ", code.empty() ? absl::StrCat("HTTP ", response.code) : code,
-                                        message.empty() ? "" : absl::StrCat(": ", message),
-                                        response.code == 200 ? " without an answer" : "");
+  const std::string code = SentenceOf(error.child_value("Code")), message = error.child_value("Message");
+  // AWS shows what it has signed, the session's token among it.
+  const std::string words = absl::StrContains(code, "Signature") ? "" : SentenceOf(message);
+  const std::string text =
+      absl::StrCat(call.action, ": ", code.empty() ? absl::StrCat("HTTP ", response.code) : code,
+                   words.empty() ? "" : absl::StrCat(": ", words), response.code == 200 ? " without an answer" : "");
   int seconds = 0;
   const bool told = absl::SimpleAtoi(response.Header("Retry-After"), &seconds) && seconds > 0;
   const absl::Duration pause = told ? absl::Seconds(seconds) : absl::ZeroDuration();

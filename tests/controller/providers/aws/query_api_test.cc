@@ -18,6 +18,7 @@ using ::testing::Each;
 using ::testing::Ge;
 using ::testing::HasSubstr;
 using ::testing::Le;
+using ::testing::Not;
 using ::testing::SizeIs;
 
 constexpr char kRead[] = "DescribeAutoScalingGroups";
@@ -142,6 +143,21 @@ TEST_F(QueryApiTest, WrongKeysAndAWrongRegionSayWhatToDo) {
   EXPECT_THAT(Told(), HasSubstr("the secret access key does not belong to the access key id"));
   Connect("us-east-1", "AKID", "secret");
   EXPECT_THAT(Told(), HasSubstr("set provider.aws.region to the region of the endpoint"));
+}
+
+TEST_F(QueryApiTest, NoSecretOfARequestIsEchoedAndAwssWordsAreOneLine) {
+  const std::string echo =
+      "The request signature we calculated does not match. The Canonical String should have been\n"
+      "'POST\n/\n\nx-amz-security-token:FwoGZXIvYXdzEBYaD\n'";
+  for (const char* code : {"SignatureDoesNotMatch", "InvalidSignatureException", "IncompleteSignature"}) {
+    aws_.Inject({.code = 403, .error = code, .message = echo});
+    const std::string told = Told();
+    EXPECT_THAT(told, AllOf(HasSubstr(code), Not(HasSubstr("FwoGZXIvYXdzEBYaD")), Not(HasSubstr("\n"))));
+  }
+  aws_.Inject({.code = 400, .error = "ValidationError", .message = "one\ntwo" + std::string(10'000, '.')});
+  const std::string told = Told();
+  EXPECT_THAT(told, HasSubstr("one two"));
+  EXPECT_LT(told.size(), 500u);
 }
 
 TEST_F(QueryApiTest, KeysThatWereNotAcceptedAreAskedForAnewByTheNextCall) {
