@@ -92,7 +92,11 @@ class Kubeconfig {
   absl::StatusOr<Group> Find(const char* list, const char* kind, const std::string& name) const {
     std::vector<std::string> known;
     for (const auto& [path, root] : files_) {
-      for (const YAML::Node& entry : Field(root, list)) {
+      const YAML::Node entries = Field(root, list);
+      // yaml-cpp throws where one asks for a field of an entry of a map.
+      if (!entries.IsNull() && !entries.IsSequence())
+        return absl::FailedPreconditionError(absl::StrCat(path, ": ", list, " must be a list"));
+      for (const YAML::Node& entry : entries) {
         known.push_back(TextOf(entry, "name"));
         if (known.back() == name)
           return Group(Field(entry, kind), fs::path(path).parent_path(), Called(path, kind, name));

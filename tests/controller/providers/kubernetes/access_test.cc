@@ -155,6 +155,9 @@ TEST_F(KubeconfigTest, WhatIsMissingIsSaidWithTheFileAndItsNeighbours) {
   EXPECT_THAT(Refusal(Write("empty", "kind: Config\n")), HasSubstr("has no current-context; name one"));
   EXPECT_THAT(Refusal(Write("broken", "a: [\n")), HasSubstr("broken:2: "));
   EXPECT_THAT(Refusal(Write("list", "- a\n")), HasSubstr("this is no kubeconfig"));
+  EXPECT_THAT(Refusal(Write("map", "current-context: a\ncontexts: {a: {cluster: b}}\n")),
+              HasSubstr("map: contexts must be a list"));
+  EXPECT_THAT(Refusal(Write("text", "current-context: a\ncontexts: none\n")), HasSubstr("contexts must be a list"));
   EXPECT_EQ(ReadKubeconfig({.path = "/no/such/file"}, {}).status().code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(std::string(ReadKubeconfig({}, {{"HOME", "/nowhere"}}).status().message()),
               HasSubstr("/nowhere/.kube/config"));
