@@ -219,7 +219,6 @@ absl::StatusOr<Ended> Compete(const Flags& flags, Leadership& leadership, Proces
 
 absl::StatusOr<Ended> Run(Flags flags) {
   HR_ASSIGN_OR_RETURN(const int signal_fd, TakeSignals());
-  HR_RETURN_IF_ERROR(CheckFlags(flags));
   std::optional<GoodPolicy> policy;
   if (!flags.is_operator) {
     HR_ASSIGN_OR_RETURN(policy, ReadPolicy(flags.config));
@@ -232,7 +231,7 @@ absl::StatusOr<Ended> Run(Flags flags) {
   if (flags.daemon.grpc_port == 0) {
     HR_ASSIGN_OR_RETURN(flags.daemon.grpc_port, ChoosePort(flags.state_dir));
   }
-  HR_RETURN_IF_ERROR(CompleteElection(flags, policy.config.policy.cluster));
+  HR_RETURN_IF_ERROR(CompleteElection(flags, policy.has_value() ? policy->config.policy.cluster : ""));
   HR_ASSIGN_OR_RETURN(const std::unique_ptr<WireCredentials> credentials, OpenCredentials(flags));
   flags.daemon.credentials = credentials.get();
   HR_RETURN_IF_ERROR(CheckExposure(flags.daemon));
@@ -258,6 +257,10 @@ int main(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
+  }
+  if (const absl::Status wrong = headroom::CheckFlags(flags); !wrong.ok()) {
+    std::cerr << "headroomd: " << wrong.message() << "\nRun with --help for more information.\n";
+    return 2;
   }
   flags.argv = argv;
   headroom::StartLog(flags.log_format == "json" ? headroom::LogFormat::kJson : headroom::LogFormat::kText);

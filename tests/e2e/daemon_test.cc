@@ -222,7 +222,15 @@ TEST_F(DaemonE2eTest, SaysInOneSentenceWhyItCannotStart) {
   EXPECT_EQ(nowhere.code, 1);
   EXPECT_THAT(nowhere.out, HasSubstr("/proc/no"));
   EXPECT_EQ(Shell(absl::StrCat(Program("headroomd"), " --config ", folder_, "/none.yaml")).code, 1);
-  EXPECT_EQ(Shell(Program("headroomd")).code, 2);
+  const Outcome nothing = Shell(Program("headroomd"));
+  EXPECT_EQ(nothing.code, 2);
+  EXPECT_THAT(nothing.out, HasSubstr("--config FILE"));
+  const Outcome both = Shell(absl::StrCat(Program("headroomd"), " --operator --config ", policy()));
+  EXPECT_EQ(both.code, 2);
+  EXPECT_THAT(both.out, HasSubstr("leave --config out"));
+  const Outcome election = Shell(absl::StrCat(Program("headroomd"), " --election zookeeper --config ", policy()));
+  EXPECT_NE(election.code, 0);
+  EXPECT_THAT(election.out, HasSubstr("none, file, kubernetes or etcd"));
 }
 
 }  // namespace
