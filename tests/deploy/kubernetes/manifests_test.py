@@ -11,6 +11,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import tempfile
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -53,6 +54,18 @@ def kustomized(folder):
         raise unittest.SkipTest("NOT TESTED: neither kubectl nor kustomize is here, so the base was not built")
     assert made.returncode == 0, made.stderr
     return made.stdout
+
+
+def overlaid(*folders, components=(), patches=()):
+    """What an overlay in namespace `storage` makes of folders of ours, as their comments say to use them."""
+    with tempfile.TemporaryDirectory() as place:
+        def ours(names):
+            return [os.path.relpath(DEPLOY / "kustomize" / name, os.path.realpath(place)) for name in names]
+
+        (pathlib.Path(place) / "kustomization.yaml").write_text(json.dumps({
+            "apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "namespace": "storage",
+            "resources": ours(folders), "components": ours(components), "patches": list(patches)}))
+        return objects(kustomized(place))
 
 
 def helm(*arguments):
@@ -114,13 +127,15 @@ class Checks:
                 seen += 1
         self.assertGreater(seen, 0)
 
-    def check_rights_are_few(self, items):
+    def check_rights_are_few(self, items, beyond=()):
+        """Nothing beyond the namespace but zones, save by the ClusterRoles in `beyond`."""
         for rule in every_rule(items):
             self.assertNotIn("*", rule["verbs"] + rule["resources"] + rule["apiGroups"])
             self.assertFalse({"secrets", "serviceaccounts", "roles", "pods/exec"} & set(rule["resources"]), rule)
             self.assertFalse({"delete", "deletecollection", "impersonate", "escalate", "bind"} & set(rule["verbs"]), rule)
         for role in of_kind(items, "ClusterRole"):
-            self.assertEqual(role["rules"], [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]}])
+            if role["metadata"]["name"] not in beyond:
+                self.assertEqual(role["rules"], [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]}])
 
     def check_bindings_meet(self, items):
         named = {(item["kind"], item["metadata"].get("namespace"), item["metadata"]["name"]) for item in items}
@@ -128,8 +143,10 @@ class Checks:
             place = binding["metadata"].get("namespace")
             self.assertIn((binding["roleRef"]["kind"], place, binding["roleRef"]["name"]), named)
             for subject in binding["subjects"]:
-                accounts = {item["metadata"]["name"] for item in of_kind(items, "ServiceAccount")}
-                self.assertIn(subject["name"], accounts)
+                accounts = {(item["metadata"]["name"], item["metadata"].get("namespace")) for item in of_kind(items, "ServiceAccount")}
+                self.assertIn(subject["name"], {name for name, _ in accounts})
+                if all(home for _, home in accounts):
+                    self.assertIn((subject["name"], subject["namespace"]), accounts, binding["metadata"]["name"])
 
     def check_options_exist(self, items):
         """Every option that a pod gives to a program of ours is one that it has."""
@@ -142,9 +159,9 @@ class Checks:
                     if argument.startswith("--"):
                         self.assertIn(argument.split("=")[0] + " ", told.replace("\n", " ").replace(",", " "), f"{name}: {argument}")
 
-    def check_all(self, items):
+    def check_all(self, items, beyond=()):
         self.check_pods_are_restricted(items)
-        self.check_rights_are_few(items)
+        self.check_rights_are_few(items, beyond)
         self.check_bindings_meet(items)
         self.check_options_exist(items)
 
@@ -159,6 +176,15 @@ class InstallTest(unittest.TestCase, Checks):
     def test_its_policy_is_good(self):
         checked = run(PROGRAMS / "headroomctl", "policy", "check", DEPLOY / "kustomize/base/policy.yaml")
         self.assertEqual(checked.returncode, 0, checked.stderr)
+
+
+    def test_an_overlay_in_another_namespace_holds_together(self):
+        other = {"target": {"kind": "Role", "name": "headroom-election"},
+                 "patch": "- {op: replace, path: /rules/3/resourceNames, value: [headroom-state-NAME]}"}
+        self.assertIn(other["patch"], (DEPLOY / "kustomize/base/kustomization.yaml").read_text(), "it is not what the comment says")
+        items = overlaid("base", components=["zones"], patches=[other])
+        self.check_all(items)
+        self.assertIn(["headroom-state-NAME"], [rule.get("resourceNames") for rule in every_rule(items)])
 
 
 class ChartTest(unittest.TestCase, Checks):
