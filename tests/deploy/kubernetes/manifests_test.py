@@ -187,6 +187,84 @@ class InstallTest(unittest.TestCase, Checks):
         self.assertIn(["headroom-state-NAME"], [rule.get("resourceNames") for rule in every_rule(items)])
 
 
+def resources_of(rules):
+    return {(verb, resource) for rule in rules for resource in rule["resources"] for verb in rule["verbs"]}
+
+
+# What an operator may do beside the rights of a controller of one cluster; that it needs each is found by test-peers.
+OPERATOR_RIGHTS = {("list", "storageclusters"), ("watch", "storageclusters"), ("update", "storageclusters/status"),
+                   ("create", "events"), ("patch", "events")}
+
+
+class OperatorTest(unittest.TestCase, Checks):
+    def arguments(self, items):
+        (_, pod), = pods(of_kind(items, "StatefulSet"))
+        return pod["containers"][0]["args"]
+
+    def check_operates(self, items):
+        """It takes its policies from objects, and keeps the state of clusters whose names nobody knows before."""
+        self.assertIn("--operator", self.arguments(items))
+        self.assertEqual([argument for argument in self.arguments(items) if argument.startswith("--config")], [])
+        self.assertEqual(of_kind(items, "ConfigMap"), [])
+        (_, pod), = pods(of_kind(items, "StatefulSet"))
+        volumes = {volume["name"] for volume in pod.get("volumes", [])}
+        mounts = {mount["name"] for mount in pod["containers"][0]["volumeMounts"]}
+        self.assertNotIn("policy", volumes | mounts)
+        self.assertLessEqual(mounts, volumes | {"state"})
+        state = [rule for rule in every_rule(items) if "configmaps" in rule["resources"]]
+        self.assertEqual(resources_of(state), {(verb, "configmaps") for verb in ("create", "get", "update")})
+        self.assertEqual([rule for rule in state if "resourceNames" in rule], [])
+
+    def test_the_overlay_is_the_base_and_what_an_operator_needs(self):
+        items = overlaid("crd", "operator", components=["zones"])
+        self.check_all(items)
+        self.check_operates(items)
+        base = resources_of(every_rule(overlaid("base", components=["zones"])))
+        self.assertEqual(resources_of(every_rule(items)) - base, OPERATOR_RIGHTS)
+        self.assertEqual(base - resources_of(every_rule(items)), set())
+
+    def test_every_namespace_takes_a_cluster_role_for_all_but_the_election(self):
+        items = overlaid("crd", "operator", components=["zones", "all-namespaces"])
+        self.check_all(items, beyond=("headroom", "headroom-operator"))
+        self.check_operates(items)
+        self.assertIn("--namespaces=*", self.arguments(items))
+        self.assertEqual([role["metadata"]["name"] for role in of_kind(items, "Role")], ["headroom-election"])
+        self.assertIn({"namespaceSelector": {}}, only(items, "NetworkPolicy")["spec"]["ingress"][0]["from"])
+        everywhere = resources_of(rule for role in of_kind(items, "ClusterRole") for rule in role["rules"])
+        self.assertEqual({resource for _, resource in everywhere} & {"configmaps", "leases"}, set())
+
+    def test_the_chart_does_the_same(self):
+        for values, components, beyond in (((), ["zones"], ()),
+                                           (("operator.allNamespaces=true",), ["zones", "all-namespaces"], ("headroom-headroom",))):
+            with self.subTest(values=values):
+                chart = rendered("operator.enabled=true", *values)
+                base = overlaid("crd", "operator", components=components)
+                self.check_all(chart, beyond)
+                self.check_operates(chart)
+                self.assertEqual(*(sorted(json.dumps(rule, sort_keys=True) for rule in every_rule(items)) for items in (chart, base)))
+                self.assertEqual(self.arguments(chart), self.arguments(base))
+                self.assertEqual(only(chart, "NetworkPolicy")["spec"]["ingress"][0]["from"],
+                                 only(base, "NetworkPolicy")["spec"]["ingress"][0]["from"])
+
+    def test_the_chart_takes_more_namespaces_and_needs_no_volume(self):
+        items = rendered("operator.enabled=true", "workloadNamespaces={storage,more}", "persistence.enabled=true")
+        self.check_all(items)
+        self.check_operates(items)
+        self.assertIn("--namespaces=headroom,storage,more", self.arguments(items))
+        watched = {role["metadata"].get("namespace") for role in of_kind(items, "Role")
+                   if "storageclusters" in {name for rule in role["rules"] for name in rule["resources"]}}
+        self.assertEqual(watched, {"headroom", "storage", "more"})
+
+    def test_the_chart_asks_no_status_of_no_cluster(self):
+        self.assertEqual(of_kind(rendered("operator.enabled=true"), "Pod"), [])
+
+    def test_without_it_nothing_of_it_is_there(self):
+        for items in (rendered(), objects((DEPLOY / "install.yaml").read_text())):
+            self.assertEqual(resources_of(every_rule(items)) & OPERATOR_RIGHTS, set())
+            self.assertNotIn("--operator", self.arguments(items))
+        self.assertEqual(*(sorted(map(str, rendered(*values))) for values in ((), ("operator.allNamespaces=true",))))
+
+
 class ChartTest(unittest.TestCase, Checks):
     def test_helm_finds_no_fault(self):
         found = helm("lint", "--strict", CHART)
