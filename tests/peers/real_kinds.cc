@@ -53,17 +53,17 @@ class RealWorkload final : public ProviderUnderTest {
     const absl::Time end = absl::Now() + 3 * kPatience;
     while (absl::Now() < end) {
       if (const auto settled = Settled(); settled.has_value()) return *settled;
-      absl::SleepFor(absl::Milliseconds(50));
+      absl::SleepFor(kPause);
     }
-    ADD_FAILURE() << space_ << " does not settle";
+    ADD_FAILURE() << space_ << " does not settle: " << Get(Pods()).dump().substr(0, 2000);
     return {};
   }
   int Asked() override { return static_cast<int>(kubernetes::Number(Get(Path() + "/scale"), {"spec", "replicas"})); }
   bool Reopen() override {
-    auto provider =
-        KubernetesProvider::Open({.access = Credentials("HEADROOM_PEER_KUBECONFIG_OF_USER"),
-                                  .name_space = space_,
-                                  .workload = absl::StrCat(plural_.substr(0, plural_.size() - 1), "/files")});
+    auto provider = Open();
+    // The server's authorizer may have yet to hear of the binding.
+    for (const absl::Time end = absl::Now() + kPatience; !provider.ok() && absl::Now() < end; provider = Open())
+      absl::SleepFor(kPause);
     EXPECT_TRUE(provider.ok()) << provider.status();
     provider_ = *std::move(provider);
     return true;
@@ -79,6 +79,13 @@ class RealWorkload final : public ProviderUnderTest {
   }
 
  private:
+  static constexpr absl::Duration kPause = absl::Milliseconds(50);
+
+  absl::StatusOr<std::unique_ptr<KubernetesProvider>> Open() const {
+    return KubernetesProvider::Open({.access = Credentials("HEADROOM_PEER_KUBECONFIG_OF_USER"),
+                                     .name_space = space_,
+                                     .workload = absl::StrCat(plural_.substr(0, plural_.size() - 1), "/files")});
+  }
   static Access Credentials(const char* variable) {
     const char* path = std::getenv(variable);
     HR_CHECK(path != nullptr);
@@ -89,7 +96,16 @@ class RealWorkload final : public ProviderUnderTest {
     const absl::Status done = Call({.method = method, .path = path, .body = body});
     EXPECT_TRUE(done.ok()) << done;
   }
-  Json Get(const std::string& path) { return admin_->Call({.path = path}).value_or(Json()); }
+  // What there is. A server that is busy is asked again: no answer does not mean that there is nothing.
+  Json Get(const std::string& path) {
+    absl::StatusOr<Json> found = admin_->Call({.path = path});
+    for (const absl::Time end = absl::Now() + kPatience; !found.ok() && absl::Now() < end;
+         found = admin_->Call({.path = path}))
+      absl::SleepFor(kPause);
+    EXPECT_TRUE(found.ok()) << found.status();
+    return found.value_or(Json());
+  }
+  std::string Pods() const { return absl::StrCat("/api/v1/namespaces/", space_, "/pods"); }
   std::string Path() const { return absl::StrCat("/apis/apps/v1/namespaces/", space_, "/", plural_, "/files"); }
   std::string Bindings() const {
     return absl::StrCat("/apis/rbac.authorization.k8s.io/v1/namespaces/", space_, "/rolebindings");
@@ -113,8 +129,8 @@ class RealWorkload final : public ProviderUnderTest {
   }
   std::optional<std::vector<NodeId>> Settled() {
     std::vector<NodeId> names;
-    const Json pods = Get(absl::StrCat("/api/v1/namespaces/", space_, "/pods"));
-    for (const Json& object : kubernetes::Part(pods, {"items"})) {
+    const Json list = Get(Pods());
+    for (const Json& object : kubernetes::Part(list, {"items"})) {
       const kubernetes::Pod pod = kubernetes::PodOf(object);
       if (pod.leaving || !pod.ready) return std::nullopt;
       names.push_back(pod.name);
