@@ -26,6 +26,18 @@ Certificate ReadCertificate(BIO* bio) {
   return Certificate(PEM_read_bio_X509(bio, nullptr, nullptr, nullptr));
 }
 
+// The text has ended, and nothing in it was wrong.
+bool IsAtEnd() {
+  const unsigned long last = ERR_peek_last_error();
+  return ERR_GET_LIB(last) == ERR_LIB_PEM && ERR_GET_REASON(last) == PEM_R_NO_START_LINE;
+}
+
+// OpenSSL would ask for it on the terminal.
+int NoPassword(char*, int, int, void* was_asked) {
+  *static_cast<bool*>(was_asked) = true;
+  return 0;
+}
+
 absl::Status Wrong(absl::string_view what) {
   return absl::FailedPreconditionError(absl::StrCat(what, ": ", TakeOpenSslError()));
 }
@@ -44,6 +56,7 @@ absl::Status Trust(SSL_CTX* context, const std::string& authorities) {
     ++count;
   }
   if (count == 0) return Wrong("the authorities are no certificates in PEM");
+  if (!IsAtEnd()) return Wrong(absl::StrCat("authority ", count + 1, " is no certificate in PEM"));
   ERR_clear_error();  // that there is no further one
   return absl::OkStatus();
 }
@@ -57,8 +70,11 @@ absl::Status Show(SSL_CTX* context, const TlsMaterial& material) {
     if (SSL_CTX_add0_chain_cert(context, next.get()) != 1) return Wrong("the client's chain is refused");
     static_cast<void>(next.release());
   }
+  if (!IsAtEnd()) return Wrong("the client's chain is not all certificates in PEM");
   ERR_clear_error();
-  const Key key(PEM_read_bio_PrivateKey(key_bio.get(), nullptr, nullptr, nullptr));
+  bool has_password = false;
+  const Key key(PEM_read_bio_PrivateKey(key_bio.get(), nullptr, &NoPassword, &has_password));
+  if (has_password) return Wrong("the client's key has a password; give one without");
   if (key == nullptr) return Wrong("the client's key is none in PEM");
   if (SSL_CTX_use_PrivateKey(context, key.get()) != 1) return Wrong("the client's key is not its certificate's");
   return absl::OkStatus();
