@@ -48,9 +48,10 @@ class EtcdTest : public ::testing::Test {
  protected:
   explicit EtcdTest(EtcdCluster::Network network = EtcdCluster::Network::kLoopback) : network_(network) {}
   void SetUp() override {
-    if (!EtcdCluster::IsThere()) GTEST_SKIP() << "etcd is not installed; on Debian: apt-get install etcd-server";
+    if (!EtcdCluster::IsThere())
+      GTEST_SKIP() << "NOT TESTED: etcd is not installed; on Debian: apt-get install etcd-server";
     if (network_ == EtcdCluster::Network::kNamespaces && !EtcdCluster::CanSeparate())
-      GTEST_SKIP() << "this process may not make network namespaces; root may";
+      GTEST_SKIP() << "NOT TESTED: this process may not make network namespaces; root may";
     cluster_ = std::make_unique<EtcdCluster>(3, network_);
     for (int i = 0; i < 3; ++i)
       controllers_.push_back(std::make_unique<Controller>(*cluster_, absl::StrCat("10.0.0.", i, ":7600")));

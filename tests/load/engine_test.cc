@@ -382,7 +382,7 @@ TEST(Engine, AProfileWithoutATargetCannotRun) {
 TEST(Engine, AProfileThatNeedsMoreFilesThanAllowedIsRefusedWithBothNumbers) {
   rlimit limit{};
   ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
-  if (limit.rlim_max == RLIM_INFINITY) GTEST_SKIP() << "no hard limit of open files here";
+  if (limit.rlim_max == RLIM_INFINITY) GTEST_SKIP() << "NOT TESTED: no hard limit of open files here";
   const absl::Status status = RaiseFileLimit(static_cast<int64_t>(limit.rlim_max) + 1);
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_TRUE(absl::StrContains(status.message(), absl::StrCat(limit.rlim_max))) << status;

@@ -244,11 +244,12 @@ TEST_F(SqliteJournalTest, ADirectoryThatCannotBeMadeIsToldWithItsPath) {
 
 TEST_F(SqliteJournalTest, AReadOnlyDirectoryIsPermissionDenied) {
   { Open(); }
-  if (mount(dir_.path().c_str(), dir_.path().c_str(), "", MS_BIND, nullptr) != 0) GTEST_SKIP() << "needs mount()";
+  if (mount(dir_.path().c_str(), dir_.path().c_str(), "", MS_BIND, nullptr) != 0)
+    GTEST_SKIP() << "NOT TESTED: a read-only disk needs mount()";
   const int read_only = mount("", dir_.path().c_str(), "", MS_BIND | MS_REMOUNT | MS_RDONLY, nullptr);
   const absl::Status status = SqliteJournal::Open(Options()).status();
   umount(dir_.path().c_str());
-  if (read_only != 0) GTEST_SKIP() << "needs a remount";
+  if (read_only != 0) GTEST_SKIP() << "NOT TESTED: a read-only disk needs a remount";
   EXPECT_EQ(status.code(), absl::StatusCode::kPermissionDenied) << status;
   EXPECT_THAT(std::string(status.message()), HasSubstr("Read-only file system"));
 }

@@ -39,7 +39,7 @@ TEST_F(DaemonTest, ServesOnAnIpV6AddressToo) {
   boost::asio::ip::tcp::acceptor probe(context);
   probe.open(boost::asio::ip::tcp::v6(), missing);
   if (!missing) probe.bind({boost::asio::ip::address_v6::loopback(), 0}, missing);
-  if (missing) GTEST_SKIP() << "this machine has no IPv6: " << missing.message();
+  if (missing) GTEST_SKIP() << "NOT TESTED: this machine has no IPv6: " << missing.message();
   listen_ = "::1";
   Start("dry_run");
   EXPECT_EQ(Nodes().nodes_size(), 0);

@@ -23,7 +23,7 @@ std::vector<ProviderKind> KindsUnderTest() {
 
 #ifndef HEADROOM_PYTHON_PROTO
 TEST(PythonExample, IsTested) {
-  GTEST_SKIP() << "the example of an external provider is not tested: apt install python3-grpcio python3-protobuf";
+  GTEST_SKIP() << "NOT TESTED: the example of an external provider: apt install python3-grpcio python3-protobuf";
 }
 #endif
 
