@@ -42,9 +42,9 @@ function(headroom_program NAME)
   set_property(GLOBAL APPEND PROPERTY HEADROOM_PROGRAMS ${NAME})
 endfunction()
 
-# headroom_test(NAME SOURCES ... DEPS ... [LABEL unit] [TIMEOUT 300]): one binary per source folder.
+# headroom_test(NAME SOURCES ... DEPS ... [LABEL unit] [TIMEOUT 300] [WITHIN program]): one binary per source folder.
 function(headroom_test NAME)
-  cmake_parse_arguments(ARG "" "PCH;LABEL;TIMEOUT" "SOURCES;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "" "PCH;LABEL;TIMEOUT;WITHIN" "SOURCES;DEPS" ${ARGN})
   if(NOT ARG_LABEL)
     set(ARG_LABEL unit)
   endif()
@@ -57,7 +57,7 @@ function(headroom_test NAME)
   add_executable(${NAME} ${ARG_SOURCES})
   target_link_libraries(${NAME} PRIVATE headroom_flags headroom_warnings ${ARG_DEPS} GTest::gtest_main GTest::gmock)
   headroom_use_pch(${NAME} "${ARG_PCH}")
-  add_test(NAME ${NAME} COMMAND ${NAME} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  add_test(NAME ${NAME} COMMAND ${ARG_WITHIN} $<TARGET_FILE:${NAME}> WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
   set_tests_properties(${NAME} PROPERTIES LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT}
     ENVIRONMENT "HEADROOM_BIN=${CMAKE_RUNTIME_OUTPUT_DIRECTORY};HEADROOM_SOURCE=${CMAKE_SOURCE_DIR}")
 endfunction()

@@ -111,6 +111,7 @@ void EtcdCluster::Start(int member) {
                                         absl::StrCat("m", member),
                                         "--data-dir",
                                         Home(member) + "/data",
+                                        "--unsafe-no-fsync",  // no test loses its machine
                                         "--listen-client-urls",
                                         client,
                                         "--advertise-client-urls",
