@@ -4,6 +4,8 @@ SHELL := /bin/bash
 JOBS ?= $(shell nproc)
 PRESET ?= release
 BUILD := build/$(PRESET)
+# ctest keeps 1 kB of a test that passes, and what it left out may be said later.
+WHOLE_OUTPUT := --test-output-size-passed 4000000
 PROGRAMS := headroomd headroomctl headroom-node headroom-agent headroom-load
 export CMAKE_BUILD_PARALLEL_LEVEL := $(JOBS)
 
@@ -32,12 +34,12 @@ demo: build ## Replay the outage on real processes: without Headroom, then with 
 
 test: configure ## Build and run the tests
 	@cmake --build $(BUILD)
-	@ctest --test-dir $(BUILD) --output-on-failure --no-tests=error -j $(JOBS) -LE 'bench|peers' --output-junit tests.xml
+	@ctest --test-dir $(BUILD) --output-on-failure --no-tests=error -j $(JOBS) -LE 'bench|peers' $(WHOLE_OUTPUT) --output-junit tests.xml
 
 test-peers: deps-peers build ## Test against a real Kubernetes API server, etcd and moto's AWS (Go builds the first, once, in minutes)
 	@tests/peers/build
 	@cmake --build $(BUILD) --target conformance_peers_test
-	@ctest --test-dir $(BUILD) --output-on-failure --no-tests=error -L peers --output-junit tests-peers.xml; told=$$?; \
+	@ctest --test-dir $(BUILD) --output-on-failure --no-tests=error -L peers $(WHOLE_OUTPUT) --output-junit tests-peers.xml; told=$$?; \
 	  sed -n 's/.*\(NOT TESTED.*\)/\1/p' $(BUILD)/tests-peers.xml | sort -u; exit $$told
 
 test-asan: ## The unit tests under address and undefined-behaviour sanitizers
