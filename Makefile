@@ -73,8 +73,7 @@ packages: ## Debian packages (and their check by lintian) into build/release/pac
 	@lintian --fail-on error $(BUILD)/packages/*.deb
 
 test-chart: build ## Render the Helm chart and look at it, with a helm that Go builds into build/peers
-	@if command -v go >/dev/null; then mkdir -p build/peers && \
-	  { [ -x build/peers/helm ] || GOBIN=$(CURDIR)/build/peers go install helm.sh/helm/v3/cmd/helm@v3.16.4; }; fi
+	@tests/peers/build helm
 	@HEADROOM_BIN=$(BUILD)/bin python3 tests/deploy/kubernetes/manifests_test.py
 
 test-packages: packages ## Install, run and purge the packages in a fresh Debian 12 (root; mmdebstrap and systemd-nspawn)

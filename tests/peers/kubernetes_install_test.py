@@ -100,7 +100,7 @@ class InstallTest(peer_case.ClusterCase):
     def test_the_chart_comes_changes_and_goes_and_leaves_the_crd(self):
         helm = PROGRAMS / "helm"
         if not helm.exists():
-            self.skipTest("NOT TESTED: build/peers/helm is missing (`make test-chart` builds it where Go is), so no chart was installed")
+            self.skipTest("NOT TESTED: build/peers/helm is missing (`make test-chart` builds it where Go 1.22 or newer is), so no chart was installed")
         chart = self.work / "chart"
         shutil.copytree(DEPLOY / "helm/headroom", chart)
         # An API server built as a Go module knows of no version of its own.

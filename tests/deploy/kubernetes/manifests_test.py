@@ -71,7 +71,7 @@ def overlaid(*folders, components=(), patches=()):
 def helm(*arguments):
     found = program("helm")
     if not found:
-        raise unittest.SkipTest("NOT TESTED: helm is missing (`make test-chart` builds it where Go is), so the chart was not rendered")
+        raise unittest.SkipTest("NOT TESTED: helm is missing (`make test-chart` builds it where Go 1.22 or newer is), so the chart was not rendered")
     # Built as a Go module it knows of no release of Kubernetes but 1.20.
     return run(found, *arguments, "--kube-version", "1.31.0") if arguments[0] != "lint" else run(found, *arguments)
 
