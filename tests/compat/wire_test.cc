@@ -14,6 +14,7 @@
 #include "headroom/v1/decision.pb.h"
 #include "headroom/v1/load.pb.h"
 #include "headroom/v1/policy.pb.h"
+#include "headroom/v1/provider.pb.h"
 #include "tests/compat/wire_changes.h"
 
 namespace headroom {
@@ -41,6 +42,7 @@ const DescriptorPool& Current() {
   v1::GetPolicyRequest::descriptor();
   v1::Decision::descriptor();
   v1::LoadReport::descriptor();
+  v1::ProviderMachine::descriptor();
   return *v1::Policy::descriptor()->file()->pool();
 }
 
