@@ -8,6 +8,7 @@
 # buildah (Debian's). The result: FOLDER/headroom-VERSION.oci.tar, for `skopeo copy oci-archive:...` or `podman load`.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+[ "$(id -u)" -eq 0 ] || { echo "image: needs root, for mmdebstrap and the owners of files; run it as root" >&2; exit 1; }
 packages=$(realpath "${1:-build/release/packages}")
 debs=("$packages"/headroom-{server,cli,agent}_*.deb)
 [ -e "${debs[0]}" ] || { echo "image: no packages in $packages; run make packages" >&2; exit 1; }
@@ -47,7 +48,7 @@ find "$root" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
 
 container=$(buildah "${storage[@]}" from scratch)
 buildah "${storage[@]}" add --quiet "$container" "$root" / >/dev/null
-buildah "${storage[@]}" config --user 65532:65532 --workingdir /var/lib/headroom --cmd headroomd --env PATH=/usr/bin \
+buildah "${storage[@]}" config --user 65532:65532 --workingdir /var/lib/headroom --cmd 'headroomd --config /etc/headroom/policy.yaml' --env PATH=/usr/bin \
   --env STATE_DIRECTORY=/var/lib/headroom --port 7600 --port 7601 --stop-signal SIGTERM \
   --label org.opencontainers.image.title=headroom --label "org.opencontainers.image.version=$version" \
   --label org.opencontainers.image.licenses=Apache-2.0 \
