@@ -30,7 +30,9 @@ class UnitsTest(unittest.TestCase):
                 copy = pathlib.Path(folder) / unit.name
                 copy.write_text(text)
                 found = run("systemd-analyze", "verify", "--man=no", "--recursive-errors=no", str(copy))
-                self.assertEqual((found.returncode, found.stdout), (0, ""), unit.name)
+                # Machines have units of their own that it grumbles about.
+                told = [line for line in found.stdout.splitlines() if unit.stem in line]
+                self.assertEqual((found.returncode, told), (0, []), found.stdout)
 
     def test_systemd_would_find_a_fault(self):
         with tempfile.TemporaryDirectory() as folder:
