@@ -9,11 +9,14 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include <gtest/gtest.h>
 
+#include "controller/runtime/archive.h"
+#include "controller/runtime/shared_journal.h"
 #include "controller/server/port.h"
 #include "tests/controller/providers/kubernetes/fake_cluster.h"
 #include "tests/ha/child.h"
@@ -33,6 +36,9 @@ inline int LeaseSeconds() {
   const char* given = std::getenv("HEADROOM_LEASE_SECONDS");
   return given == nullptr ? 3 : std::atoi(given);
 }
+
+// Where a test counts leaders: a machine that is busy for a while must not make another one.
+inline constexpr int kLongLeaseSeconds = 15;
 
 inline constexpr char kPolicy[] = R"(cluster: files
 mode: live
@@ -104,7 +110,7 @@ class HaTest : public ::testing::Test {
                                  endpoints_[static_cast<size_t>(i)].substr(10), "--http-port",
                                  http_ports_[static_cast<size_t>(i)], "--election", "kubernetes",
                                  "--election-kubeconfig", home + "/kubeconfig", "--lease-seconds",
-                                 absl::StrCat(LeaseSeconds())},
+                                 absl::StrCat(lease_seconds_)},
         home + "/log");
   }
   void StartAll() {
@@ -126,6 +132,14 @@ class HaTest : public ::testing::Test {
       if (absl::StartsWith(holder, endpoints_[i] + "_")) return static_cast<int>(i);
     }
     return -1;
+  }
+  // Whether what a successor would find has this word in it.
+  bool IsSaved(absl::string_view word) {
+    const FakeApiServer::Json kept = server().Get("/api/v1/namespaces/storage/configmaps/headroom-state-files");
+    std::string bytes;
+    if (kept.is_null() || !absl::Base64Unescape(kept.value("/binaryData/state"_json_pointer, ""), &bytes)) return false;
+    const absl::StatusOr<SharedState> state = UnpackShared(bytes);
+    return state.ok() && absl::StrContains(ToArchive(*state), word);
   }
   bool Eventually(const std::function<bool()>& holds, absl::Duration patience = kPatience) {
     const absl::Time end = absl::Now() + patience;
@@ -157,6 +171,7 @@ class HaTest : public ::testing::Test {
 
   mutable FakeCluster cluster_{FakeCluster::Kind::kStatefulSet, 3};
   std::string folder_;
+  int lease_seconds_ = LeaseSeconds();  // of the daemons that are still to be started
   std::vector<std::string> endpoints_, http_ports_;
   std::vector<std::unique_ptr<Child>> daemons_;
   std::unique_ptr<Reporters> reporters_;

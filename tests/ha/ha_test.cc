@@ -14,6 +14,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 TEST_F(HaTest, ASurgeGoesUpAndDownUnderOneLeaderAndNothingUndrainedLeaves) {
+  lease_seconds_ = kLongLeaseSeconds;
   StartAll();
   AwaitLeader();
   reporters_->Demand(150);
@@ -61,6 +62,7 @@ TEST_F(HaTest, ACleanEndHandsOverWithinTwoSeconds) {
 }
 
 TEST_F(HaTest, ALeaderThatIsStoppedInMidScaleIsFollowedAndWritesNothingWhenItGoesOn) {
+  lease_seconds_ = kLongLeaseSeconds;
   StartAll();
   const int first = AwaitLeader();
   reporters_->Demand(150);
@@ -93,7 +95,7 @@ TEST_F(HaTest, ALeaderThatIsKilledIsFollowedWithItsHolds) {
       absl::StrCat(BuiltProgram("headroomctl"), " --server ", endpoints_[static_cast<size_t>(first)],
                    " hold down --for 10m --reason campaign >/dev/null");
   ASSERT_EQ(std::system(hold.c_str()), 0);
-  absl::SleepFor(absl::Seconds(3));  // the state is saved every second
+  ASSERT_TRUE(Eventually([&] { return IsSaved("campaign"); }));
   const absl::Time killed = absl::Now();
   Daemon(first).Signal(SIGKILL);
   Daemon(first).Wait();
