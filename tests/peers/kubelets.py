@@ -1,6 +1,7 @@
 """A stand-in for scheduler and kubelets: pods get a machine, run a program on loopback if the test has one for them, become ready,
 and go once their program has ended, within their grace."""
 
+import http.client
 import threading
 import time
 
@@ -9,6 +10,7 @@ from kube import KubeError
 MACHINES = 3
 ZONE = "topology.kubernetes.io/zone"
 UNREADY = "peers.headroom.dev/unready"  # annotation of a pod that does not become ready
+TROUBLE = (KubeError, OSError, http.client.HTTPException, ValueError)  # of a server that is late or ends
 
 
 def machine(number):
@@ -52,11 +54,16 @@ class Kubelets:
     def keep_going(self):
         while not self.ended.wait(0.1):
             try:
-                for pod in self.kube.get(f"/api/v1/{self.place}pods")["items"]:
-                    self.look_after(pod)
-            except (KubeError, OSError) as error:
+                pods = self.kube.get(f"/api/v1/{self.place}pods")["items"]
+            except TROUBLE as error:
                 self.trouble.append(str(error))
                 time.sleep(0.5)
+                continue
+            for pod in pods:
+                try:
+                    self.look_after(pod)
+                except TROUBLE as error:  # the others go on
+                    self.trouble.append(f"{pod['metadata']['name']}: {error}")
 
     def look_after(self, pod):
         meta, status = pod["metadata"], pod.get("status", {})
@@ -69,14 +76,17 @@ class Kubelets:
                 self.bind(path, meta["name"])
             elif key not in self.programs:
                 self.programs[key], self.names[key] = self.run(meta["name"]), meta["name"]
-                self.tell(path, pod, ready=False)
+                self.tell(path, pod, ready=self.serves(key, meta))
             else:
-                wanted = UNREADY not in meta.get("annotations", {}) and self.is_ready(meta["name"], self.programs[key])
+                wanted = self.serves(key, meta)
                 if wanted != (condition(status, "Ready") == "True"):
                     self.tell(path, pod, ready=wanted)
         except KubeError as error:
             if error.code not in (404, 409):
                 raise
+
+    def serves(self, key, meta):
+        return UNREADY not in meta.get("annotations", {}) and self.is_ready(meta["name"], self.programs[key])
 
     def bind(self, path, name):
         self.placed += 1
