@@ -82,11 +82,12 @@ mode: dry_run
 nodes: {min: 2, max: 3}
 provider: {local: {data_dir: /var/lib/headroom/files}}
 END
-two_serve() { [ "$(headroomctl -o json nodes | grep -c '"state": *"serving"')" = 2 ]; }
+# Beside them the file server of the package reports, too.
+two_serve() { for node in node-1 node-2; do headroomctl nodes | grep -q "^$node  *serving" || return 1; done; }
 # As headroomd has written them down: those it takes for gone are started anew, and get another.
 pids() { sed -n 's/^pid //p' /var/lib/headroom/nodes/node-[12] | tr '\n' ' '; }
 systemctl restart headroomd || fail headroomd with provider local
-until_true two_serve || fail its nodes do not serve
+until_true two_serve || { headroomctl nodes; ls -l /var/lib/headroom/nodes; tail /var/lib/headroom/nodes/*.log; fail its nodes do not serve; }
 nodes=$(pids)
 systemctl restart headroomd || fail the restart with nodes
 until_true says "cluster local: deciding" || fail it does not decide after the restart

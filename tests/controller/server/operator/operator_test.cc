@@ -264,7 +264,7 @@ TEST_F(OperatorTest, AnObjectReachesNothingBeyondItsNamespace) {
         << ConditionOf("files", "Ready", "message");
   };
   refused({{"kubernetes", {{"workload", "statefulset/files"}, {"namespace", "elsewhere"}}}}, "is not the object's own");
-  refused({{"kubernetes", {{"workload", "statefulset/files"}, {"kubeconfig", "/root/.kube/config"}}}},
+  refused({{"kubernetes", {{"workload", "statefulset/files"}, {"kubeconfig", "/etc/headroom/kubeconfig"}}}},
           "files of the controller's machine");
   refused({{"aws", {{"group", "theirs"}, {"region", "eu-west-1"}}}}, "--allow-foreign-providers");
   refused({{"external", {{"address", "127.0.0.1:7700"}}}}, "--allow-foreign-providers");
