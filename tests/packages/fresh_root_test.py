@@ -82,6 +82,7 @@ mode: dry_run
 nodes: {min: 2, max: 3}
 provider: {local: {data_dir: /var/lib/headroom/files}}
 END
+install -d -o headroom -g headroom /var/lib/headroom/files
 # Beside them the file server of the package reports, too.
 two_serve() { for node in node-1 node-2; do headroomctl nodes | grep -q "^$node  *serving" || return 1; done; }
 # As headroomd has written them down: those it takes for gone are started anew, and get another.

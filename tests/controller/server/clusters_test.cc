@@ -92,7 +92,8 @@ TEST_F(ClustersTest, ANameIsGivenOnce) {
   StartMany({"files"});
   absl::StatusOr<Cluster::Parts> parts = PartsOf("files", "dry_run");
   ASSERT_TRUE(parts.ok());
-  EXPECT_TRUE(absl::IsAlreadyExists(daemon_->Add(*std::move(parts)).status()));
+  const absl::Status again = daemon_->Add(*std::move(parts)).status();
+  EXPECT_TRUE(absl::IsAlreadyExists(again)) << again;
   EXPECT_TRUE(NodesOf("files").empty()) << "the first one goes on";
 }
 
