@@ -301,9 +301,10 @@ absl::Status KubernetesProvider::Terminate(const NodeId& node, absl::Duration ti
 }
 
 absl::Status KubernetesProvider::TryTerminate(const NodeId& node, const Deadline& deadline) {
-  HR_ASSIGN_OR_RETURN(const std::vector<Pod> pods, pods_.Pods(deadline.left()));
-  const Pod* pod = FindPod(pods, node);
+  HR_ASSIGN_OR_RETURN(std::vector<Pod> pods, pods_.Pods(deadline.left()));
   const bool ordinal = workload_.leaving() == Leaving::kHighestOrdinal;
+  if (!ordinal) HR_RETURN_IF_ERROR(AddUnseen(node, pods, deadline));
+  const Pod* pod = FindPod(pods, node);
   const bool is_gone = pod == nullptr || pod->leaving;
   if (!ordinal && is_gone) return absl::OkStatus();
   HR_ASSIGN_OR_RETURN(WorkloadState state, workload_.Read(deadline));
@@ -322,6 +323,18 @@ absl::Status KubernetesProvider::TryTerminate(const NodeId& node, const Deadline
   const Ledger::Target target = state.ledger.End(node, state.replicas, pods);
   if (target.is_done) return absl::OkStatus();
   return ordinal ? Write(state, target.replicas, deadline) : RemoveCheapest(*pod, state, pods, deadline);
+}
+
+// A pod that was made a moment ago may not have come by the watch yet: it is not gone for that.
+absl::Status KubernetesProvider::AddUnseen(const NodeId& node, std::vector<Pod>& pods, const Deadline& deadline) const {
+  if (FindPod(pods, node) != nullptr) return absl::OkStatus();
+  const std::string path =
+      absl::StrCat("/api/v1/namespaces/", name_space_, "/pods?limit=500&fieldSelector=metadata.name%3D", node);
+  HR_ASSIGN_OR_RETURN(const Json list, api_->Call({.path = path, .timeout = deadline.left()}));
+  for (const Json& object : Part(list, {"items"})) {
+    if (Text(object, {"metadata", "name"}) == node) pods.push_back(PodOf(object));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status KubernetesProvider::RemoveCheapest(const Pod& pod, WorkloadState& state, const std::vector<Pod>& pods,

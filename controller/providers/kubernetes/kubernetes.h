@@ -81,6 +81,7 @@ class KubernetesProvider final : public Provider {
   absl::StatusOr<NodeId> TryLaunch(const LaunchRequest& request, const Deadline& deadline)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(writing_);
   absl::Status TryTerminate(const NodeId& node, const Deadline& deadline) ABSL_EXCLUSIVE_LOCKS_REQUIRED(writing_);
+  absl::Status AddUnseen(const NodeId& node, std::vector<Pod>& pods, const Deadline& deadline) const;
   absl::Status RemoveCheapest(const Pod& pod, WorkloadState& state, const std::vector<Pod>& pods,
                               const Deadline& deadline) ABSL_EXCLUSIVE_LOCKS_REQUIRED(writing_);
   absl::Status MarkOnly(const NodeId& node, const WorkloadState& state, const std::vector<Pod>& pods,
