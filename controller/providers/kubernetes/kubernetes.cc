@@ -303,7 +303,7 @@ absl::Status KubernetesProvider::Terminate(const NodeId& node, absl::Duration ti
 absl::Status KubernetesProvider::TryTerminate(const NodeId& node, const Deadline& deadline) {
   HR_ASSIGN_OR_RETURN(std::vector<Pod> pods, pods_.Pods(deadline.left()));
   const bool ordinal = workload_.leaving() == Leaving::kHighestOrdinal;
-  if (!ordinal) HR_RETURN_IF_ERROR(AddUnseen(node, pods, deadline));
+  HR_RETURN_IF_ERROR(AddUnseen(node, pods, deadline));
   const Pod* pod = FindPod(pods, node);
   const bool is_gone = pod == nullptr || pod->leaving;
   if (!ordinal && is_gone) return absl::OkStatus();
