@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "controller/base/address.h"
+#include "controller/base/status.h"
 #include "controller/wire/endpoints.h"
 #include "controller/wire/tls_flags.h"
 
@@ -100,6 +101,18 @@ void AddOperatorFlags(CLI::App& app, Flags& flags) {
       ->group("Operator");
 }
 
+// Where others reach this controller.
+absl::StatusOr<std::string> AdvertisedAddress(const Flags& flags) {
+  if (!flags.advertise.empty() && !CheckEndpoint(flags.advertise).ok())
+    return absl::InvalidArgumentError(
+        absl::StrCat("--advertise ", flags.advertise, " is no HOST:PORT, as 10.0.0.7:7600"));
+  if (!flags.advertise.empty()) return flags.advertise;
+  if (flags.daemon.listen == "0.0.0.0" || flags.daemon.listen == "::")
+    return absl::InvalidArgumentError(
+        "others have to be told where they reach this controller: give --advertise HOST:PORT with --election");
+  return HostPort(flags.daemon.listen, flags.daemon.grpc_port);
+}
+
 }  // namespace
 
 void AddFlags(CLI::App& app, Flags& flags) {
@@ -132,7 +145,6 @@ absl::Status CompleteElection(Flags& flags, absl::string_view cluster) {
   }
   flags.election.state_dir = flags.state_dir;
   flags.election.lease_duration = absl::Seconds(flags.lease_seconds);
-  flags.election.address = flags.advertise;
   if (flags.election.kind == ElectionKind::kNone) return absl::OkStatus();
   for (const std::string& endpoint : flags.election.endpoints) {
     if (!CheckEndpoint(endpoint).ok()) {
@@ -140,16 +152,11 @@ absl::Status CompleteElection(Flags& flags, absl::string_view cluster) {
           absl::StrCat("--etcd ", endpoint, " is no HOST:PORT; give its members without a scheme: 10.0.0.1:2379"));
     }
   }
-  if (!flags.advertise.empty() && !CheckEndpoint(flags.advertise).ok()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--advertise ", flags.advertise, " is no HOST:PORT, as 10.0.0.7:7600"));
-  }
-  if (!flags.advertise.empty()) return absl::OkStatus();
-  if (flags.daemon.listen == "0.0.0.0" || flags.daemon.listen == "::") {
-    return absl::InvalidArgumentError(
-        "others have to be told where they reach this controller: give --advertise HOST:PORT with --election");
-  }
-  flags.election.address = HostPort(flags.daemon.listen, flags.daemon.grpc_port);
+  HR_ASSIGN_OR_RETURN(const std::string address, AdvertisedAddress(flags));
+  flags.election.identity = MakeIdentity(address);
+  const char* const former = std::getenv(kFormerIdentity);
+  flags.election.former_identity = former == nullptr ? "" : former;
+  unsetenv(kFormerIdentity);  // it is of no child of this process
   return absl::OkStatus();
 }
 

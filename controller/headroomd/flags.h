@@ -30,6 +30,9 @@ struct Flags {
 void AddFlags(CLI::App& app, Flags& flags);
 // What flags ask for that does not go together, in one sentence.
 absl::Status CheckFlags(const Flags& flags);
+// What a process that begins anew leaves to itself in its environment: the identity that it had.
+inline constexpr char kFormerIdentity[] = "HEADROOM_FORMER_IDENTITY";
+
 // What the election is told of this process; its ports are known by now. Those who run the same `cluster` elect one of
 // themselves; empty: those who run all clusters of a namespace.
 absl::Status CompleteElection(Flags& flags, absl::string_view cluster = "");

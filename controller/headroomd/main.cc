@@ -169,10 +169,11 @@ absl::StatusOr<Ended> Lead(const Flags& flags, const Leadership& leadership, Pro
 
 // What is left of a leadership that was lost ends with this image of the process: calls that are under way, streams,
 // all that was known. It begins anew as a standby.
-[[noreturn]] void BeginAnew(char** argv) {
+[[noreturn]] void BeginAnew(const Flags& flags) {
+  setenv(kFormerIdentity, flags.election.identity.c_str(), 1);
   // Not every library marks its listeners so; one that lived on would hold its port against this very process.
   close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
-  execv("/proc/self/exe", argv);
+  execv("/proc/self/exe", flags.argv);
   std::perror("headroomd: cannot start anew");
   std::_Exit(1);
 }
@@ -194,7 +195,7 @@ absl::StatusOr<Ended> Compete(const Flags& flags, Leadership& leadership, Proces
                               std::optional<GoodPolicy> policy) {
   std::atomic<Elector*> elector{nullptr};
   HR_ASSIGN_OR_RETURN(std::unique_ptr<Standby> ports, OpenStandby(flags, elector));
-  LogLine(LogLevel::kInfo, "standing_by").Add("address", flags.election.address);
+  LogLine(LogLevel::kInfo, "standing_by").Add("address", AddressOf(flags.election.identity));
   leadership.elector = std::make_unique<Elector>(leadership.election->TakeCandidate());
   elector = leadership.elector.get();
   const std::optional<Ended> before = StandBy(*leadership.elector, process);
@@ -206,7 +207,7 @@ absl::StatusOr<Ended> Compete(const Flags& flags, Leadership& leadership, Proces
     LogLine(LogLevel::kError, "leadership_lost")
         .Add("error", leadership.elector->standing().trouble.message())
         .Add("text", "this process starts anew, and stands by");
-    BeginAnew(flags.argv);
+    BeginAnew(flags);
   }
   Release(*leadership.elector);
   if (ended.ok() || !IsPassing(ended.status())) return ended;
@@ -214,7 +215,7 @@ absl::StatusOr<Ended> Compete(const Flags& flags, Leadership& leadership, Proces
       .Add("error", ended.status().message())
       .Add("text", "this process gives it back, starts anew, and stands by");
   absl::SleepFor(kRetryPause);
-  BeginAnew(flags.argv);
+  BeginAnew(flags);
 }
 
 absl::StatusOr<Ended> Run(Flags flags) {

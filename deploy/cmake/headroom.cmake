@@ -42,9 +42,9 @@ function(headroom_program NAME)
   set_property(GLOBAL APPEND PROPERTY HEADROOM_PROGRAMS ${NAME})
 endfunction()
 
-# headroom_test(NAME SOURCES ... DEPS ... [LABEL unit] [TIMEOUT 300] [WITHIN program]): one binary per source folder.
+# headroom_test(NAME SOURCES ... DEPS ... [LABEL unit] [TIMEOUT 300] [WITHIN command ...]): one binary per source folder.
 function(headroom_test NAME)
-  cmake_parse_arguments(ARG "" "PCH;LABEL;TIMEOUT;WITHIN" "SOURCES;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "" "PCH;LABEL;TIMEOUT" "SOURCES;DEPS;WITHIN" ${ARGN})
   if(NOT ARG_LABEL)
     set(ARG_LABEL unit)
   endif()

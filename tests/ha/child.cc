@@ -1,7 +1,7 @@
 #include "tests/ha/child.h"
 
 #include <csignal>
-#include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <utility>
@@ -14,8 +14,7 @@
 namespace headroom {
 
 std::string BuiltProgram(const std::string& name) {
-  const char* folder = std::getenv("HEADROOM_BIN");
-  return std::string(folder != nullptr ? folder : "build/release/bin") + "/" + name;
+  return std::filesystem::read_symlink("/proc/self/exe").parent_path() / name;
 }
 
 Child::Child(const std::string& program, const std::vector<std::string>& arguments, std::string log_path)

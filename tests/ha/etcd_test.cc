@@ -24,15 +24,19 @@ constexpr absl::Duration kTimeToLive = absl::Seconds(4);
 
 // One controller, as far as etcd is concerned.
 struct Controller {
-  Controller(const EtcdCluster& cluster, const std::string& name)
-      : calls(cluster.endpoints(), grpc::InsecureChannelCredentials()),
+  Controller(const EtcdCluster& cluster, const std::string& address, const std::string& former_identity = "",
+             absl::Duration time_to_live = kTimeToLive)
+      : identity(MakeIdentity(address)),
+        calls(cluster.endpoints(), grpc::InsecureChannelCredentials()),
         states(cluster.endpoints(), grpc::InsecureChannelCredentials()) {
-    auto candidate = std::make_unique<EtcdElection>(
-        calls, EtcdElection::Options{
-                   .key = "/headroom/test/leader", .identity = MakeIdentity(name), .time_to_live = kTimeToLive});
+    auto candidate = std::make_unique<EtcdElection>(calls, EtcdElection::Options{.key = "/headroom/test/leader",
+                                                                                 .identity = identity,
+                                                                                 .former_identity = former_identity,
+                                                                                 .time_to_live = time_to_live});
     election = candidate.get();
     elector = std::make_unique<Elector>(std::move(candidate));
   }
+  const std::string identity;
   etcd::Client calls, states;
   EtcdElection* election = nullptr;
   std::unique_ptr<Elector> elector;
@@ -81,8 +85,9 @@ class EtcdTest : public ::testing::Test {
   // Who has lost leadership begins anew, as its process would.
   void BeginAnew(int i) {
     auto& controller = controllers_[static_cast<size_t>(i)];
+    const std::string former = controller->identity;
     controller.reset();
-    controller = std::make_unique<Controller>(*cluster_, absl::StrCat("10.0.1.", i, ":7600"));
+    controller = std::make_unique<Controller>(*cluster_, absl::StrCat("10.0.1.", i, ":7600"), former);
   }
   Controller& At(int i) { return *controllers_.at(static_cast<size_t>(i)); }
 
@@ -146,6 +151,21 @@ TEST_F(EtcdTest, WithoutAQuorumNobodyLeadsAndDecisionsResumeWithIt) {
   const absl::Duration took = absl::Now() - healed;
   std::cout << "etcd: from quorum to a leader: " << took << ", time to live " << kTimeToLive << "\n";
   EXPECT_LT(took, kTimeToLive + absl::Seconds(20)) << "the figure is 2 s beyond it on a quiet machine";
+}
+
+TEST_F(EtcdTest, WhoeverBeginsAnewDoesNotWaitForItself) {
+  constexpr absl::Duration kLong = absl::Hours(1);
+  controllers_.clear();
+  auto first = std::make_unique<Controller>(*cluster_, "10.0.0.7:7600", "", kLong);
+  ASSERT_TRUE(Eventually([&] { return first->elector->Leads(); }));
+  const std::string identity = first->identity;
+  const int64_t number = first->elector->standing().number;
+  first.reset();
+  const Controller other(*cluster_, "10.0.0.7:7600", "10.0.0.7:7600_another", kLong);
+  ASSERT_TRUE(Eventually([&] { return other.elector->standing().holder == identity; })) << "that is not its own";
+  const Controller anew(*cluster_, "10.0.0.7:7600", identity, kLong);
+  ASSERT_TRUE(Eventually([&] { return anew.elector->Leads() || other.elector->Leads(); }));
+  EXPECT_GT((anew.elector->Leads() ? anew : other).elector->standing().number, number);
 }
 
 // As etcd 3.4 may do by itself (etcd#15247): the key is gone and whoever held it is not told.

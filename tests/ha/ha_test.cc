@@ -1,7 +1,6 @@
-// Leaders that end, are stopped and are killed.
+// Leaders that end and are killed.
 
 #include <iostream>
-#include <set>
 
 #include <gmock/gmock.h>
 
@@ -59,31 +58,6 @@ TEST_F(HaTest, ACleanEndHandsOverWithinTwoSeconds) {
   const absl::Duration took = reporters_->first_heard().rbegin()->second - asked;
   std::cout << "hand-over: from SIGTERM until a node heard the next leader: " << took << "\n";
   EXPECT_LT(took, absl::Seconds(10)) << "the figure is 2 s on a quiet machine";
-}
-
-TEST_F(HaTest, ALeaderThatIsStoppedInMidScaleIsFollowedAndWritesNothingWhenItGoesOn) {
-  lease_seconds_ = kLongLeaseSeconds;
-  StartAll();
-  const int first = AwaitLeader();
-  reporters_->Demand(150);
-  absl::SleepFor(absl::Seconds(2));
-  reporters_->Demand(500);
-  ASSERT_TRUE(Eventually([&] { return cluster_.replicas() > 3; }));
-  Daemon(first).Signal(SIGSTOP);
-  const int second = AwaitLeader(first);
-  ASSERT_NE(second, first);
-  ASSERT_TRUE(Eventually([&] { return EffectiveWritesOf(second, 0) > 0; }));
-  ASSERT_TRUE(Eventually([&] { return cluster_.replicas() >= 7; }));
-  const size_t since = server().requests().size(), said = Daemon(first).log().size();
-  Daemon(first).Signal(SIGCONT);
-  ASSERT_TRUE(Eventually([&] { return absl::StrContains(Daemon(first).log().substr(said), "standing_by"); }))
-      << "it begins anew, on the ports that it had";
-  reporters_->Demand(150);
-  ASSERT_TRUE(Eventually([&] { return cluster_.replicas() == 3; }, absl::Minutes(3)));
-  EXPECT_EQ(EffectiveWritesOf(first, since), 0);
-  EXPECT_THAT(reporters_->undrained(), IsEmpty());
-  const std::set<int64_t> terms = reporters_->terms();
-  EXPECT_EQ(terms.size(), 2u);
 }
 
 TEST_F(HaTest, ALeaderThatIsKilledIsFollowedWithItsHolds) {

@@ -38,6 +38,14 @@ absl::Status EtcdElection::Campaign() {
     if (absl::IsNotFound(kept)) lease_ = 0;
     return kept;
   }
+  HR_RETURN_IF_ERROR(Claim(began));
+  if (!IsFormer(holder_)) return absl::OkStatus();
+  return Claim(began);  // it has been given back
+}
+
+// Takes the key, or notes who has it.
+absl::Status EtcdElection::Claim(absl::Duration kept_at) {
+  const absl::Duration timeout = options_.time_to_live / 3;
   const absl::StatusOr<int64_t> put =
       client_.Put({.fence = options_.key, .key = options_.key, .value = options_.identity, .lease = lease_}, timeout);
   if (!put.ok() && !absl::IsAborted(put.status())) {
@@ -48,9 +56,10 @@ absl::Status EtcdElection::Campaign() {
   holder_ = entry.ok() ? entry->value : "";
   if (absl::IsNotFound(entry.status())) return absl::OkStatus();  // gone again: the next round tries
   HR_RETURN_IF_ERROR(entry.status());
+  if (IsFormer(holder_)) return client_.RevokeLease(entry->lease, timeout);
   if (holder_ != options_.identity || entry->lease != lease_) return absl::OkStatus();
   leads_ = true;
-  renewed_at_ = began;
+  renewed_at_ = kept_at;
   revision_ = entry->create_revision;
   return absl::OkStatus();
 }

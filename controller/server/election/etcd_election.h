@@ -24,6 +24,9 @@ class EtcdElection final : public Candidate {
   struct Options {
     std::string key;  // "/headroom/files/leader"
     std::string identity;
+    // Of this process before it began anew; empty: it did not. A key of that name is given back, not waited for: etcd
+    // gives a lease its whole time again whenever it elects.
+    std::string former_identity = {};
     absl::Duration time_to_live = absl::Seconds(15);
   };
   EtcdElection(etcd::Client& client, Options options);
@@ -38,7 +41,9 @@ class EtcdElection final : public Candidate {
 
  private:
   absl::Status Campaign();
+  absl::Status Claim(absl::Duration kept_at);
   absl::Status Keep();
+  bool IsFormer(const std::string& holder) const { return !holder.empty() && holder == options_.former_identity; }
   void Follow(const std::function<void()>& changed);
 
   etcd::Client& client_;

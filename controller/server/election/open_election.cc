@@ -19,7 +19,7 @@ namespace {
 class FileEngine final : public Election {
  public:
   explicit FileEngine(const ElectionOptions& options)
-      : path_(absl::StrCat(options.state_dir, "/leader.lock")), identity_(MakeIdentity(options.address)) {}
+      : path_(absl::StrCat(options.state_dir, "/leader.lock")), identity_(options.identity) {}
   std::unique_ptr<Candidate> TakeCandidate() override { return std::make_unique<FileElection>(path_, identity_); }
   std::unique_ptr<StateStore> OpenState(const std::string&) override { return nullptr; }
 
@@ -42,7 +42,7 @@ class KubernetesEngine final : public Election {
     std::unique_ptr<KubernetesEngine> engine(new KubernetesEngine);
     engine->name_space_ = options.name_space.empty() ? access.name_space : options.name_space;
     engine->timing_ = timing;
-    engine->identity_ = MakeIdentity(options.address);
+    engine->identity_ = options.identity;
     HR_ASSIGN_OR_RETURN(engine->leases_, kubernetes::Api::Connect(access, {}));
     HR_ASSIGN_OR_RETURN(engine->states_, kubernetes::Api::Connect(std::move(access), {}));
     engine->lease_ = std::make_unique<KubernetesLease>(*engine->leases_, engine->name_space_, options.name);
@@ -72,7 +72,8 @@ class EtcdEngine final : public Election {
         states_(options.endpoints, grpc::InsecureChannelCredentials()),
         candidate_(
             std::make_unique<EtcdElection>(elections_, EtcdElection::Options{.key = absl::StrCat(folder_, "/leader"),
-                                                                             .identity = MakeIdentity(options.address),
+                                                                             .identity = options.identity,
+                                                                             .former_identity = options.former_identity,
                                                                              .time_to_live = options.lease_duration})),
         election_(candidate_.get()) {}
   std::unique_ptr<Candidate> TakeCandidate() override { return std::move(candidate_); }

@@ -17,8 +17,10 @@ enum class ElectionKind { kNone, kFile, kKubernetes, kEtcd };
 
 struct ElectionOptions {
   ElectionKind kind = ElectionKind::kNone;
-  std::string name;     // of the Lease, or of the folder of etcd's keys
-  std::string address;  // where nodes and operators reach this controller
+  std::string name;      // of the Lease, or of the folder of etcd's keys
+  std::string identity;  // of this process: MakeIdentity()
+  // The identity that this process had before it began anew; empty: it had none. What it held then it gives back.
+  std::string former_identity;
   absl::Duration lease_duration = absl::Seconds(15);
   std::string state_dir;               // file
   std::string kubeconfig, context;     // kubernetes; empty: as FindAccess()
