@@ -6,6 +6,7 @@
 #include <fstream>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -81,9 +82,8 @@ class HaTest : public ::testing::Test {
       std::string policy = kPolicy;
       policy.replace(policy.find("MAX"), 3, absl::StrCat(nodes_max));
       std::ofstream(home + "/policy.yaml") << policy << home << "/kubeconfig\n";
-      endpoints_.push_back(absl::StrCat("127.0.0.1:", *ChoosePort(home)));
-      fs::create_directories(home + "/http");
-      http_ports_.push_back(absl::StrCat(*ChoosePort(home + "/http")));
+      endpoints_.push_back(absl::StrCat("127.0.0.1:", AnotherPort(home + "/grpc")));
+      http_ports_.push_back(absl::StrCat(AnotherPort(home + "/http")));
       daemons_.push_back(nullptr);
     }
   }
@@ -100,6 +100,14 @@ class HaTest : public ::testing::Test {
     fs::remove_all(folder_);
   }
 
+  // Free, and none of those that were chosen for this test before: nobody listens there yet.
+  int AnotherPort(const std::string& folder) {
+    fs::create_directories(folder);
+    const int port = *ChoosePort(folder);
+    if (ports_.insert(port).second) return port;
+    fs::remove_all(folder);
+    return AnotherPort(folder);
+  }
   FakeApiServer& server() const { return cluster_.server(); }
   std::string Home(int i) const { return absl::StrCat(folder_, "/", i); }
   void Start(int i) {
@@ -172,6 +180,7 @@ class HaTest : public ::testing::Test {
   mutable FakeCluster cluster_{FakeCluster::Kind::kStatefulSet, 3};
   std::string folder_;
   int lease_seconds_ = LeaseSeconds();  // of the daemons that are still to be started
+  std::set<int> ports_;
   std::vector<std::string> endpoints_, http_ports_;
   std::vector<std::unique_ptr<Child>> daemons_;
   std::unique_ptr<Reporters> reporters_;

@@ -1,7 +1,5 @@
 // A leader that is stopped in mid-scale and goes on when another leads. `at_once` runs it often.
 
-#include <set>
-
 #include <gmock/gmock.h>
 
 #include "tests/ha/ha_case.h"
