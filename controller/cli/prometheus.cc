@@ -11,7 +11,6 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include <boost/asio/connect.hpp>
@@ -21,6 +20,7 @@
 #include <google/protobuf/struct.pb.h>
 #include <google/protobuf/util/json_util.h>
 
+#include "controller/base/percent_encoding.h"
 #include "controller/base/status.h"
 
 namespace headroom {
@@ -62,18 +62,6 @@ absl::StatusOr<Address> ParseUrl(const std::string& url) {
     return absl::InvalidArgumentError(absl::StrCat("\"", url, "\" is no URL like http://prometheus:9090"));
   }
   return address;
-}
-
-std::string Escaped(absl::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    if (absl::ascii_isalnum(static_cast<unsigned char>(c)) || absl::StrContains("-_.~", absl::string_view(&c, 1))) {
-      out += c;
-    } else {
-      absl::StrAppendFormat(&out, "%%%02X", static_cast<unsigned char>(c));
-    }
-  }
-  return out;
 }
 
 struct Answer {
@@ -240,7 +228,7 @@ absl::StatusOr<lab::Trace> Read(const PrometheusRange& range) {
   Repairs repairs;
   for (int64_t begin = from; begin <= to; begin += kPointsMax * step) {
     const int64_t end = std::min(to, begin + (kPointsMax - 1) * step);
-    const std::string target = absl::StrCat(address.prefix, "/api/v1/query_range?query=", Escaped(range.query),
+    const std::string target = absl::StrCat(address.prefix, "/api/v1/query_range?query=", PercentEncoded(range.query),
                                             "&start=", begin, "&end=", end, "&step=", step);
     HR_ASSIGN_OR_RETURN(const Answer answer, Fetcher(address, range.timeout).Get(target));
     HR_ASSIGN_OR_RETURN(const Json json, ParseAnswer(answer));

@@ -13,6 +13,7 @@
 #include <openssl/hmac.h>
 
 #include "controller/base/check.h"
+#include "controller/base/percent_encoding.h"
 
 namespace headroom::aws {
 namespace {
@@ -65,21 +66,9 @@ std::string CanonicalQuery(const std::string& query) {
 
 }  // namespace
 
-std::string Encoded(absl::string_view text) {
-  std::string encoded;
-  for (const char c : text) {
-    if (absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '.' || c == '_' || c == '~') {
-      encoded += c;
-    } else {
-      absl::StrAppend(&encoded, "%", absl::AsciiStrToUpper(absl::BytesToHexString(absl::string_view(&c, 1))));
-    }
-  }
-  return encoded;
-}
-
 std::string FormOf(const std::vector<std::pair<std::string, std::string>>& fields) {
   return absl::StrJoin(fields, "&", [](std::string* out, const auto& field) {
-    absl::StrAppend(out, Encoded(field.first), "=", Encoded(field.second));
+    absl::StrAppend(out, PercentEncoded(field.first), "=", PercentEncoded(field.second));
   });
 }
 

@@ -4,7 +4,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
 #include "controller/providers/http/transport.h"
@@ -32,9 +31,7 @@ void Sign(HttpRequest& request, const std::string& host, const Credentials& cred
 // What is hashed, for those who look for the difference.
 std::string CanonicalRequest(const HttpRequest& request, const std::string& host);
 
-// Percent-encoding as AWS wants it: all but letters, digits and -._~.
-std::string Encoded(absl::string_view text);
-// "a=1&b=2" of such pairs.
+// "a=1&b=2" of such pairs, each percent-encoded.
 std::string FormOf(const std::vector<std::pair<std::string, std::string>>& fields);
 
 }  // namespace headroom::aws

@@ -4,10 +4,10 @@
 #include <chrono>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
+#include "controller/base/percent_encoding.h"
 #include "controller/base/status.h"
 
 namespace headroom::kubernetes {
@@ -16,19 +16,6 @@ namespace {
 constexpr int kPageSize = 500;
 constexpr absl::Duration kPageTimeout = absl::Seconds(30);
 constexpr int kWatchSeconds = 300;  // then the server ends it, and it begins again where it was
-
-// What stands in a query: a selector has "=", "," and "(" in it.
-std::string Encoded(absl::string_view text) {
-  std::string encoded;
-  for (const char c : text) {
-    if (absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '.' || c == '_' || c == '~') {
-      encoded += c;
-    } else {
-      absl::StrAppend(&encoded, "%", absl::Hex(static_cast<unsigned char>(c), absl::kZeroPad2));
-    }
-  }
-  return encoded;
-}
 
 }  // namespace
 
@@ -68,7 +55,7 @@ void Reflector::Lose(const absl::Status& why) {
 
 std::string Reflector::Target(absl::string_view query) const {
   const std::string selector =
-      options_.selector.empty() ? "" : absl::StrCat("labelSelector=", Encoded(options_.selector), "&");
+      options_.selector.empty() ? "" : absl::StrCat("labelSelector=", PercentEncoded(options_.selector), "&");
   return absl::StrCat(options_.path, "?", selector, query);
 }
 
@@ -84,7 +71,7 @@ absl::Status Reflector::List() {
 
 absl::Status Reflector::AddPage(std::vector<Json>& objects, std::string& next) {
   const std::string query =
-      absl::StrCat("limit=", kPageSize, next.empty() ? "" : absl::StrCat("&continue=", Encoded(next)));
+      absl::StrCat("limit=", kPageSize, next.empty() ? "" : absl::StrCat("&continue=", PercentEncoded(next)));
   HR_ASSIGN_OR_RETURN(Json page, api_.Call({.path = Target(query), .timeout = kPageTimeout, .cancellation = &ending_}));
   revision_ = Text(page, {"metadata", "resourceVersion"});
   next = Text(page, {"metadata", "continue"});
@@ -104,7 +91,7 @@ absl::Status Reflector::AddPage(std::vector<Json>& objects, std::string& next) {
 
 absl::Status Reflector::Follow() {
   const std::string target = Target(absl::StrCat("watch=1&allowWatchBookmarks=true&timeoutSeconds=", kWatchSeconds,
-                                                 "&resourceVersion=", Encoded(revision_)));
+                                                 "&resourceVersion=", PercentEncoded(revision_)));
   const auto began = std::chrono::steady_clock::now();
   int events = 0;
   const absl::Status told = api_.Watch(

@@ -22,7 +22,7 @@ constexpr char kNoSuchKind[] = "the server could not find the requested resource
 std::string Parameter(const std::string& query, absl::string_view name) {
   for (const absl::string_view part : absl::StrSplit(query, '&')) {
     const std::pair<std::string, std::string> both = absl::StrSplit(part, absl::MaxSplits('=', 1));
-    if (both.first == name) return absl::StrReplaceAll(both.second, {{"%2f", "/"}, {"%3d", "="}});
+    if (both.first == name) return absl::StrReplaceAll(both.second, {{"%2F", "/"}, {"%3D", "="}});
   }
   return "";
 }
