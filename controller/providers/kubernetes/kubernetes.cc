@@ -9,7 +9,9 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 
+#include "controller/base/percent_encoding.h"
 #include "controller/base/status.h"
+#include "controller/providers/kubernetes/listing.h"
 #include "controller/runtime/recovery.h"
 
 namespace headroom::kubernetes {
@@ -328,10 +330,11 @@ absl::Status KubernetesProvider::TryTerminate(const NodeId& node, const Deadline
 // A pod that was made a moment ago may not have come by the watch yet: it is not gone for that.
 absl::Status KubernetesProvider::AddUnseen(const NodeId& node, std::vector<Pod>& pods, const Deadline& deadline) const {
   if (FindPod(pods, node) != nullptr) return absl::OkStatus();
-  const std::string path =
-      absl::StrCat("/api/v1/namespaces/", name_space_, "/pods?limit=500&fieldSelector=metadata.name%3D", node);
-  HR_ASSIGN_OR_RETURN(const Json list, api_->Call({.path = path, .timeout = deadline.left()}));
-  for (const Json& object : Part(list, {"items"})) {
+  HR_ASSIGN_OR_RETURN(const Listing listing,
+                      ListAll(*api_, {.path = absl::StrCat("/api/v1/namespaces/", name_space_, "/pods"),
+                                      .selection = "fieldSelector=" + PercentEncoded("metadata.name=" + node),
+                                      .deadline = deadline}));
+  for (const Json& object : listing.objects) {
     if (Text(object, {"metadata", "name"}) == node) pods.push_back(PodOf(object));
   }
   return absl::OkStatus();
@@ -391,10 +394,9 @@ std::optional<absl::Status> KubernetesProvider::AwaitLeaving(const NodeId& node,
 }
 
 absl::Status KubernetesProvider::CheckRivals(const Deadline& deadline) const {
-  const std::string path =
-      absl::StrCat("/apis/autoscaling/v2/namespaces/", name_space_, "/horizontalpodautoscalers?limit=500");
-  HR_ASSIGN_OR_RETURN(const Json list, api_->Call({.path = path, .timeout = deadline.left()}));
-  for (const Json& rival : Part(list, {"items"})) {
+  const std::string path = absl::StrCat("/apis/autoscaling/v2/namespaces/", name_space_, "/horizontalpodautoscalers");
+  HR_ASSIGN_OR_RETURN(const Listing listing, ListAll(*api_, {.path = path, .deadline = deadline}));
+  for (const Json& rival : listing.objects) {
     if (Text(rival, {"spec", "scaleTargetRef", "name"}) != workload_.name()) continue;
     if (Text(rival, {"spec", "scaleTargetRef", "kind"}) != workload_.kind()) continue;
     return absl::FailedPreconditionError(absl::StrCat("HorizontalPodAutoscaler ", Text(rival, {"metadata", "name"}),
@@ -405,9 +407,9 @@ absl::Status KubernetesProvider::CheckRivals(const Deadline& deadline) const {
 }
 
 absl::Status KubernetesProvider::CheckBudgets(const Pod& pod, const Deadline& deadline) const {
-  const std::string path = absl::StrCat("/apis/policy/v1/namespaces/", name_space_, "/poddisruptionbudgets?limit=500");
-  HR_ASSIGN_OR_RETURN(const Json list, api_->Call({.path = path, .timeout = deadline.left()}));
-  for (const Json& budget : Part(list, {"items"})) {
+  const std::string path = absl::StrCat("/apis/policy/v1/namespaces/", name_space_, "/poddisruptionbudgets");
+  HR_ASSIGN_OR_RETURN(const Listing listing, ListAll(*api_, {.path = path, .deadline = deadline}));
+  for (const Json& budget : listing.objects) {
     if (!Selects(Part(budget, {"spec", "selector"}), pod.labels)) continue;
     if (Number(budget, {"status", "disruptionsAllowed"}) > 0) continue;
     return absl::UnavailableError(

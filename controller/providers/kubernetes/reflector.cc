@@ -4,17 +4,15 @@
 #include <chrono>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 #include "controller/base/percent_encoding.h"
 #include "controller/base/status.h"
+#include "controller/providers/kubernetes/listing.h"
 
 namespace headroom::kubernetes {
 namespace {
 
-constexpr int kPageSize = 500;
-constexpr absl::Duration kPageTimeout = absl::Seconds(30);
 constexpr int kWatchSeconds = 300;  // then the server ends it, and it begins again where it was
 
 }  // namespace
@@ -53,45 +51,25 @@ void Reflector::Lose(const absl::Status& why) {
   pause_ = std::min(2 * pause_, options_.pause_max);
 }
 
-std::string Reflector::Target(absl::string_view query) const {
-  const std::string selector =
-      options_.selector.empty() ? "" : absl::StrCat("labelSelector=", PercentEncoded(options_.selector), "&");
-  return absl::StrCat(options_.path, "?", selector, query);
+std::string Reflector::Selection() const {
+  return options_.selector.empty() ? "" : absl::StrCat("labelSelector=", PercentEncoded(options_.selector));
 }
 
 absl::Status Reflector::List() {
-  std::vector<Json> objects;
-  std::string next;
-  do {
-    HR_RETURN_IF_ERROR(AddPage(objects, next));
-  } while (!next.empty() && !ending_.is_cancelled());
-  if (!ending_.is_cancelled()) sink_.Replace(std::move(objects));
+  HR_ASSIGN_OR_RETURN(
+      Listing listing,
+      ListAll(api_,
+              {.path = options_.path, .selection = Selection(), .cancellation = &ending_, .trim = options_.trim}));
+  revision_ = std::move(listing.revision);
+  if (!ending_.is_cancelled()) sink_.Replace(std::move(listing.objects));
   return absl::OkStatus();
 }
 
-absl::Status Reflector::AddPage(std::vector<Json>& objects, std::string& next) {
-  const std::string query =
-      absl::StrCat("limit=", kPageSize, next.empty() ? "" : absl::StrCat("&continue=", PercentEncoded(next)));
-  HR_ASSIGN_OR_RETURN(Json page, api_.Call({.path = Target(query), .timeout = kPageTimeout, .cancellation = &ending_}));
-  revision_ = Text(page, {"metadata", "resourceVersion"});
-  next = Text(page, {"metadata", "continue"});
-  // Go says null where there are none. Anything else is no list, and nobody is gone for that.
-  if (Part(page, {"items"}).is_null() && absl::EndsWith(Text(page, {"kind"}), "List")) return absl::OkStatus();
-  if (!Part(page, {"items"}).is_array()) {
-    return absl::UnavailableError(absl::StrCat(options_.path, " was not answered with a list"));
-  }
-  for (Json& object : page["items"]) {
-    if (options_.trim != nullptr) options_.trim(object);
-    objects.push_back(std::move(object));
-  }
-  if (objects.size() <= kObjectsMax) return absl::OkStatus();
-  return absl::ResourceExhaustedError(
-      absl::StrCat(options_.what, " are more than ", kObjectsMax, ": follow fewer by a selector or a namespace"));
-}
-
 absl::Status Reflector::Follow() {
-  const std::string target = Target(absl::StrCat("watch=1&allowWatchBookmarks=true&timeoutSeconds=", kWatchSeconds,
-                                                 "&resourceVersion=", PercentEncoded(revision_)));
+  const std::string selection = Selection();
+  const std::string target = absl::StrCat(options_.path, "?", selection, selection.empty() ? "" : "&",
+                                          "watch=1&allowWatchBookmarks=true&timeoutSeconds=", kWatchSeconds,
+                                          "&resourceVersion=", PercentEncoded(revision_));
   const auto began = std::chrono::steady_clock::now();
   int events = 0;
   const absl::Status told = api_.Watch(

@@ -15,14 +15,12 @@
 
 namespace headroom::kubernetes {
 
-// Reflector: a collection of objects as the API server tells of it (client-go's reflector): one list in pages, then a
+// Reflector: a collection of objects as the API server tells of it (client-go's reflector): one list (ListAll), then a
 // watch with bookmarks that goes on where it was when the server ends it; a new list after 410, and after any loss of
 // contact, with pauses that double up to `pause_max` until there is news again. Keeps a thread, on which the sink is
 // called. No call of the sink is under way once the destructor has returned, which waits for no answer.
 class Reflector {
  public:
-  static constexpr size_t kObjectsMax = 150'000;  // as many pods as Kubernetes is made for; a longer list is an error
-
   // What is made of it. On the reflector's thread, one call at a time; what takes long holds up what follows.
   class Sink {
    public:
@@ -41,8 +39,8 @@ class Reflector {
     std::string selector;  // of labels; empty: all
     std::string what;      // it is called in sentences: "the pods"
     absl::Duration pause = absl::Milliseconds(800), pause_max = absl::Seconds(30);
-    // Takes from an object what the sink does not look at, before the next page comes: a list of 10,000 whole pods is
-    // hundreds of MB. Null: nothing. Events are given as they come.
+    // Takes from an object of a list what the sink does not look at, as ListCall::trim. Null: nothing. Events are given
+    // as they come.
     std::function<void(Json&)> trim = nullptr;
     // Why there is no list or no watch, once for each code until there is news again: with lists alone all seems well
     // between two pauses. May be null; the reflector's thread.
@@ -57,11 +55,10 @@ class Reflector {
  private:
   void Run();
   absl::Status List();
-  absl::Status AddPage(std::vector<Json>& objects, std::string& next);
   absl::Status Follow();
   void Take(const WatchEvent& event);
   void Lose(const absl::Status& why);
-  std::string Target(absl::string_view query) const;
+  std::string Selection() const;
 
   Api& api_;
   const Options options_;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -353,6 +354,25 @@ TEST_F(KubernetesProviderTest, AnotherAutoscalerOfTheWorkloadForbids) {
   rival["spec"]["scaleTargetRef"]["kind"] = "Deployment";
   cluster_->server().Put(path, rival);
   EXPECT_TRUE(Launch("launch-1").ok());
+}
+
+// More than the server tells of in one answer, and the one that matters is the last.
+TEST_F(KubernetesProviderTest, ABudgetOrARivalAmongHundredsOfOthersForbids) {
+  Start(Kind::kStatefulSet);
+  const std::string budgets = "/apis/policy/v1/namespaces/storage/poddisruptionbudgets";
+  const std::string rivals = "/apis/autoscaling/v2/namespaces/storage/horizontalpodautoscalers";
+  for (int i = 0; i < 1000; ++i) {
+    cluster_->server().Put(absl::StrFormat("%s/other-%04d", budgets, i), {{"spec", nlohmann::json::object()}});
+    cluster_->server().Put(absl::StrFormat("%s/other-%04d", rivals, i), {{"spec", nlohmann::json::object()}});
+  }
+  cluster_->server().Put(budgets + "/the-last", {{"spec", {{"selector", {{"matchLabels", {{"app", "files"}}}}}}},
+                                                 {"status", {{"disruptionsAllowed", 0}}}});
+  EXPECT_EQ(Terminate("files-2").code(), absl::StatusCode::kUnavailable);
+  cluster_->server().Put(rivals + "/the-last",
+                         {{"spec", {{"scaleTargetRef", {{"kind", "StatefulSet"}, {"name", "files"}}}}}});
+  EXPECT_EQ(Terminate("files-2").code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(Launch("launch-1").status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(Writes(), 0);
 }
 
 TEST_F(KubernetesProviderTest, AnExtraPodOfARollingUpdateIsNoMachineUntilItIsReady) {
