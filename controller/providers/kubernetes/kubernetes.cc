@@ -1,7 +1,9 @@
 #include "controller/providers/kubernetes/kubernetes.h"
 
 #include <algorithm>
+#include <map>
 #include <optional>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -18,7 +20,6 @@ namespace headroom::kubernetes {
 namespace {
 
 constexpr char kCost[] = "controller.kubernetes.io/pod-deletion-cost";
-constexpr char kZone[] = "topology.kubernetes.io/zone";
 constexpr int64_t kGoesFirst = -1000;
 constexpr absl::Duration kLook = absl::Milliseconds(100), kLookMax = absl::Seconds(2);
 // A ReplicaSet marks the pod that leaves within milliseconds. What is launched before that takes the removal back.
@@ -38,6 +39,15 @@ const Pod* FindPod(const std::vector<Pod>& pods, const NodeId& node) {
 Machine::State StateOf(const Pod& pod) {
   if (pod.leaving) return Machine::State::kStopping;
   return pod.ready ? Machine::State::kRunning : Machine::State::kStarting;
+}
+
+// Those that pods stand on.
+std::set<std::string> MachinesOf(const std::vector<Pod>& pods) {
+  std::set<std::string> machines;
+  for (const Pod& pod : pods) {
+    if (!pod.node.empty() && !pod.failed) machines.insert(pod.node);
+  }
+  return machines;
 }
 
 // The pods of a StatefulSet by what it is told to run: one that is yet to be made, in order or anew, is on its way. A
@@ -149,6 +159,7 @@ KubernetesProvider::KubernetesProvider(Parts parts)
       wait_(std::move(parts.wait)),
       say_(std::move(parts.say)),
       still_leads_(std::move(parts.still_leads)),
+      zones_(*api_),
       pods_(*api_, {.name_space = name_space_, .selector = parts.selector, .say = say_}) {}
 
 // Again while somebody else writes in between: what they wrote is looked at first, by whoever leads still. Kubernetes'
@@ -208,11 +219,11 @@ absl::StatusOr<std::vector<Machine>> KubernetesProvider::List(absl::Duration tim
   HR_ASSIGN_OR_RETURN(const std::vector<Pod> pods, pods_.Pods(deadline.left()));
   const std::map<std::string, ActionId> launches = state.ledger.Match(pods);
   std::vector<Machine> machines;
+  std::map<std::string, std::string> zones = zones_.Of(MachinesOf(pods), deadline);
   for (const Pod& pod : WithoutSurge(pods, state.replicas)) {
     if (pod.failed) continue;
     const auto launch = launches.find(pod.name);
-    machines.push_back(
-        {pod.name, StateOf(pod), ZoneOf(pod.node, deadline), launch == launches.end() ? "" : launch->second});
+    machines.push_back({pod.name, StateOf(pod), zones[pod.node], launch == launches.end() ? "" : launch->second});
   }
   const std::map<int, ActionId> awaited = state.ledger.Awaited(state.replicas, pods);
   if (workload_.leaving() == Leaving::kHighestOrdinal)
@@ -246,22 +257,6 @@ absl::Status KubernetesProvider::Write(WorkloadState& state, int replicas, const
   ++writes_;
   seen_replicas_.reset();  // the next list says; where the answer was lost nobody else does
   return written;
-}
-
-// Where it may not be read, or is not known yet, nobody is told of zones.
-std::string KubernetesProvider::ZoneOf(const std::string& machine, const Deadline& deadline) {
-  if (machine.empty()) return "";
-  {
-    const MonitorLock lock(zones_mutex_);
-    if (const auto known = zones_.find(machine); known != zones_.end()) return known->second;
-  }
-  const absl::StatusOr<Json> node =
-      api_->Call({.path = absl::StrCat("/api/v1/nodes/", machine), .timeout = deadline.left()});
-  const bool for_good = node.ok() || absl::IsPermissionDenied(node.status());
-  const std::string zone = node.ok() ? Text(*node, {"metadata", "labels", kZone}) : "";
-  const MonitorLock lock(zones_mutex_);
-  if (for_good) zones_[machine] = zone;
-  return zone;
 }
 
 absl::StatusOr<NodeId> KubernetesProvider::Launch(const LaunchRequest& request, absl::Duration timeout) {

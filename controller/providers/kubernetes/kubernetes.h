@@ -1,7 +1,6 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,6 +18,7 @@
 #include "controller/providers/kubernetes/api.h"
 #include "controller/providers/kubernetes/pods.h"
 #include "controller/providers/kubernetes/workload.h"
+#include "controller/providers/kubernetes/zones.h"
 #include "controller/providers/provider.h"
 
 namespace headroom::kubernetes {
@@ -90,7 +90,6 @@ class KubernetesProvider final : public Provider {
   std::optional<absl::Status> AwaitLeaving(const NodeId& node, const Deadline& deadline);
   absl::Status CheckRivals(const Deadline& deadline) const;
   absl::Status CheckBudgets(const Pod& pod, const Deadline& deadline) const;
-  std::string ZoneOf(const std::string& machine, const Deadline& deadline);
   absl::Status Write(WorkloadState& state, int replicas, const Deadline& deadline)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(writing_);
   void Compare(const WorkloadState& state, int64_t writes_before);
@@ -101,12 +100,12 @@ class KubernetesProvider final : public Provider {
   const std::function<void(absl::Duration)> wait_;
   const std::function<void(absl::string_view)> say_;
   const std::function<bool()> still_leads_;
+  Zones zones_;
   PodWatch pods_;
-  Monitor writing_, seen_mutex_, zones_mutex_;
+  Monitor writing_, seen_mutex_;
   int64_t term_ ABSL_GUARDED_BY(writing_) = 0;       // of this controller
   int64_t writes_ ABSL_GUARDED_BY(seen_mutex_) = 0;  // begun and ended
   std::optional<int> seen_replicas_ ABSL_GUARDED_BY(seen_mutex_);
-  std::map<std::string, std::string> zones_ ABSL_GUARDED_BY(zones_mutex_);  // by the pods' machine; bounded by them
 };
 
 }  // namespace headroom::kubernetes

@@ -102,12 +102,17 @@ TEST_F(KubernetesProviderTest, ItsPodsAreMachinesInTheirZones) {
   EXPECT_EQ(Writes(), 0) << "who only looks writes nothing";
 }
 
-TEST_F(KubernetesProviderTest, ZonesThatMayNotBeReadAreNotToldAndNotAskedForAgain) {
+TEST_F(KubernetesProviderTest, ZonesAreAskedForWhileAPodStandsThere) {
   Start(Kind::kStatefulSet);
-  cluster_->server().Inject({.path_contains = "/nodes/", .code = 403, .times = 3});
-  EXPECT_EQ(List()[0].zone, "");
-  EXPECT_EQ(List()[0].zone, "");
+  List();
+  EXPECT_EQ(List()[2].zone, "zone-2");
   EXPECT_EQ(cluster_->server().CountOf("GET", "/nodes/"), 3);
+  const nlohmann::json pod = cluster_->server().Get(FakeCluster::PodPath("files-2"));
+  cluster_->Displace("files-2");
+  ASSERT_TRUE(Soon([&] { return List()[2].zone.empty(); }));
+  cluster_->server().Put(FakeCluster::PodPath("files-2"), pod);
+  ASSERT_TRUE(Soon([&] { return List()[2].zone == "zone-2"; }));
+  EXPECT_EQ(cluster_->server().CountOf("GET", "/nodes/"), 4);
 }
 
 TEST_F(KubernetesProviderTest, OneMoreIsOneReplicaMoreAndItsPodIsTheLaunchs) {
