@@ -21,13 +21,8 @@ class ClustersTest : public DaemonTest {
     return hello;
   }
   std::vector<std::string> NodesOf(const std::string& cluster) {
-    v1::ListNodesRequest request;
-    request.set_cluster(cluster);
-    v1::ListNodesResponse response;
-    const grpc::Status status = Call(&v1::AdminService::Stub::ListNodes, request, &response);
-    EXPECT_TRUE(status.ok()) << status.error_message();
     std::vector<std::string> ids;
-    for (const v1::Node& node : response.nodes()) ids.push_back(node.node_id());
+    for (const v1::Node& node : Nodes(cluster)) ids.push_back(node.node_id());
     return ids;
   }
   static bool ComesTrue(const std::function<bool()>& holds) {
@@ -90,11 +85,14 @@ TEST_F(ClustersTest, ACallNeedNotNameTheOnlyOne) {
 
 TEST_F(ClustersTest, ANameIsGivenOnce) {
   StartMany({"files"});
+  const std::shared_ptr<Cluster> first = daemon_->Find("files");
   absl::StatusOr<Cluster::Parts> parts = PartsOf("files", "dry_run");
   ASSERT_TRUE(parts.ok());
   const absl::Status again = daemon_->Add(*std::move(parts)).status();
   EXPECT_TRUE(absl::IsAlreadyExists(again)) << again;
-  EXPECT_TRUE(NodesOf("files").empty()) << "the first one goes on";
+  EXPECT_EQ(daemon_->Find("files"), first);
+  const auto stream = Open(HelloTo("files", "node-1"));
+  Await("files", {"node-1"});  // the first one goes on
 }
 
 TEST_F(ClustersTest, OneThatIsTakenAwayEndsItsStreamsAndNoOthers) {

@@ -42,7 +42,7 @@ TEST_F(DaemonTest, ServesOnAnIpV6AddressToo) {
   if (missing) GTEST_SKIP() << "NOT TESTED: this machine has no IPv6: " << missing.message();
   listen_ = "::1";
   Start("dry_run");
-  EXPECT_EQ(Nodes().nodes_size(), 0);
+  EXPECT_TRUE(Nodes().empty());
 }
 
 TEST_F(DaemonTest, ABadHelloEndsTheStreamWithASentence) {
@@ -58,7 +58,7 @@ TEST_F(DaemonTest, ABadHelloEndsTheStreamWithASentence) {
   EXPECT_EQ(EndOf(id).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_EQ(EndOf(role).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_EQ(EndOf(Load(1, 5)).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
-  EXPECT_EQ(Nodes().nodes_size(), 0);
+  EXPECT_TRUE(Nodes().empty());
 }
 
 TEST_F(DaemonTest, ANodeForWhichThereIsNoRoomIsToldSo) {
