@@ -381,36 +381,6 @@ bool Fleet::On(absl::Time at, const PolicyChanged& event, const Policy& policy) 
   return false;
 }
 
-// What the dry run only thought must not count when it becomes real: its nodes, its actions, its drains, its grants.
-void Fleet::LeaveDryRun(absl::Time at, const Policy& policy) {
-  for (auto it = in_flight_.begin(); it != in_flight_.end();) {
-    if (!it->second.dry_run) {
-      ++it;
-      continue;
-    }
-    if (const auto placeholder = nodes_.find(PlaceholderOf(it->first)); placeholder != nodes_.end())
-      Forget(placeholder);
-    it = in_flight_.erase(it);
-  }
-  for (auto it = nodes_.begin(); it != nodes_.end();) {
-    Node& node = it->second;
-    const bool is_there = node.connected || node.listed;
-    if (node.hypothetical && is_there) node.Become(NodeState::kJoining, at);
-    if (std::exchange(node.hypothetical, false) && !is_there) {
-      it = Forget(it);
-      continue;
-    }
-    const bool leaves = node.IsLeaving() || node.state == NodeState::kTerminating;
-    if (node.shadow_gone || (leaves && node.report.state == ServerState::kServing)) {
-      const bool lost = at - node.last_report_at > policy.control.lost_after;
-      node.Become(lost ? NodeState::kLost : NodeState::kServing, at);
-    }
-    node.shadow_gone = node.take_back = node.returning = node.stays_drained = false;
-    node.ForgetGrants();
-    ++it;
-  }
-}
-
 void Fleet::Advance(absl::Time now, const Policy& policy, absl::FunctionRef<void(Node&)> see) {
   AgeActions(now, policy);
   AgeBalancers(now, policy);
@@ -473,23 +443,6 @@ void Fleet::AssumeServing(absl::Time now) {
     if (node.connected) node.last_report_at = now;
     node.unheard = !node.hello.boot_id.empty() && !node.hypothetical;
   }
-}
-
-// A launch fails once, however long its machine stays. One that is late in a phase is no capacity to count on and is
-// replaced; its machine is given up at the launch timeout only, as it may have a slow day. One that others launched is
-// no capacity for ever either.
-void Fleet::AgeLaunch(Node& node, absl::Time now, const Policy& policy) {
-  const bool ours = !node.launch_id.empty();
-  if (!node.IsComing() || node.launch_failed || (node.connected && !ours)) return;
-  const absl::Duration timeout = policy.nodes.launch_timeout;
-  const PhaseTimes& times = node.connected ? join_times_ : boot_times_;
-  // A call to the provider may wait in line: what is learned counts from when there is a machine.
-  const bool learned = ours && (node.connected || node.listed);
-  const absl::Time since = node.connected ? node.state_since : std::max(node.LastWordAt(), node.machine_since);
-  if (now - since <= (learned ? times.Deadline(timeout) : timeout)) return;
-  node.launch_failed = true;
-  if (ours)
-    LaunchFailed(now, node.connected ? "a node joined and does not serve" : "nothing spoke within its deadline");
 }
 
 void Fleet::AgeNode(Node& node, absl::Time now, const Policy& policy) {
