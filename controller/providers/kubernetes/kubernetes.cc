@@ -344,19 +344,24 @@ absl::Status KubernetesProvider::RemoveCheapest(const Pod& pod, WorkloadState& s
   const absl::Status written = Write(state, state.replicas - 1, deadline);
   // Where it may have been done the mark is needed; the next removal takes it back.
   const bool is_refused = !written.ok() && !MayBeDone(written);
-  if (is_refused) Mark(pod.name, pod.deletion_cost, deadline).IgnoreError();
+  if (is_refused && Mark(pod.name, pod.deletion_cost, deadline).ok()) marked_.erase(pod.name);
   return written;
 }
 
-// A mark that an earlier removal left, which failed, would let that pod go instead: by now it may serve.
+// A mark that an earlier removal left, which failed, would let that pod go instead: by now it may serve. The watch may
+// not have shown it yet.
 absl::Status KubernetesProvider::MarkOnly(const NodeId& node, const WorkloadState& state, const std::vector<Pod>& pods,
                                           const Deadline& deadline) {
+  std::erase_if(marked_, [&](const NodeId& marked) { return FindPod(pods, marked) == nullptr; });
   for (const Pod& pod : pods) {
-    if (pod.name == node || pod.leaving || pod.deletion_cost != kGoesFirst) continue;
+    const bool is_marked = pod.deletion_cost == kGoesFirst || marked_.contains(pod.name);
+    if (pod.name == node || pod.leaving || !is_marked) continue;
     if (state.ledger.IsEnding(pod.name, state.replicas, pods)) continue;
     const absl::Status reset = Mark(pod.name, 0, deadline);
     if (!absl::IsNotFound(reset)) HR_RETURN_IF_ERROR(reset);
+    marked_.erase(pod.name);
   }
+  marked_.insert(node);  // before the answer, which may be lost
   return Mark(node, kGoesFirst, deadline);
 }
 

@@ -3,6 +3,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -103,8 +104,9 @@ class KubernetesProvider final : public Provider {
   Zones zones_;
   PodWatch pods_;
   Monitor writing_, seen_mutex_;
-  int64_t term_ ABSL_GUARDED_BY(writing_) = 0;       // of this controller
-  int64_t writes_ ABSL_GUARDED_BY(seen_mutex_) = 0;  // begun and ended
+  int64_t term_ ABSL_GUARDED_BY(writing_) = 0;         // of this controller
+  std::set<NodeId> marked_ ABSL_GUARDED_BY(writing_);  // as the cheapest, by this controller; bounded by the pods
+  int64_t writes_ ABSL_GUARDED_BY(seen_mutex_) = 0;    // begun and ended
   std::optional<int> seen_replicas_ ABSL_GUARDED_BY(seen_mutex_);
 };
 

@@ -120,6 +120,17 @@ void FakeApiServer::Bookmark() {
   changed_.notify_all();
 }
 
+void FakeApiServer::HoldWatches() {
+  const std::lock_guard lock(mutex_);
+  watches_held_ = true;
+}
+
+void FakeApiServer::LetWatchesGo() {
+  const std::lock_guard lock(mutex_);
+  watches_held_ = false;
+  changed_.notify_all();
+}
+
 void FakeApiServer::OnWrite(std::function<void(const Request&)> what) {
   const std::lock_guard lock(mutex_);
   on_write_.push_back(std::move(what));
@@ -351,7 +362,9 @@ void FakeApiServer::Watch(Peer& peer, const Request& request) {
     const auto next = std::find_if(history_.begin(), history_.end(), [&](const Change& change) {
       return change.revision > seen && IsIn(request.path, change.path);
     });
-    if (next != history_.end()) {
+    if (watches_held_) {
+      changed_.wait(lock);
+    } else if (next != history_.end()) {
       const Change change = *next;
       seen = change.revision;
       say(change.type.c_str(), change.object);

@@ -62,6 +62,9 @@ class FakeApiServer {
   void EndWatches();
   // Every watch is told the revision.
   void Bookmark();
+  // Watches stay open and tell nothing until they are let go.
+  void HoldWatches();
+  void LetWatchesGo();
   // Called, under no lock, after each write of a client, beside what was given before.
   void OnWrite(std::function<void(const Request&)> what);
 
@@ -109,7 +112,7 @@ class FakeApiServer {
   std::string token_;
   std::vector<Request> requests_;
   std::vector<std::function<void(const Request&)>> on_write_;
-  bool ending_ = false;
+  bool ending_ = false, watches_held_ = false;
   ScriptedServer server_;  // last: its threads use all of the above
 
  public:
