@@ -9,17 +9,15 @@
 #include "absl/strings/str_cat.h"
 
 #include "controller/base/status.h"
+#include "controller/providers/aws/endpoint.h"
 
 namespace headroom::aws {
 namespace {
 
+constexpr char kService[] = "autoscaling";
 constexpr absl::Duration kPatience = absl::Seconds(20);
 constexpr absl::Duration kLook = absl::Seconds(2);
 constexpr absl::Duration kFailureHolds = absl::Minutes(10);  // AWS tries again sooner, and says so anew
-
-std::string EndpointOf(const std::string& region) {
-  return absl::StrCat("https://autoscaling.", region, ".amazonaws.com", absl::StartsWith(region, "cn-") ? ".cn" : "");
-}
 
 absl::Status Overtaken(int64_t theirs, int64_t ours) {
   return absl::FailedPreconditionError(
@@ -35,9 +33,9 @@ absl::StatusOr<std::unique_ptr<AutoScalingProvider>> AutoScalingProvider::Open(A
   if (options.say == nullptr) options.say = [](absl::string_view) {};
   HR_ASSIGN_OR_RETURN(
       std::unique_ptr<QueryApi> api,
-      QueryApi::Connect({.endpoint = options.endpoint.empty() ? EndpointOf(options.region) : options.endpoint,
+      QueryApi::Connect({.endpoint = options.endpoint.empty() ? EndpointOf(kService, options.region) : options.endpoint,
                          .region = options.region,
-                         .service = "autoscaling",
+                         .service = kService,
                          .version = "2011-01-01",
                          .wait = options.wait,
                          .seed = options.seed},

@@ -13,6 +13,7 @@
 
 #include "controller/base/read_file.h"
 #include "controller/base/status.h"
+#include "controller/providers/aws/endpoint.h"
 #include "controller/providers/sentence.h"
 
 namespace headroom::aws {
@@ -48,18 +49,23 @@ std::string TextOf(const Json& json, const char* name) {
   return json.is_object() && found != json.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
+// `credentials` as they were answered, or that they are none.
+absl::StatusOr<Credentials> Checked(Credentials credentials, absl::string_view where) {
+  if (credentials.access_key_id.empty() || credentials.secret_access_key.empty())
+    return absl::UnavailableError(absl::StrCat(where, ": the answer has no keys"));
+  return credentials;
+}
+
 // What the container's endpoint and the instance answer with.
 absl::StatusOr<Credentials> CredentialsOf(const HttpResponse& response, const std::string& where) {
   if (response.code != 200)
     return absl::UnavailableError(absl::StrCat(where, ": HTTP ", response.code, " ", SentenceOf(response.body)));
   const Json json = Json::parse(response.body, nullptr, /*allow_exceptions=*/false);
-  Credentials credentials{.access_key_id = TextOf(json, "AccessKeyId"),
-                          .secret_access_key = TextOf(json, "SecretAccessKey"),
-                          .session_token = TextOf(json, "Token"),
-                          .expires_at = ParseMoment(TextOf(json, "Expiration"))};
-  if (credentials.access_key_id.empty() || credentials.secret_access_key.empty())
-    return absl::UnavailableError(absl::StrCat(where, ": the answer has no keys"));
-  return credentials;
+  return Checked({.access_key_id = TextOf(json, "AccessKeyId"),
+                  .secret_access_key = TextOf(json, "SecretAccessKey"),
+                  .session_token = TextOf(json, "Token"),
+                  .expires_at = ParseMoment(TextOf(json, "Expiration"))},
+                 where);
 }
 
 // One section of a file of "[name]", "key = value" and comments.
@@ -98,6 +104,32 @@ std::pair<std::string, std::string> Split(const std::string& url) {
   return {url.substr(0, path), url.substr(path)};
 }
 
+// AWS_ENDPOINT_URL_STS as AWS's own tools have it; AWS_ENDPOINT_URL, which would be for all services, is not followed.
+absl::StatusOr<std::string> StsEndpoint(const Environment& environment, const std::string& region) {
+  const bool ignored = absl::EqualsIgnoreCase(Variable(environment, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"), "true");
+  const std::string given = ignored ? "" : Variable(environment, "AWS_ENDPOINT_URL_STS");
+  if (given.empty()) return EndpointOf("sts", region);
+  if (!IsTrustedHost(given))
+    return absl::FailedPreconditionError(
+        absl::StrCat("AWS_ENDPOINT_URL_STS must be https or an address of this host, not ", given));
+  return std::string(absl::StripSuffix(given, "/"));
+}
+
+absl::StatusOr<Credentials> CredentialsOfSts(const HttpResponse& response, const std::string& where) {
+  pugi::xml_document document;
+  document.load_string(response.body.c_str());
+  const pugi::xml_node error = document.child("ErrorResponse").child("Error");
+  if (response.code != 200)
+    return absl::PermissionDeniedError(absl::StrCat(where, ": ", SentenceOf(error.child_value("Code")), " ",
+                                                    SentenceOf(error.child_value("Message"))));
+  const pugi::xml_node keys =
+      document.child("AssumeRoleWithWebIdentityResponse").child("AssumeRoleWithWebIdentityResult").child("Credentials");
+  return Credentials{.access_key_id = keys.child_value("AccessKeyId"),
+                     .secret_access_key = keys.child_value("SecretAccessKey"),
+                     .session_token = keys.child_value("SessionToken"),
+                     .expires_at = ParseMoment(keys.child_value("Expiration"))};
+}
+
 }  // namespace
 
 Fetch RealFetch() {
@@ -126,6 +158,7 @@ CredentialSource FromWebIdentity(Environment environment, std::string region, Fe
                       role = Variable(environment, "AWS_ROLE_ARN");
     if (file.empty() || role.empty()) return absl::NotFoundError("AWS_WEB_IDENTITY_TOKEN_FILE is not set");
     const std::string session = Variable(environment, "AWS_ROLE_SESSION_NAME");
+    HR_ASSIGN_OR_RETURN(const std::string endpoint, StsEndpoint(environment, region));
     HR_ASSIGN_OR_RETURN(const std::string token, ReadSecret(file));  // anew each time: it is replaced
     const HttpRequest request{.method = "POST",
                               .headers = {{"Content-Type", "application/x-www-form-urlencoded; charset=utf-8"}},
@@ -134,22 +167,8 @@ CredentialSource FromWebIdentity(Environment environment, std::string region, Fe
                                               {"RoleArn", role},
                                               {"RoleSessionName", session.empty() ? "headroom" : session},
                                               {"WebIdentityToken", token}})};
-    HR_ASSIGN_OR_RETURN(const HttpResponse response,
-                        fetch(absl::StrCat("https://sts.", region, ".amazonaws.com"), request));
-    pugi::xml_document document;
-    document.load_string(response.body.c_str());
-    const pugi::xml_node error = document.child("ErrorResponse").child("Error");
-    if (response.code != 200)
-      return absl::PermissionDeniedError(absl::StrCat("AssumeRoleWithWebIdentity of ", role, ": ",
-                                                      SentenceOf(error.child_value("Code")), " ",
-                                                      SentenceOf(error.child_value("Message"))));
-    const pugi::xml_node keys = document.child("AssumeRoleWithWebIdentityResponse")
-                                    .child("AssumeRoleWithWebIdentityResult")
-                                    .child("Credentials");
-    return Credentials{.access_key_id = keys.child_value("AccessKeyId"),
-                       .secret_access_key = keys.child_value("SecretAccessKey"),
-                       .session_token = keys.child_value("SessionToken"),
-                       .expires_at = ParseMoment(keys.child_value("Expiration"))};
+    HR_ASSIGN_OR_RETURN(const HttpResponse response, fetch(endpoint, request));
+    return CredentialsOfSts(response, absl::StrCat("AssumeRoleWithWebIdentity of ", role));
   };
 }
 

@@ -32,6 +32,7 @@ Fetch RealFetch();
 using CredentialSource = std::function<absl::StatusOr<Credentials>()>;
 
 CredentialSource FromEnvironment(Environment environment);
+// At the STS of the region, or where AWS_ENDPOINT_URL_STS says.
 CredentialSource FromWebIdentity(Environment environment, std::string region, Fetch fetch);
 CredentialSource FromSharedFiles(Environment environment);
 CredentialSource FromContainer(Environment environment, Fetch fetch);

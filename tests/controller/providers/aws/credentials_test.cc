@@ -43,6 +43,17 @@ class CredentialsTest : public ::testing::Test {
     std::ofstream(path) << text;
     return path;
   }
+  // The environment of a pod with a role.
+  Environment WebIdentity() {
+    return {{"AWS_WEB_IDENTITY_TOKEN_FILE", Write("token", "jwt")}, {"AWS_ROLE_ARN", "arn:aws:iam::1:role/r"}};
+  }
+  // The one request for keys of a role.
+  std::string StsOf(Environment more, const std::string& region) {
+    more.merge(WebIdentity());
+    endpoints_.asked.clear();
+    EXPECT_FALSE(FromWebIdentity(more, region, endpoints_.fetch())().ok()) << "nobody answers";
+    return endpoints_.asked.size() == 1 ? endpoints_.asked[0] : absl::StrCat(endpoints_.asked.size(), " requests");
+  }
   TempDir folder_;
   Endpoints endpoints_;
 };
@@ -84,6 +95,20 @@ TEST_F(CredentialsTest, OfAWebIdentity) {
   EXPECT_THAT(std::string(source().status().message()), HasSubstr("role/r: AccessDenied Not authorized"));
 }
 
+TEST_F(CredentialsTest, StsIsAskedWhereTheRegionHasIt) {
+  EXPECT_EQ(StsOf({}, "us-gov-west-1"), "POST https://sts.us-gov-west-1.amazonaws.com/");
+  EXPECT_EQ(StsOf({}, "cn-north-1"), "POST https://sts.cn-north-1.amazonaws.com.cn/");
+}
+
+TEST_F(CredentialsTest, StsIsAskedWhereTheEnvironmentSays) {
+  const std::string regions = "POST https://sts.eu-west-1.amazonaws.com/";
+  EXPECT_EQ(StsOf({{"AWS_ENDPOINT_URL_STS", "https://vpce-1.example/"}}, "eu-west-1"), "POST https://vpce-1.example/");
+  EXPECT_EQ(StsOf({{"AWS_ENDPOINT_URL_STS", ""}}, "eu-west-1"), regions);
+  EXPECT_EQ(StsOf({{"AWS_ENDPOINT_URL_STS", "https://vpce-1.example"}, {"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true"}},
+                  "eu-west-1"),
+            regions);
+}
+
 TEST_F(CredentialsTest, OfASharedFile) {
   const std::string file = Write("credentials",
                                  "# mine\n[default]\naws_access_key_id = A\naws_secret_access_key=B\n\n"
@@ -114,10 +139,14 @@ TEST_F(CredentialsTest, OfAContainer) {
 }
 
 TEST_F(CredentialsTest, ATokenGoesToNobodyElseInTheClear) {
+  Environment role = WebIdentity();
   for (const char* url :
        {"http://evil.example/x", "http://169.254.170.2.evil.example/x", "http://localhost.evil.example/"}) {
     const auto refused = FromContainer({{"AWS_CONTAINER_CREDENTIALS_FULL_URI", url}}, endpoints_.fetch())();
     EXPECT_EQ(refused.status().code(), absl::StatusCode::kFailedPrecondition) << url;
+    role["AWS_ENDPOINT_URL_STS"] = url;
+    const auto sts = FromWebIdentity(role, "eu-west-1", endpoints_.fetch())();
+    EXPECT_EQ(sts.status().code(), absl::StatusCode::kFailedPrecondition) << url;
   }
   EXPECT_TRUE(endpoints_.asked.empty());
 }
