@@ -124,10 +124,11 @@ absl::StatusOr<Credentials> CredentialsOfSts(const HttpResponse& response, const
                                                     SentenceOf(error.child_value("Message"))));
   const pugi::xml_node keys =
       document.child("AssumeRoleWithWebIdentityResponse").child("AssumeRoleWithWebIdentityResult").child("Credentials");
-  return Credentials{.access_key_id = keys.child_value("AccessKeyId"),
-                     .secret_access_key = keys.child_value("SecretAccessKey"),
-                     .session_token = keys.child_value("SessionToken"),
-                     .expires_at = ParseMoment(keys.child_value("Expiration"))};
+  return Checked({.access_key_id = keys.child_value("AccessKeyId"),
+                  .secret_access_key = keys.child_value("SecretAccessKey"),
+                  .session_token = keys.child_value("SessionToken"),
+                  .expires_at = ParseMoment(keys.child_value("Expiration"))},
+                 where);
 }
 
 }  // namespace

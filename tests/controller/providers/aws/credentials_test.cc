@@ -95,6 +95,19 @@ TEST_F(CredentialsTest, OfAWebIdentity) {
   EXPECT_THAT(std::string(source().status().message()), HasSubstr("role/r: AccessDenied Not authorized"));
 }
 
+TEST_F(CredentialsTest, AnAnswerOfStsWithoutKeysIsAnError) {
+  const std::string call = "POST https://sts.eu-central-1.amazonaws.com/";
+  for (const char* body :
+       {"", "<html>welcome</html>",
+        "<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>A</AccessKeyId>"
+        "</Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>"}) {
+    endpoints_.answers[call] = {.code = 200, .body = body};
+    const auto keys = FromWebIdentity(WebIdentity(), "eu-central-1", endpoints_.fetch())();
+    EXPECT_EQ(keys.status().code(), absl::StatusCode::kUnavailable) << body;
+    EXPECT_THAT(std::string(keys.status().message()), HasSubstr("role/r: the answer has no keys"));
+  }
+}
+
 TEST_F(CredentialsTest, StsIsAskedWhereTheRegionHasIt) {
   EXPECT_EQ(StsOf({}, "us-gov-west-1"), "POST https://sts.us-gov-west-1.amazonaws.com/");
   EXPECT_EQ(StsOf({}, "cn-north-1"), "POST https://sts.cn-north-1.amazonaws.com.cn/");
