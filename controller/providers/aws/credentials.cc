@@ -1,5 +1,6 @@
 #include "controller/providers/aws/credentials.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -54,6 +55,16 @@ absl::StatusOr<Credentials> Checked(Credentials credentials, absl::string_view w
   if (credentials.access_key_id.empty() || credentials.secret_access_key.empty())
     return absl::UnavailableError(absl::StrCat(where, ": the answer has no keys"));
   return credentials;
+}
+
+// Within what is left of the time.
+absl::StatusOr<HttpResponse> Send(const Fetch& fetch, const std::string& base, HttpRequest request,
+                                  const Deadline& deadline) {
+  const absl::Duration left = deadline.left();
+  if (left <= absl::ZeroDuration())
+    return absl::DeadlineExceededError(absl::StrCat(request.method, " ", base, ": no time was left to ask"));
+  request.timeout = std::min(request.timeout, left);
+  return fetch(base, request);
 }
 
 // What the container's endpoint and the instance answer with.
@@ -131,18 +142,37 @@ absl::StatusOr<Credentials> CredentialsOfSts(const HttpResponse& response, const
                  where);
 }
 
+// One for each address, for good: a transport whose request was given up may take seconds to end, for which nobody that
+// waits for keys has the time. The addresses are those of the environment, a handful.
+class KeptTransports {
+ public:
+  absl::StatusOr<std::shared_ptr<HttpTransport>> At(const std::string& url) {
+    const MonitorLock lock(mutex_);
+    std::shared_ptr<HttpTransport>& kept = kept_[url];
+    if (kept == nullptr) {
+      HR_ASSIGN_OR_RETURN(kept, MakeHttpTransport({.url = url}));
+    }
+    return kept;
+  }
+
+ private:
+  Monitor mutex_;
+  std::map<std::string, std::shared_ptr<HttpTransport>> kept_ ABSL_GUARDED_BY(mutex_);
+};
+
 }  // namespace
 
 Fetch RealFetch() {
-  return [](const std::string& base_url, const HttpRequest& request) -> absl::StatusOr<HttpResponse> {
-    HR_ASSIGN_OR_RETURN(const auto transport, MakeHttpTransport({.url = base_url, .connect_timeout = request.timeout}));
+  return [kept = std::make_shared<KeptTransports>()](const std::string& base_url,
+                                                     const HttpRequest& request) -> absl::StatusOr<HttpResponse> {
+    HR_ASSIGN_OR_RETURN(const auto transport, kept->At(base_url));
     Cancellation never;
     return transport->Send(request, never);
   };
 }
 
 CredentialSource FromEnvironment(Environment environment) {
-  return [environment = std::move(environment)]() -> absl::StatusOr<Credentials> {
+  return [environment = std::move(environment)](const Deadline&) -> absl::StatusOr<Credentials> {
     Credentials credentials{.access_key_id = Variable(environment, "AWS_ACCESS_KEY_ID"),
                             .secret_access_key = Variable(environment, "AWS_SECRET_ACCESS_KEY"),
                             .session_token = Variable(environment, "AWS_SESSION_TOKEN")};
@@ -154,7 +184,7 @@ CredentialSource FromEnvironment(Environment environment) {
 }
 
 CredentialSource FromWebIdentity(Environment environment, std::string region, Fetch fetch) {
-  return [=]() -> absl::StatusOr<Credentials> {
+  return [=](const Deadline& deadline) -> absl::StatusOr<Credentials> {
     const std::string file = Variable(environment, "AWS_WEB_IDENTITY_TOKEN_FILE"),
                       role = Variable(environment, "AWS_ROLE_ARN");
     if (file.empty() || role.empty()) return absl::NotFoundError("AWS_WEB_IDENTITY_TOKEN_FILE is not set");
@@ -168,13 +198,13 @@ CredentialSource FromWebIdentity(Environment environment, std::string region, Fe
                                               {"RoleArn", role},
                                               {"RoleSessionName", session.empty() ? "headroom" : session},
                                               {"WebIdentityToken", token}})};
-    HR_ASSIGN_OR_RETURN(const HttpResponse response, fetch(endpoint, request));
+    HR_ASSIGN_OR_RETURN(const HttpResponse response, Send(fetch, endpoint, request, deadline));
     return CredentialsOfSts(response, absl::StrCat("AssumeRoleWithWebIdentity of ", role));
   };
 }
 
 CredentialSource FromSharedFiles(Environment environment) {
-  return [environment = std::move(environment)]() -> absl::StatusOr<Credentials> {
+  return [environment = std::move(environment)](const Deadline&) -> absl::StatusOr<Credentials> {
     const std::string named = Variable(environment, "AWS_PROFILE"), profile = named.empty() ? "default" : named;
     const std::string given = Variable(environment, "AWS_SHARED_CREDENTIALS_FILE");
     const std::string path = given.empty() ? Variable(environment, "HOME") + "/.aws/credentials" : given;
@@ -191,7 +221,7 @@ CredentialSource FromSharedFiles(Environment environment) {
 }
 
 CredentialSource FromContainer(Environment environment, Fetch fetch) {
-  return [=]() -> absl::StatusOr<Credentials> {
+  return [=](const Deadline& deadline) -> absl::StatusOr<Credentials> {
     const std::string relative = Variable(environment, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"),
                       full = Variable(environment, "AWS_CONTAINER_CREDENTIALS_FULL_URI");
     if (relative.empty() && full.empty()) return absl::NotFoundError("AWS_CONTAINER_CREDENTIALS_*_URI is not set");
@@ -206,52 +236,82 @@ CredentialSource FromContainer(Environment environment, Fetch fetch) {
     const auto [base, path] = Split(url);
     HttpRequest request{.target = path, .timeout = absl::Seconds(5)};
     if (!token.empty()) request.headers.push_back({"Authorization", token});
-    HR_ASSIGN_OR_RETURN(const HttpResponse response, fetch(base, request));
+    HR_ASSIGN_OR_RETURN(const HttpResponse response, Send(fetch, base, request, deadline));
     return CredentialsOf(response, url);
   };
 }
 
 CredentialSource FromInstance(Environment environment, Fetch fetch) {
-  return [=]() -> absl::StatusOr<Credentials> {
+  return [=](const Deadline& deadline) -> absl::StatusOr<Credentials> {
     if (absl::EqualsIgnoreCase(Variable(environment, "AWS_EC2_METADATA_DISABLED"), "true"))
       return absl::NotFoundError("AWS_EC2_METADATA_DISABLED is set");
     const std::string given = Variable(environment, "AWS_EC2_METADATA_SERVICE_ENDPOINT"),
                       base = given.empty() ? kInstance : std::string(absl::StripSuffix(given, "/"));
-    const absl::StatusOr<HttpResponse> token =
-        fetch(base, {.method = "PUT",
-                     .target = "/latest/api/token",
-                     .headers = {{"X-aws-ec2-metadata-token-ttl-seconds", "21600"}},
-                     .timeout = kShort});
+    const absl::StatusOr<HttpResponse> token = Send(fetch, base,
+                                                    {.method = "PUT",
+                                                     .target = "/latest/api/token",
+                                                     .headers = {{"X-aws-ec2-metadata-token-ttl-seconds", "21600"}},
+                                                     .timeout = kShort},
+                                                    deadline);
+    if (!token.ok() && deadline.is_over()) return token.status();  // who was not given its second may be there
     if (!token.ok() || token->code != 200)
       return absl::NotFoundError(
           absl::StrCat("no instance metadata at ", base, " (in a pod the instance's hop limit must be 2)"));
     HttpRequest request{.target = kRoles, .headers = {{"X-aws-ec2-metadata-token", token->body}}, .timeout = kShort};
-    HR_ASSIGN_OR_RETURN(const HttpResponse roles, fetch(base, request));
+    HR_ASSIGN_OR_RETURN(const HttpResponse roles, Send(fetch, base, request, deadline));
     if (roles.code != 200) return absl::NotFoundError("the instance has no role");
     absl::StrAppend(&request.target, absl::StripAsciiWhitespace(roles.body));
-    HR_ASSIGN_OR_RETURN(const HttpResponse keys, fetch(base, request));
+    HR_ASSIGN_OR_RETURN(const HttpResponse keys, Send(fetch, base, request, deadline));
     return CredentialsOf(keys, absl::StrCat(base, request.target));
   };
 }
 
-absl::StatusOr<Credentials> CredentialChain::Ask() {
+absl::StatusOr<Credentials> CredentialChain::Ask(const Deadline& deadline) const {
   std::vector<std::string> asked;
   for (const CredentialSource& source : sources_) {
-    absl::StatusOr<Credentials> found = source();
+    if (deadline.is_over())
+      return absl::DeadlineExceededError(absl::StrCat("no time was left to look for AWS credentials",
+                                                      asked.empty() ? "" : " further: ", absl::StrJoin(asked, "; ")));
+    absl::StatusOr<Credentials> found = source(deadline);
     if (!absl::IsNotFound(found.status())) return found;
     asked.emplace_back(found.status().message());
   }
   return absl::PermissionDeniedError(absl::StrCat("no AWS credentials: ", absl::StrJoin(asked, "; ")));
 }
 
-absl::StatusOr<Credentials> CredentialChain::Get() {
+absl::StatusOr<Credentials> CredentialChain::Get(const Deadline& deadline) {
+  const auto renewal = std::make_shared<Renewal>();
+  absl::Duration longest;
+  {
+    const MonitorLock lock(mutex_);
+    while (true) {
+      const absl::Time now = clock_.Now();
+      const bool hold = last_.has_value() && now < last_->expires_at;
+      if (hold && (under_way_ != nullptr || now < last_->expires_at - kRenewBefore)) return *last_;
+      longest = hold ? deadline.left() / 2 : deadline.left();
+      if (under_way_ == nullptr) break;
+      absl::StatusOr<Credentials> theirs = Await(under_way_, deadline);
+      if (!absl::IsDeadlineExceeded(theirs.status()) || deadline.is_over()) return theirs;
+    }
+    under_way_ = renewal;
+  }
+  return Settle(*renewal, Ask(Deadline(longest)));
+}
+
+absl::StatusOr<Credentials> CredentialChain::Await(std::shared_ptr<const Renewal> renewal, const Deadline& deadline) {
+  while (!renewal->has_value() && !deadline.is_over()) mutex_.Wait(deadline.left());
+  if (renewal->has_value()) return **renewal;
+  return absl::DeadlineExceededError("AWS credentials, which another call asks for, did not come in time");
+}
+
+absl::StatusOr<Credentials> CredentialChain::Settle(Renewal& renewal, absl::StatusOr<Credentials> outcome) {
   const MonitorLock lock(mutex_);
-  const absl::Time now = clock_.Now();
-  if (last_.has_value() && now < last_->expires_at - kRenewBefore) return *last_;
-  absl::StatusOr<Credentials> next = Ask();
-  if (next.ok()) last_ = *next;
-  if (!next.ok() && last_.has_value() && now < last_->expires_at) return *last_;
-  return next;
+  if (outcome.ok()) last_ = *outcome;
+  if (!outcome.ok() && last_.has_value() && clock_.Now() < last_->expires_at) outcome = *last_;
+  renewal = outcome;
+  under_way_.reset();
+  mutex_.Notify();
+  return outcome;
 }
 
 void CredentialChain::Forget() {

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <cmath>
 #include <thread>
 
@@ -116,31 +115,48 @@ QueryApi::QueryApi(Options options, std::unique_ptr<CredentialChain> credentials
       random_(options_.seed) {}
 
 absl::StatusOr<QueryApi::Answer> QueryApi::Call(const QueryCall& call) {
-  const auto began = std::chrono::steady_clock::now();
+  const Deadline deadline(call.timeout);
   bool was_set_right = false;  // the clock, or the keys: once
+  absl::Status unknown;        // of an attempt that may have had its effect, which no later lack of keys undoes
   for (int attempts = 1;; ++attempts) {
-    const auto left = [&] { return call.timeout - absl::FromChrono(std::chrono::steady_clock::now() - began); };
-    Attempt attempt = Try(call, std::min(left(), kAttempt));
+    const absl::StatusOr<Credentials> credentials = AwaitCredentials(call, deadline);
+    if (!credentials.ok()) return unknown.ok() ? credentials.status() : unknown;
+    Attempt attempt = Try(call, *credentials, std::min(deadline.left(), kAttempt));
     using Kind = Attempt::Kind;
     if (attempt.kind == Kind::kDone) {
       const MonitorLock lock(mutex_);
       tokens_ = std::min(kTokensMax, tokens_ + (attempts > 1 ? kRetryCost : 1));
       return std::move(attempt.answer);
     }
-    if ((attempt.kind == Kind::kSkewed || attempt.kind == Kind::kExpired) && !std::exchange(was_set_right, true)) {
+    const bool is_wrong = attempt.kind == Kind::kSkewed || attempt.kind == Kind::kExpired;
+    if (is_wrong && !deadline.is_over() && !std::exchange(was_set_right, true)) {
       --attempts;
       continue;
     }
+    if (IsUnknown(attempt)) unknown = attempt.status;
     const absl::Duration pause = PauseAfter(attempts, attempt);
-    if (attempts >= kAttemptsMax || pause >= left() || !MayRepeat(attempt, call)) return attempt.status;
+    if (attempts >= kAttemptsMax || pause >= deadline.left() || !MayRepeat(attempt, call)) return attempt.status;
     options_.wait(pause);
+    if (deadline.is_over()) return attempt.status;
   }
+}
+
+absl::StatusOr<Credentials> QueryApi::AwaitCredentials(const QueryCall& call, const Deadline& deadline) {
+  if (deadline.is_over())
+    return absl::DeadlineExceededError(absl::StrCat(call.action, ": not sent, for no time was left"));
+  HR_ASSIGN_OR_RETURN(Credentials credentials, Annotate(credentials_->Get(deadline), call.action));
+  if (!deadline.is_over()) return credentials;
+  return absl::DeadlineExceededError(
+      absl::StrCat(call.action, ": not sent, for AWS credentials came only when its time was over"));
+}
+
+bool QueryApi::IsUnknown(const Attempt& attempt) {
+  return attempt.kind == Attempt::Kind::kUnknown || attempt.kind == Attempt::Kind::kTimedOut;
 }
 
 bool QueryApi::MayRepeat(const Attempt& attempt, const QueryCall& call) {
   using Kind = Attempt::Kind;
-  const bool unknown = attempt.kind == Kind::kUnknown || attempt.kind == Kind::kTimedOut;
-  if (attempt.kind != Kind::kRefusedForNow && !(unknown && call.repeat == Repeat::kAlways)) return false;
+  if (attempt.kind != Kind::kRefusedForNow && !(IsUnknown(attempt) && call.repeat == Repeat::kAlways)) return false;
   const int cost = attempt.kind == Kind::kTimedOut ? kTimeoutCost : kRetryCost;
   const MonitorLock lock(mutex_);
   if (tokens_ < cost) return false;
@@ -154,10 +170,8 @@ absl::Duration QueryApi::PauseAfter(int attempts, const Attempt& attempt) {
   return std::max(attempt.pause, chance * std::min(absl::Seconds(std::exp2(attempts - 1)), kPauseMax));
 }
 
-QueryApi::Attempt QueryApi::Try(const QueryCall& call, absl::Duration timeout) {
+QueryApi::Attempt QueryApi::Try(const QueryCall& call, const Credentials& credentials, absl::Duration timeout) {
   using Kind = Attempt::Kind;
-  const absl::StatusOr<Credentials> credentials = credentials_->Get();
-  if (!credentials.ok()) return {.kind = Kind::kFinal, .status = credentials.status()};
   std::vector<std::pair<std::string, std::string>> fields = {{"Action", call.action}, {"Version", options_.version}};
   fields.insert(fields.end(), call.fields.begin(), call.fields.end());
   HttpRequest request{.method = "POST",
@@ -169,7 +183,7 @@ QueryApi::Attempt QueryApi::Try(const QueryCall& call, absl::Duration timeout) {
     const MonitorLock lock(mutex_);
     skew = skew_;
   }
-  Sign(request, host_, *credentials,
+  Sign(request, host_, credentials,
        {.region = options_.region, .service = options_.service, .at = clock_.Now() + skew});
   request.headers.push_back({"User-Agent", "headroom"});
   const absl::StatusOr<HttpResponse> response = transport_->Send(request, never_);

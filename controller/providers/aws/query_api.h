@@ -16,6 +16,7 @@
 #include <pugixml.hpp>
 
 #include "controller/base/clock.h"
+#include "controller/base/deadline.h"
 #include "controller/base/monitor.h"
 #include "controller/providers/aws/credentials.h"
 #include "controller/providers/http/transport.h"
@@ -29,13 +30,16 @@ struct QueryCall {
   std::string action;
   std::vector<std::pair<std::string, std::string>> fields;
   Repeat repeat = Repeat::kAlways;
-  absl::Duration timeout = absl::Seconds(20);  // with all of its attempts
+  absl::Duration timeout = absl::Seconds(20);  // with all of its attempts, and with what it takes to get credentials
 };
 
 // QueryApi: one AWS service that takes forms and answers in XML. Signs, repeats as botocore's "standard" mode does (up
 // to three attempts, pauses that double with chance in them, a bucket of 500 tokens that retries take from and
 // successes fill: when everything fails, nearly nothing is repeated), and sets its clock by AWS's when that is what is
 // wrong.
+//
+// Credentials come first, within the call's time; when that is over, nothing more is sent. An error about credentials
+// says that the call has had no effect.
 //
 // Errors begin with the action. By remedy: UNAVAILABLE, DEADLINE_EXCEEDED (throttled, 5xx, cut off: later);
 // RESOURCE_EXHAUSTED (a limit of the account); PERMISSION_DENIED (keys, or a permission that is missing: the message
@@ -77,8 +81,12 @@ class QueryApi {
 
   QueryApi(Options options, std::unique_ptr<CredentialChain> credentials, const Clock& clock,
            std::unique_ptr<HttpTransport> transport);
-  Attempt Try(const QueryCall& call, absl::Duration timeout);
+  // DEADLINE_EXCEEDED also where there are some, and no time is left to use them.
+  absl::StatusOr<Credentials> AwaitCredentials(const QueryCall& call, const Deadline& deadline);
+  Attempt Try(const QueryCall& call, const Credentials& credentials, absl::Duration timeout);
   Attempt Judge(const QueryCall& call, const HttpResponse& response);
+  // Whether it may have had its effect.
+  static bool IsUnknown(const Attempt& attempt);
   // Whether it is worth another attempt that begins after the pause.
   bool MayRepeat(const Attempt& attempt, const QueryCall& call);
   absl::Duration PauseAfter(int attempts, const Attempt& attempt);

@@ -1,20 +1,28 @@
 #include "controller/providers/aws/credentials.h"
 
+#include <atomic>
 #include <fstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/controller/providers/http/scripted_server.h"
 #include "tests/controller/runtime/temp_dir.h"
 
 namespace headroom::aws {
 namespace {
 
-using ::testing::ElementsAre;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::SizeIs;
+
+Deadline Plenty() {
+  return Deadline(absl::Hours(1));
+}
 
 constexpr char kKeys[] =
     R"({"AccessKeyId":"AKID","SecretAccessKey":"secret","Token":"token","Expiration":"2026-11-20T12:00:00Z"})";
@@ -51,7 +59,7 @@ class CredentialsTest : public ::testing::Test {
   std::string StsOf(Environment more, const std::string& region) {
     more.merge(WebIdentity());
     endpoints_.asked.clear();
-    EXPECT_FALSE(FromWebIdentity(more, region, endpoints_.fetch())().ok()) << "nobody answers";
+    EXPECT_FALSE(FromWebIdentity(more, region, endpoints_.fetch())(Plenty()).ok()) << "nobody answers";
     return endpoints_.asked.size() == 1 ? endpoints_.asked[0] : absl::StrCat(endpoints_.asked.size(), " requests");
   }
   TempDir folder_;
@@ -59,12 +67,13 @@ class CredentialsTest : public ::testing::Test {
 };
 
 TEST_F(CredentialsTest, OfTheEnvironment) {
-  const auto keys =
-      FromEnvironment({{"AWS_ACCESS_KEY_ID", "A"}, {"AWS_SECRET_ACCESS_KEY", "B"}, {"AWS_SESSION_TOKEN", "C"}})();
+  const auto keys = FromEnvironment(
+      {{"AWS_ACCESS_KEY_ID", "A"}, {"AWS_SECRET_ACCESS_KEY", "B"}, {"AWS_SESSION_TOKEN", "C"}})(Plenty());
   ASSERT_TRUE(keys.ok());
   EXPECT_EQ(keys->session_token, "C");
-  EXPECT_EQ(FromEnvironment({})().status().code(), absl::StatusCode::kNotFound);
-  EXPECT_EQ(FromEnvironment({{"AWS_ACCESS_KEY_ID", "A"}})().status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(FromEnvironment({})(Plenty()).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(FromEnvironment({{"AWS_ACCESS_KEY_ID", "A"}})(Plenty()).status().code(),
+            absl::StatusCode::kFailedPrecondition);
 }
 
 TEST_F(CredentialsTest, OfAWebIdentity) {
@@ -78,7 +87,7 @@ TEST_F(CredentialsTest, OfAWebIdentity) {
     <AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>A</AccessKeyId><SecretAccessKey>B</SecretAccessKey>
     <SessionToken>C</SessionToken><Expiration>2026-11-20T12:00:00Z</Expiration></Credentials>
     </AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>)"};
-  const auto keys = source();
+  const auto keys = source(Plenty());
   ASSERT_TRUE(keys.ok()) << keys.status();
   EXPECT_EQ(keys->access_key_id, "A");
   EXPECT_EQ(keys->session_token, "C");
@@ -86,13 +95,13 @@ TEST_F(CredentialsTest, OfAWebIdentity) {
   EXPECT_THAT(endpoints_.requests[0].body, HasSubstr("WebIdentityToken=jwt-1"));
   EXPECT_THAT(endpoints_.requests[0].body, HasSubstr("RoleArn=arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fr"));
   Write("token", "jwt-2");
-  ASSERT_TRUE(source().ok());
+  ASSERT_TRUE(source(Plenty()).ok());
   EXPECT_THAT(endpoints_.requests[1].body, HasSubstr("WebIdentityToken=jwt-2"));
   endpoints_.answers[call] = {.code = 403,
                               .body =
                                   "<ErrorResponse><Error><Code>AccessDenied</Code><Message>Not authorized"
                                   "</Message></Error></ErrorResponse>"};
-  EXPECT_THAT(std::string(source().status().message()), HasSubstr("role/r: AccessDenied Not authorized"));
+  EXPECT_THAT(std::string(source(Plenty()).status().message()), HasSubstr("role/r: AccessDenied Not authorized"));
 }
 
 TEST_F(CredentialsTest, AnAnswerOfStsWithoutKeysIsAnError) {
@@ -102,7 +111,7 @@ TEST_F(CredentialsTest, AnAnswerOfStsWithoutKeysIsAnError) {
         "<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>A</AccessKeyId>"
         "</Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>"}) {
     endpoints_.answers[call] = {.code = 200, .body = body};
-    const auto keys = FromWebIdentity(WebIdentity(), "eu-central-1", endpoints_.fetch())();
+    const auto keys = FromWebIdentity(WebIdentity(), "eu-central-1", endpoints_.fetch())(Plenty());
     EXPECT_EQ(keys.status().code(), absl::StatusCode::kUnavailable) << body;
     EXPECT_THAT(std::string(keys.status().message()), HasSubstr("role/r: the answer has no keys"));
   }
@@ -126,27 +135,27 @@ TEST_F(CredentialsTest, OfASharedFile) {
   const std::string file = Write("credentials",
                                  "# mine\n[default]\naws_access_key_id = A\naws_secret_access_key=B\n\n"
                                  "[ storage ]\naws_access_key_id=C\naws_secret_access_key = D=\n");
-  const auto keys = FromSharedFiles({{"AWS_SHARED_CREDENTIALS_FILE", file}})();
+  const auto keys = FromSharedFiles({{"AWS_SHARED_CREDENTIALS_FILE", file}})(Plenty());
   ASSERT_TRUE(keys.ok()) << keys.status();
   EXPECT_EQ(keys->secret_access_key, "B");
-  const auto named = FromSharedFiles({{"AWS_SHARED_CREDENTIALS_FILE", file}, {"AWS_PROFILE", "storage"}})();
+  const auto named = FromSharedFiles({{"AWS_SHARED_CREDENTIALS_FILE", file}, {"AWS_PROFILE", "storage"}})(Plenty());
   ASSERT_TRUE(named.ok());
   EXPECT_EQ(named->secret_access_key, "D=");
-  const auto none = FromSharedFiles({{"AWS_SHARED_CREDENTIALS_FILE", file}, {"AWS_PROFILE", "none"}})();
+  const auto none = FromSharedFiles({{"AWS_SHARED_CREDENTIALS_FILE", file}, {"AWS_PROFILE", "none"}})(Plenty());
   EXPECT_EQ(none.status().code(), absl::StatusCode::kFailedPrecondition) << "it was named";
-  EXPECT_EQ(FromSharedFiles({{"HOME", "/nowhere"}})().status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(FromSharedFiles({{"HOME", "/nowhere"}})(Plenty()).status().code(), absl::StatusCode::kNotFound);
 }
 
 TEST_F(CredentialsTest, OfAContainer) {
   endpoints_.answers["GET http://169.254.170.2/v2/x"] = {.code = 200, .body = kKeys};
-  const auto task = FromContainer({{"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/v2/x"}}, endpoints_.fetch())();
+  const auto task = FromContainer({{"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/v2/x"}}, endpoints_.fetch())(Plenty());
   ASSERT_TRUE(task.ok()) << task.status();
   EXPECT_EQ(task->access_key_id, "AKID");
   const std::string file = Write("token", "bearer");
   endpoints_.answers["GET http://169.254.170.23/v1/credentials"] = {.code = 200, .body = kKeys};
   const auto pod = FromContainer({{"AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://169.254.170.23/v1/credentials"},
                                   {"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", file}},
-                                 endpoints_.fetch())();
+                                 endpoints_.fetch())(Plenty());
   ASSERT_TRUE(pod.ok()) << pod.status();
   EXPECT_EQ(endpoints_.requests.back().headers[0].value, "bearer");
 }
@@ -155,10 +164,10 @@ TEST_F(CredentialsTest, ATokenGoesToNobodyElseInTheClear) {
   Environment role = WebIdentity();
   for (const char* url :
        {"http://evil.example/x", "http://169.254.170.2.evil.example/x", "http://localhost.evil.example/"}) {
-    const auto refused = FromContainer({{"AWS_CONTAINER_CREDENTIALS_FULL_URI", url}}, endpoints_.fetch())();
+    const auto refused = FromContainer({{"AWS_CONTAINER_CREDENTIALS_FULL_URI", url}}, endpoints_.fetch())(Plenty());
     EXPECT_EQ(refused.status().code(), absl::StatusCode::kFailedPrecondition) << url;
     role["AWS_ENDPOINT_URL_STS"] = url;
-    const auto sts = FromWebIdentity(role, "eu-west-1", endpoints_.fetch())();
+    const auto sts = FromWebIdentity(role, "eu-west-1", endpoints_.fetch())(Plenty());
     EXPECT_EQ(sts.status().code(), absl::StatusCode::kFailedPrecondition) << url;
   }
   EXPECT_TRUE(endpoints_.asked.empty());
@@ -169,43 +178,76 @@ TEST_F(CredentialsTest, OfAnInstanceByVersionTwoOnly) {
   endpoints_.answers["PUT " + base + "/latest/api/token"] = {.code = 200, .body = "session"};
   endpoints_.answers["GET " + roles] = {.code = 200, .body = "storage\n"};
   endpoints_.answers["GET " + roles + "storage"] = {.code = 200, .body = kKeys};
-  const auto keys = FromInstance({}, endpoints_.fetch())();
+  const auto keys = FromInstance({}, endpoints_.fetch())(Plenty());
   ASSERT_TRUE(keys.ok()) << keys.status();
   EXPECT_EQ(keys->session_token, "token");
   EXPECT_EQ(endpoints_.requests.back().headers[0].value, "session");
   endpoints_.answers.erase("PUT " + base + "/latest/api/token");
   endpoints_.asked.clear();
-  EXPECT_EQ(FromInstance({}, endpoints_.fetch())().status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(FromInstance({}, endpoints_.fetch())(Plenty()).status().code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(endpoints_.asked.size(), 1u) << "without a token it asks for nothing";
-  EXPECT_FALSE(FromInstance({{"AWS_EC2_METADATA_DISABLED", "true"}}, endpoints_.fetch())().ok());
+  EXPECT_FALSE(FromInstance({{"AWS_EC2_METADATA_DISABLED", "true"}}, endpoints_.fetch())(Plenty()).ok());
   EXPECT_EQ(endpoints_.asked.size(), 1u);
 }
 
-TEST_F(CredentialsTest, TheFirstPlaceThatHasKeysIsAskedAndAgainBeforeTheyEnd) {
-  ManualClock clock(absl::FromUnixSeconds(1'763'000'000));
-  int asked = 0;
-  bool fails = false;
-  const auto temporary = [&]() -> absl::StatusOr<Credentials> {
-    if (fails) return absl::UnavailableError("down");
-    return Credentials{.access_key_id = absl::StrCat("key-", ++asked), .expires_at = clock.Now() + absl::Hours(1)};
+TEST_F(CredentialsTest, NoRequestIsGivenMoreTimeThanTheCallHas) {
+  const std::string base = "http://169.254.169.254", roles = base + "/latest/meta-data/iam/security-credentials/";
+  endpoints_.answers["PUT " + base + "/latest/api/token"] = {.code = 200, .body = "session"};
+  endpoints_.answers["GET " + roles] = {.code = 200, .body = "storage"};
+  constexpr absl::Duration kCall = absl::Milliseconds(700);
+  for (const CredentialSource& source :
+       {FromWebIdentity(WebIdentity(), "eu-west-1", endpoints_.fetch()),
+        FromContainer({{"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/v2/x"}}, endpoints_.fetch()),
+        FromInstance({}, endpoints_.fetch())})
+    EXPECT_FALSE(source(Deadline(kCall)).ok());
+  EXPECT_THAT(endpoints_.requests, SizeIs(5));
+  for (const HttpRequest& request : endpoints_.requests)
+    EXPECT_LE(request.timeout, kCall) << request.method << " " << request.target;
+}
+
+TEST_F(CredentialsTest, ACallWhoseTimeIsOverAsksNobody) {
+  const Deadline over(absl::ZeroDuration());
+  for (const CredentialSource& source :
+       {FromWebIdentity(WebIdentity(), "eu-west-1", endpoints_.fetch()),
+        FromContainer({{"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/v2/x"}}, endpoints_.fetch()),
+        FromInstance({}, endpoints_.fetch())}) {
+    const absl::Status told = source(over).status();
+    EXPECT_EQ(told.code(), absl::StatusCode::kDeadlineExceeded);
+    EXPECT_THAT(std::string(told.message()), AllOf(HasSubstr("http"), HasSubstr("no time was left")));
+  }
+  EXPECT_TRUE(endpoints_.asked.empty());
+}
+
+TEST_F(CredentialsTest, AnInstanceThatHadNoTimeToAnswerIsNotNone) {
+  const Deadline deadline(absl::Milliseconds(10));
+  const Fetch slow = [&deadline](const std::string&, const HttpRequest&) -> absl::StatusOr<HttpResponse> {
+    while (!deadline.is_over()) std::this_thread::yield();
+    return absl::DeadlineExceededError("it has gone silent");
   };
-  CredentialChain chain({[] { return absl::NotFoundError("not here"); }, temporary}, clock);
-  EXPECT_EQ(chain.Get()->access_key_id, "key-1");
-  clock.Advance(absl::Minutes(49));
-  EXPECT_EQ(chain.Get()->access_key_id, "key-1");
-  clock.Advance(absl::Minutes(2));
-  EXPECT_EQ(chain.Get()->access_key_id, "key-2");
-  fails = true;
-  clock.Advance(absl::Minutes(55));
-  EXPECT_EQ(chain.Get()->access_key_id, "key-2") << "they hold still";
-  clock.Advance(absl::Minutes(6));
-  EXPECT_EQ(chain.Get().status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(FromInstance({}, slow)(deadline).status().code(), absl::StatusCode::kDeadlineExceeded);
+}
+
+TEST_F(CredentialsTest, TheRealOneAsksAServerAndWaitsNoLongerThanItIsTold) {
+  std::atomic<int> asked = 0;
+  ScriptedServer server([&asked](Peer& peer) {
+    const std::string request = peer.ReadRequest();
+    if (++asked <= 2) return peer.Answer(request.substr(0, request.find(' ')));
+    peer.AwaitEnd();
+  });
+  const Fetch fetch = RealFetch();
+  for (const char* method : {"PUT", "POST"}) {
+    const auto answer = fetch(server.url(), {.method = method, .body = "x"});
+    ASSERT_TRUE(answer.ok()) << answer.status();
+    EXPECT_EQ(answer->body, method);
+  }
+  const auto none = fetch(server.url(), {.method = "POST", .body = "x", .timeout = absl::Milliseconds(100)});
+  EXPECT_EQ(none.status().code(), absl::StatusCode::kDeadlineExceeded);
 }
 
 TEST_F(CredentialsTest, WhereThereAreNoneEveryPlaceIsNamed) {
   const SystemClock clock;
   CredentialChain chain(DefaultSources({{"HOME", "/nowhere"}}, "us-east-1", endpoints_.fetch()), clock);
-  const auto none = chain.Get();
+  const auto none = chain.Get(Plenty());
   EXPECT_EQ(none.status().code(), absl::StatusCode::kPermissionDenied);
   for (const char* place : {"AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "/nowhere/.aws/credentials",
                             "AWS_CONTAINER_CREDENTIALS", "hop limit"})

@@ -1,7 +1,9 @@
 #include "controller/providers/aws/query_api.h"
 
+#include <functional>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -26,33 +28,43 @@ constexpr char kRead[] = "DescribeAutoScalingGroups";
 class QueryApiTest : public ::testing::Test {
  protected:
   void Connect(const std::string& region, const std::string& key, const std::string& secret) {
-    const auto source = [=, this]() -> absl::StatusOr<Credentials> {
+    ConnectWith(region, [=, this](const Deadline&) -> absl::StatusOr<Credentials> {
       ++asked_for_keys_;
       return Credentials{.access_key_id = key, .secret_access_key = secret};
-    };
-    auto api =
-        QueryApi::Connect({.endpoint = aws_.url(),
-                           .region = region,
-                           .service = "autoscaling",
-                           .version = "2011-01-01",
-                           .wait = [this](absl::Duration time) { waited_.push_back(time); }},
-                          std::make_unique<CredentialChain>(std::vector<CredentialSource>{source}, clock_), clock_);
+    });
+  }
+  void ConnectWith(const std::string& region, CredentialSource source) {
+    auto api = QueryApi::Connect(
+        {.endpoint = aws_.url(),
+         .region = region,
+         .service = "autoscaling",
+         .version = "2011-01-01",
+         .wait =
+             [this](absl::Duration time) {
+               waited_.push_back(time);
+               if (while_waiting_ != nullptr) while_waiting_();
+             }},
+        std::make_unique<CredentialChain>(std::vector<CredentialSource>{std::move(source)}, clock_), clock_);
     ASSERT_TRUE(api.ok()) << api.status();
     api_ = *std::move(api);
   }
   void SetUp() override { Connect("eu-west-1", "AKID", "secret"); }
-  absl::Status Call(const std::string& action = kRead, Repeat repeat = Repeat::kAlways) {
+  absl::Status Call(const std::string& action = kRead, Repeat repeat = Repeat::kAlways,
+                    absl::Duration timeout = absl::Seconds(20)) {
     return api_
         ->Call({.action = action,
                 .fields = {{"AutoScalingGroupNames.member.1", "files"}, {"InstanceId", "i-1"}},
-                .repeat = repeat})
+                .repeat = repeat,
+                .timeout = timeout})
         .status();
   }
+  absl::Status CallWithin(absl::Duration timeout) { return Call(kRead, Repeat::kAlways, timeout); }
   std::string Told() { return std::string(Call().message()); }
 
   SystemClock clock_;
   FakeAutoScaling aws_{1};
   std::vector<absl::Duration> waited_;
+  std::function<void()> while_waiting_;
   int asked_for_keys_ = 0;
   std::unique_ptr<QueryApi> api_;
 };
@@ -183,6 +195,78 @@ TEST_F(QueryApiTest, ASilentServerCostsTheTimeThatWasGiven) {
   aws_.Inject({.never_answers = true, .times = 3});
   const auto answer = api_->Call({.action = kRead, .timeout = absl::Milliseconds(200)});
   EXPECT_EQ(answer.status().code(), absl::StatusCode::kDeadlineExceeded);
+}
+
+void AwaitEndOf(const Deadline& deadline) {
+  while (!deadline.is_over()) std::this_thread::yield();
+}
+
+TEST_F(QueryApiTest, AStallWhereTheKeysAreCostsTheTimeThatWasGiven) {
+  constexpr absl::Duration kCall = absl::Milliseconds(200);
+  absl::Duration given;
+  ConnectWith("eu-west-1", [&given](const Deadline& deadline) -> absl::StatusOr<Credentials> {
+    given = deadline.left();
+    AwaitEndOf(deadline);
+    return absl::DeadlineExceededError("POST https://sts.eu-west-1.amazonaws.com: it has gone silent");
+  });
+  const absl::Status told = CallWithin(kCall);
+  EXPECT_LE(given, kCall);
+  EXPECT_EQ(told.code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_THAT(std::string(told.message()), AllOf(HasSubstr(kRead), HasSubstr("sts.eu-west-1")));
+  EXPECT_THAT(aws_.requests(), SizeIs(0));
+}
+
+TEST_F(QueryApiTest, WithKeysThatComeTooLateNothingIsSent) {
+  ConnectWith("eu-west-1", [](const Deadline& deadline) -> absl::StatusOr<Credentials> {
+    AwaitEndOf(deadline);
+    return Credentials{.access_key_id = "AKID", .secret_access_key = "secret"};
+  });
+  const absl::Status told = CallWithin(absl::Milliseconds(50));
+  EXPECT_EQ(told.code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_THAT(std::string(told.message()), AllOf(HasSubstr(kRead), HasSubstr("credentials"), HasSubstr("not sent")));
+  EXPECT_THAT(aws_.requests(), SizeIs(0));
+}
+
+TEST_F(QueryApiTest, WithNoTimeLeftNothingIsSent) {
+  ASSERT_TRUE(Call().ok()) << "there are keys";
+  const absl::Status told = CallWithin(absl::ZeroDuration());
+  EXPECT_EQ(told.code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_THAT(std::string(told.message()), AllOf(HasSubstr(kRead), HasSubstr("not sent")));
+  EXPECT_THAT(aws_.requests(), SizeIs(1));
+}
+
+TEST_F(QueryApiTest, AfterAPauseThatTookAllOfItsTimeNothingIsSent) {
+  constexpr absl::Duration kCall = absl::Milliseconds(400);  // the seed's first pause is 134 ms
+  const Deadline deadline(kCall);
+  while_waiting_ = [&deadline] { AwaitEndOf(deadline); };
+  aws_.Inject({.code = 400, .error = "Throttling", .message = "Rate exceeded"});
+  const absl::Status told = CallWithin(kCall - absl::Milliseconds(100));
+  EXPECT_EQ(told.code(), absl::StatusCode::kUnavailable) << told;
+  EXPECT_THAT(std::string(told.message()), HasSubstr("AWS slows this account down"));
+  EXPECT_THAT(aws_.requests(), SizeIs(1));
+}
+
+TEST_F(QueryApiTest, ARenewalThatTakesTheRestOfTheTimeEndsTheCall) {
+  ConnectWith("eu-west-1", [this](const Deadline& deadline) -> absl::StatusOr<Credentials> {
+    if (++asked_for_keys_ > 1) AwaitEndOf(deadline);
+    return Credentials{.access_key_id = "AKID", .secret_access_key = "secret"};
+  });
+  aws_.Inject({.code = 403, .error = "ExpiredToken"});
+  const absl::Status told = CallWithin(absl::Milliseconds(500));
+  EXPECT_EQ(told.code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_THAT(aws_.requests(), SizeIs(1));
+}
+
+TEST_F(QueryApiTest, ThatThereAreNoKeysForARepetitionDoesNotHideThatTheFirstMayHaveBeenHeard) {
+  ConnectWith("eu-west-1", [this](const Deadline&) -> absl::StatusOr<Credentials> {
+    if (++asked_for_keys_ > 1) return absl::PermissionDeniedError("no keys");
+    return Credentials{
+        .access_key_id = "AKID", .secret_access_key = "secret", .expires_at = clock_.Now() + absl::Milliseconds(100)};
+  });
+  while_waiting_ = [] { AwaitEndOf(Deadline(absl::Milliseconds(100))); };  // until they have ended
+  aws_.Inject({.code = 500, .error = "InternalFailure", .message = "x"});
+  EXPECT_EQ(Call().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(asked_for_keys_, 2);
 }
 
 }  // namespace
