@@ -287,7 +287,7 @@ absl::StatusOr<Credentials> CredentialChain::Get(const Deadline& deadline) {
     while (true) {
       const absl::Time now = clock_.Now();
       const bool hold = last_.has_value() && now < last_->expires_at;
-      if (hold && (under_way_ != nullptr || now < last_->expires_at - kRenewBefore)) return *last_;
+      if (hold && (under_way_ != nullptr || now < renew_at_)) return *last_;
       longest = hold ? deadline.left() / 2 : deadline.left();
       if (under_way_ == nullptr) break;
       absl::StatusOr<Credentials> theirs = Await(under_way_, deadline);
@@ -306,8 +306,13 @@ absl::StatusOr<Credentials> CredentialChain::Await(std::shared_ptr<const Renewal
 
 absl::StatusOr<Credentials> CredentialChain::Settle(Renewal& renewal, absl::StatusOr<Credentials> outcome) {
   const MonitorLock lock(mutex_);
+  const absl::Time now = clock_.Now();
   if (outcome.ok()) last_ = *outcome;
-  if (!outcome.ok() && last_.has_value() && clock_.Now() < last_->expires_at) outcome = *last_;
+  const absl::Time due = outcome.ok() ? outcome->expires_at - kRenewBefore : absl::InfinitePast();
+  const bool is_fresh = now < due;
+  renew_at_ = is_fresh ? due : now + pause_;
+  pause_ = is_fresh ? kPauseFirst : std::min(2 * pause_, kPauseMax);
+  if (!outcome.ok() && last_.has_value() && now < last_->expires_at) outcome = *last_;
   renewal = outcome;
   under_way_.reset();
   mutex_.Notify();

@@ -52,6 +52,10 @@ CredentialSource FromInstance(Environment environment, Fetch fetch);
 class CredentialChain {
  public:
   static constexpr absl::Duration kRenewBefore = absl::Minutes(10);
+  // Between renewals of keys that hold, where one has failed or has brought none that last. Most hiccups are over after
+  // some seconds; once a minute is a dozen chances in the ten minutes that are left, at the cost of half of one call's
+  // time in each.
+  static constexpr absl::Duration kPauseFirst = absl::Seconds(5), kPauseMax = absl::Minutes(1);
 
   CredentialChain(std::vector<CredentialSource> sources, const Clock& clock)
       : sources_(std::move(sources)), clock_(clock) {}
@@ -59,7 +63,7 @@ class CredentialChain {
   // Never an error where there are keys that hold. PERMISSION_DENIED with every place that was asked, where none has
   // any. DEADLINE_EXCEEDED with what was awaited. Else what the place says.
   absl::StatusOr<Credentials> Get(const Deadline& deadline);
-  // These are not accepted any more, whatever they say of their end: the next Get() asks anew.
+  // These are not accepted any more, whatever they say of their end: the next Get() asks anew, without a pause.
   void Forget();
 
  private:
@@ -77,6 +81,8 @@ class CredentialChain {
   Monitor mutex_;
   std::optional<Credentials> last_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<Renewal> under_way_ ABSL_GUARDED_BY(mutex_);  // null: nobody asks
+  absl::Time renew_at_ ABSL_GUARDED_BY(mutex_);                 // while the last ones hold
+  absl::Duration pause_ ABSL_GUARDED_BY(mutex_) = kPauseFirst;  // after the next renewal that brings none that last
 };
 
 // All of them, in AWS's order.

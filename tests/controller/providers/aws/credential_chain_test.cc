@@ -70,6 +70,15 @@ class CredentialChainTest : public ::testing::Test {
     const absl::StatusOr<Credentials> keys = chain_.Get(deadline);
     return keys.ok() ? keys->access_key_id : std::string(keys.status().message());
   }
+  // How often the source was asked in a time in which keys are wanted each second.
+  int AskedIn(absl::Duration time) {
+    const int before = asked_count_;
+    for (; time > absl::ZeroDuration(); time -= absl::Seconds(1)) {
+      clock_.Advance(absl::Seconds(1));
+      Get();
+    }
+    return asked_count_ - before;
+  }
   // Until they are renewed, which is due.
   void GetKeysThatAreDue() {
     ASSERT_EQ(Get(), "key-1");
@@ -211,6 +220,59 @@ TEST_F(CredentialChainTest, APlaceThatComesAfterTheEndOfTheTimeIsNotAskedNorSaid
   EXPECT_EQ(told.code(), absl::StatusCode::kDeadlineExceeded);
   EXPECT_THAT(std::string(told.message()), HasSubstr("not here"));
   EXPECT_EQ(asked_count_, 0);
+}
+
+TEST_F(CredentialChainTest, AfterARenewalThatFailedTheNextComesAfterAPauseThatGrows) {
+  GetKeysThatAreDue();
+  outcome_ = absl::UnavailableError("down");
+  EXPECT_EQ(Get(), "key-1");
+  EXPECT_EQ(asked_count_, 2);
+  for (const int seconds : {5, 10, 20, 40, 60, 60}) {
+    EXPECT_EQ(AskedIn(absl::Seconds(seconds - 1)), 0) << seconds;
+    EXPECT_EQ(AskedIn(absl::Seconds(1)), 1) << seconds;
+  }
+  outcome_ = absl::OkStatus();
+  EXPECT_EQ(AskedIn(absl::Seconds(60)), 1);
+  EXPECT_EQ(Get(), "key-9");
+  clock_.Advance(kLife - CredentialChain::kRenewBefore);
+  outcome_ = absl::UnavailableError("down");
+  Get();
+  EXPECT_EQ(AskedIn(absl::Seconds(5)), 1) << "it begins anew";
+}
+
+TEST_F(CredentialChainTest, KeysThatEndInAPauseAreRenewedNevertheless) {
+  GetKeysThatAreDue();
+  outcome_ = absl::UnavailableError("down");
+  clock_.Advance(CredentialChain::kRenewBefore - absl::Seconds(2));
+  EXPECT_EQ(Get(), "key-1");
+  clock_.Advance(absl::Seconds(2));
+  EXPECT_EQ(Get(), "down") << "they have ended";
+  outcome_ = absl::OkStatus();
+  EXPECT_EQ(Get(), "key-4");
+}
+
+TEST_F(CredentialChainTest, KeysThatAreNotAcceptedAreRenewedWithoutAPause) {
+  GetKeysThatAreDue();
+  outcome_ = absl::UnavailableError("down");
+  EXPECT_EQ(Get(), "key-1");
+  outcome_ = absl::OkStatus();
+  chain_.Forget();
+  EXPECT_EQ(Get(), "key-3");
+}
+
+// The instance has new ones only five minutes before the old ones end.
+TEST_F(CredentialChainTest, WhoGivesTheSameKeysOnceMoreIsNotAskedByEveryCall) {
+  const absl::Time end = clock_.Now() + absl::Minutes(9);
+  CredentialChain chain({[&](const Deadline&) -> absl::StatusOr<Credentials> {
+                          ++asked_count_;
+                          return Credentials{.access_key_id = "same", .expires_at = end};
+                        }},
+                        clock_);
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(chain.Get(Plenty())->access_key_id, "same");
+  EXPECT_EQ(asked_count_, 1);
+  clock_.Advance(absl::Seconds(5));
+  EXPECT_TRUE(chain.Get(Plenty()).ok());
+  EXPECT_EQ(asked_count_, 2);
 }
 
 }  // namespace
