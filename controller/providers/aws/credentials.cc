@@ -1,6 +1,7 @@
 #include "controller/providers/aws/credentials.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -97,22 +98,24 @@ std::map<std::string, std::string> Section(const std::string& text, const std::s
   return fields;
 }
 
-// Only there may a token be sent in the clear.
-bool IsTrustedHost(const std::string& url) {
-  if (absl::StartsWith(url, "https://")) return true;
-  for (const char* host : {"http://127.", "http://localhost", "http://[::1]", "http://169.254.170.2",
-                           "http://169.254.170.23", "http://[fd00:ec2::23]"}) {
-    const absl::string_view rest = absl::StripPrefix(url, host);
-    const bool whole = absl::string_view(host) == "http://127." || rest.empty() || rest[0] == '/' || rest[0] == ':';
-    if (rest.size() != url.size() && whole) return true;
-  }
-  return false;
-}
-
 std::pair<std::string, std::string> Split(const std::string& url) {
   const size_t path = url.find('/', url.find("://") + 3);
   if (path == std::string::npos) return {url, "/"};
   return {url.substr(0, path), url.substr(path)};
+}
+
+// Only there may a token be sent in the clear.
+bool IsTrustedHost(const std::string& url) {
+  if (absl::StartsWith(url, "https://")) return true;
+  const std::string base = Split(url).first;
+  absl::string_view host = base;
+  if (!absl::ConsumePrefix(&host, "http://")) return false;
+  const size_t port = host.find_last_not_of("0123456789");
+  if (port != absl::string_view::npos && host[port] == ':') host = host.substr(0, port);
+  if (absl::StartsWith(host, "127.")) return host.find_first_not_of("0123456789.") == absl::string_view::npos;
+  static constexpr std::array<absl::string_view, 5> kHosts = {"localhost", "[::1]", "169.254.170.2", "169.254.170.23",
+                                                              "[fd00:ec2::23]"};
+  return std::find(kHosts.begin(), kHosts.end(), host) != kHosts.end();
 }
 
 // AWS_ENDPOINT_URL_STS as AWS's own tools have it; AWS_ENDPOINT_URL, which would be for all services, is not followed.

@@ -163,7 +163,9 @@ TEST_F(CredentialsTest, OfAContainer) {
 TEST_F(CredentialsTest, ATokenGoesToNobodyElseInTheClear) {
   Environment role = WebIdentity();
   for (const char* url :
-       {"http://evil.example/x", "http://169.254.170.2.evil.example/x", "http://localhost.evil.example/"}) {
+       {"http://evil.example/x", "http://169.254.170.2.evil.example/x", "http://localhost.evil.example/",
+        "http://127.0.0.1.evil.example/", "http://127.evil.example/", "http://localhost:80@evil.example/",
+        "http://127.0.0.1@evil.example/"}) {
     const auto refused = FromContainer({{"AWS_CONTAINER_CREDENTIALS_FULL_URI", url}}, endpoints_.fetch())(Plenty());
     EXPECT_EQ(refused.status().code(), absl::StatusCode::kFailedPrecondition) << url;
     role["AWS_ENDPOINT_URL_STS"] = url;
@@ -171,6 +173,11 @@ TEST_F(CredentialsTest, ATokenGoesToNobodyElseInTheClear) {
     EXPECT_EQ(sts.status().code(), absl::StatusCode::kFailedPrecondition) << url;
   }
   EXPECT_TRUE(endpoints_.asked.empty());
+  for (const char* url :
+       {"http://127.1.2.3:8080/x", "http://[::1]:80/x", "http://localhost", "https://evil.example/"}) {
+    const auto unanswered = FromContainer({{"AWS_CONTAINER_CREDENTIALS_FULL_URI", url}}, endpoints_.fetch())(Plenty());
+    EXPECT_EQ(unanswered.status().code(), absl::StatusCode::kDeadlineExceeded) << url;
+  }
 }
 
 TEST_F(CredentialsTest, OfAnInstanceByVersionTwoOnly) {
