@@ -96,7 +96,7 @@ absl::StatusOr<std::string> GroupApi::LastFailure(absl::Time since, absl::Durati
   absl::Time began;
   std::string ignored;
   if (status != "Failed" || !absl::ParseTime(absl::RFC3339_full, newest.child_value("StartTime"), &began, &ignored) ||
-      began < since)
+      began < absl::FromUnixMillis(absl::ToUnixMillis(since)))  // AWS says no more than milliseconds
     return "";
   return message.empty() ? "AWS could not start an instance and does not say why" : SentenceOf(message);
 }

@@ -155,6 +155,24 @@ TEST_F(AutoScalingTest, AStockOutIsSaidInAwsWordsAndNoMoreIsAskedFor) {
   EXPECT_EQ(aws_.capacity(), 5);
 }
 
+TEST_F(AutoScalingTest, AFailureOfTheSameMillisecondIsNotOlder) {
+  const auto api = QueryApi::Connect(
+      {.endpoint = aws_.url(), .region = "eu-west-1", .service = "autoscaling", .version = "2011-01-01"},
+      std::make_unique<CredentialChain>(Options().credentials, clock_), clock_);
+  ASSERT_TRUE(api.ok()) << api.status();
+  GroupApi group(**api, "files");
+  aws_.RunOutOfStock("no capacity");
+  aws_.SetCapacity(4);
+  const auto activities = (*api)->Call({.action = "DescribeScalingActivities"});
+  ASSERT_TRUE(activities.ok()) << activities.status();
+  const std::string text = activities->result.child("Activities").child("member").child_value("StartTime");
+  absl::Time began;
+  std::string ignored;
+  ASSERT_TRUE(absl::ParseTime(absl::RFC3339_full, text, &began, &ignored)) << text;
+  EXPECT_EQ(group.LastFailure(began + absl::Microseconds(999), kPatience).value_or("error"), "no capacity");
+  EXPECT_EQ(group.LastFailure(began + absl::Milliseconds(1), kPatience).value_or("error"), "");
+}
+
 TEST_F(AutoScalingTest, TheRoomOfALaunchThatWasGivenUpIsTheNextOnes) {
   aws_.RunOutOfStock("no capacity");
   ASSERT_FALSE(Launch("launch-1").ok());
