@@ -186,7 +186,7 @@ CredentialSource FromEnvironment(Environment environment) {
   };
 }
 
-CredentialSource FromWebIdentity(Environment environment, std::string region, Fetch fetch) {
+CredentialSource FromWebIdentity(const Environment& environment, const std::string& region, const Fetch& fetch) {
   return [=](const Deadline& deadline) -> absl::StatusOr<Credentials> {
     const std::string file = Variable(environment, "AWS_WEB_IDENTITY_TOKEN_FILE"),
                       role = Variable(environment, "AWS_ROLE_ARN");
@@ -223,7 +223,7 @@ CredentialSource FromSharedFiles(Environment environment) {
   };
 }
 
-CredentialSource FromContainer(Environment environment, Fetch fetch) {
+CredentialSource FromContainer(const Environment& environment, const Fetch& fetch) {
   return [=](const Deadline& deadline) -> absl::StatusOr<Credentials> {
     const std::string relative = Variable(environment, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"),
                       full = Variable(environment, "AWS_CONTAINER_CREDENTIALS_FULL_URI");
@@ -244,7 +244,7 @@ CredentialSource FromContainer(Environment environment, Fetch fetch) {
   };
 }
 
-CredentialSource FromInstance(Environment environment, Fetch fetch) {
+CredentialSource FromInstance(const Environment& environment, const Fetch& fetch) {
   return [=](const Deadline& deadline) -> absl::StatusOr<Credentials> {
     if (absl::EqualsIgnoreCase(Variable(environment, "AWS_EC2_METADATA_DISABLED"), "true"))
       return absl::NotFoundError("AWS_EC2_METADATA_DISABLED is set");
@@ -293,7 +293,7 @@ absl::StatusOr<Credentials> CredentialChain::Get(const Deadline& deadline) {
       if (hold && (under_way_ != nullptr || now < renew_at_)) return *last_;
       longest = hold ? deadline.left() / 2 : deadline.left();
       if (under_way_ == nullptr) break;
-      absl::StatusOr<Credentials> theirs = Await(under_way_, deadline);
+      absl::StatusOr<Credentials> theirs = Await(deadline);
       if (!absl::IsDeadlineExceeded(theirs.status()) || deadline.is_over()) return theirs;
     }
     under_way_ = renewal;
@@ -301,7 +301,8 @@ absl::StatusOr<Credentials> CredentialChain::Get(const Deadline& deadline) {
   return Settle(*renewal, Ask(Deadline(longest)));
 }
 
-absl::StatusOr<Credentials> CredentialChain::Await(std::shared_ptr<const Renewal> renewal, const Deadline& deadline) {
+absl::StatusOr<Credentials> CredentialChain::Await(const Deadline& deadline) {
+  const std::shared_ptr<const Renewal> renewal = under_way_;
   while (!renewal->has_value() && !deadline.is_over()) mutex_.Wait(deadline.left());
   if (renewal->has_value()) return **renewal;
   return absl::DeadlineExceededError("AWS credentials, which another call asks for, did not come in time");
@@ -327,7 +328,8 @@ void CredentialChain::Forget() {
   last_.reset();
 }
 
-std::vector<CredentialSource> DefaultSources(const Environment& environment, const std::string& region, Fetch fetch) {
+std::vector<CredentialSource> DefaultSources(const Environment& environment, const std::string& region,
+                                             const Fetch& fetch) {
   return {FromEnvironment(environment), FromWebIdentity(environment, region, fetch), FromSharedFiles(environment),
           FromContainer(environment, fetch), FromInstance(environment, fetch)};
 }

@@ -37,10 +37,10 @@ using CredentialSource = std::function<absl::StatusOr<Credentials>(const Deadlin
 
 CredentialSource FromEnvironment(Environment environment);
 // At the STS of the region, or where AWS_ENDPOINT_URL_STS says.
-CredentialSource FromWebIdentity(Environment environment, std::string region, Fetch fetch);
+CredentialSource FromWebIdentity(const Environment& environment, const std::string& region, const Fetch& fetch);
 CredentialSource FromSharedFiles(Environment environment);
-CredentialSource FromContainer(Environment environment, Fetch fetch);
-CredentialSource FromInstance(Environment environment, Fetch fetch);
+CredentialSource FromContainer(const Environment& environment, const Fetch& fetch);
+CredentialSource FromInstance(const Environment& environment, const Fetch& fetch);
 
 // CredentialChain: the first place that has keys, asked again ten minutes before they end; keys that could not be
 // renewed are used for as long as they hold.
@@ -71,8 +71,8 @@ class CredentialChain {
   using Renewal = std::optional<absl::StatusOr<Credentials>>;
 
   absl::StatusOr<Credentials> Ask(const Deadline& deadline) const;
-  absl::StatusOr<Credentials> Await(std::shared_ptr<const Renewal> renewal, const Deadline& deadline)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What the renewal under way comes to.
+  absl::StatusOr<Credentials> Await(const Deadline& deadline) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Ends the renewal. The old keys where they still hold and there are no new ones.
   absl::StatusOr<Credentials> Settle(Renewal& renewal, absl::StatusOr<Credentials> outcome);
 
@@ -86,6 +86,7 @@ class CredentialChain {
 };
 
 // All of them, in AWS's order.
-std::vector<CredentialSource> DefaultSources(const Environment& environment, const std::string& region, Fetch fetch);
+std::vector<CredentialSource> DefaultSources(const Environment& environment, const std::string& region,
+                                             const Fetch& fetch);
 
 }  // namespace headroom::aws

@@ -14,7 +14,6 @@
 namespace headroom::aws {
 namespace {
 
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 constexpr absl::Duration kPatience = absl::Seconds(20);  // for what comes at once, unless it is broken

@@ -19,7 +19,6 @@ using ::testing::AllOf;
 using ::testing::Each;
 using ::testing::Ge;
 using ::testing::HasSubstr;
-using ::testing::Le;
 using ::testing::Not;
 using ::testing::SizeIs;
 
