@@ -74,6 +74,7 @@ void Node::Become(NodeState to, absl::Time at) {
   if (state == to) return;
   state = to;
   state_since = at;
+  if (to == NodeState::kTerminating) left_boot_id = hello.boot_id;
   if (to != NodeState::kServing) return;
   was_drained = false;
   terminates_failed = {};
@@ -281,8 +282,10 @@ void Fleet::FollowServer(Node& node, absl::Time at, const Policy& policy) {
     return;
   }
   if (says == ServerState::kStopping && node.state == NodeState::kServing) node.Become(NodeState::kRestarting, at);
+  // Its name was given again, and whoever bore it goes on draining until its successor speaks.
+  const bool is_predecessor = node.state == NodeState::kJoining && node.hello.boot_id == node.left_boot_id;
   const bool counts = node.CountsAsCapacity() || node.IsAwaited() || node.state == NodeState::kLost;
-  if (says == ServerState::kDraining && counts) {
+  if (says == ServerState::kDraining && counts && !is_predecessor) {
     if (node.returning && node.state == NodeState::kServing && at - node.state_since > kReturnMax) {
       node.returning = false;
       node.stays_drained = true;

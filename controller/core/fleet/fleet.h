@@ -125,6 +125,7 @@ struct Node {
   absl::Time machine_since = absl::InfinitePast();  // when we first did
   std::string drain_reason, drain_actor;            // the operator's
   Retries terminates_failed;
+  std::string left_boot_id;  // of the process that was there when it was last seen to go
   CounterWindow counters;
   KneeEstimator knee;
   WindowedMax active_share;  // of the open connections, smoothed, over kActivePeakWindow
@@ -245,6 +246,7 @@ struct Node {
     visit("stays_drained", self.stays_drained);
     visit("told_at", self.told_at);
     visit("terminates_failed", self.terminates_failed);
+    visit("left_boot_id", self.left_boot_id);
     visit("drain_reason", self.drain_reason);
     visit("drain_actor", self.drain_actor);
     visit("hypothetical", self.hypothetical);
@@ -342,6 +344,8 @@ class Fleet {
   // Whether a node has come since that may be the machine of a launch whose answer named none: until it is listed both
   // count.
   bool HasNamelessArrival() const;
+  // A machine could not be removed, and no list has been begun since: another one may have gone in its place.
+  bool MustLookBeforeRemoval() const { return removal_failed_at_ != absl::InfinitePast(); }
   const Retries& lists_failed() const { return lists_failed_; }
   // The last provider call that failed, and how; empty once the same call succeeded or ten minutes passed.
   const std::string& provider_operation() const { return provider_operation_; }
@@ -382,6 +386,7 @@ class Fleet {
     visit("launch_failures", self.launch_failures_);
     visit("last_listed_at", self.last_listed_at_);
     visit("lists_failed", self.lists_failed_);
+    visit("removal_failed_at", self.removal_failed_at_);
     visit("provider_operation", self.provider_operation_);
     visit("provider_error", self.provider_error_);
     visit("provider_failed_at", self.provider_failed_at_);
@@ -460,6 +465,7 @@ class Fleet {
   LaunchFailures launch_failures_;
   absl::Time last_listed_at_ = absl::InfinitePast();
   Retries lists_failed_;
+  absl::Time removal_failed_at_ = absl::InfinitePast();  // the last, since the last list
   std::string provider_operation_, provider_error_;
   absl::Time provider_failed_at_ = absl::InfinitePast();
   std::vector<absl::Duration> lead_times_;  // the last 20

@@ -39,6 +39,10 @@ void Fleet::ComeAnew(const NodeId& id, absl::Time at) {
   }
   node.Become(NodeState::kJoining, at);
   node.launch_failed = node.leave_unheard = node.stays_drained = node.found_draining = false;
+  node.drained_by_operator = node.take_back = node.pinned = false;
+  node.fixed = {};
+  node.drain_reason.clear();
+  node.drain_actor.clear();
   node.launch_id.clear();
   node.launched_at = node.machine_since = absl::InfinitePast();
 }
@@ -54,6 +58,7 @@ absl::Time Fleet::ListBeganAt(absl::Time at) const {
 bool Fleet::On(absl::Time at, const MachinesListed& event, const Policy&) {
   last_listed_at_ = at;
   const absl::Time began_at = ListBeganAt(at);
+  if (began_at >= removal_failed_at_) removal_failed_at_ = absl::InfinitePast();
   // A call that is late may still be under way: a clock that is set forward ends the wait for it too soon.
   std::erase_if(unanswered_, [&](const auto& launch) { return launch.second <= began_at - kCallTakes; });
   NoteProvider(at, "list", "");
@@ -198,6 +203,7 @@ void Fleet::FinishTerminate(absl::Time at, const Action& action, const ActionFin
     const bool goes_on = node.state == NodeState::kDraining && !node.leave_unheard && !node.was_drained;
     if (goes_on && node.told_at != absl::InfinitePast()) node.state_since = node.told_at;
     node.terminates_failed.Failed(at);
+    removal_failed_at_ = at;
   } else if (outcome.hypothetical && !node.hypothetical) {
     node.shadow_gone = true;
   } else {

@@ -194,6 +194,7 @@ bool MayFinish(const Node& node) {
 
 // Drained nodes are terminated, except those that an operator wants empty but there; a drain past its deadline too.
 void Finish(const State& state, const Policy& policy, const NodePlan& plan, std::vector<Action>& actions) {
+  if (state.fleet.MustLookBeforeRemoval()) return;
   const bool held = HeldDown(state, plan.now);
   for (const auto& [id, node] : state.fleet.nodes()) {
     if (!MayFinish(node) || TerminateInFlight(state, id) || !IsNextToLeave(state, policy, node)) continue;
@@ -332,7 +333,8 @@ std::vector<Action> PlanLook(const State& state, const Policy& policy, absl::Tim
     if (std::holds_alternative<ListMachines>(flight.action.body)) return {};
   }
   const bool is_due = now - state.fleet.last_listed_at() >= policy.control.list_interval;
-  if (!is_due && !state.fleet.HasNamelessArrival()) return {};
+  const bool is_asked_for = state.fleet.HasNamelessArrival() || state.fleet.MustLookBeforeRemoval();
+  if (!is_due && !is_asked_for) return {};
   if (now < state.fleet.lists_failed().next_at()) return {};
   return {Action{"", state.term, "", MakeReason(ReasonCode::kListDue), ListMachines{}}};
 }

@@ -326,6 +326,30 @@ TEST(Drain, ATerminateThatFailedBeforeTheNodeServedAgainIsForgotten) {
   for (const Action& end : world.ActionsOf("terminate")) EXPECT_NE(end.node, "node-5") << "a client is there";
 }
 
+// The platform may have removed another one: only a list tells.
+TEST(Drain, AfterATerminateThatFailedNothingIsRemovedBeforeTheMachinesWereListed) {
+  World world = FiveNodes();
+  world.broken.insert("terminate");
+  world.core.Observe(world.now, ActionStarted{{"drain", 1, "node-5", {}, DrainNode{}}});
+  world.nodes["node-5"].draining = true;
+  world.Run(absl::Seconds(20), Spread(world, 500));
+  int terminates = 0;
+  bool has_looked = true;
+  for (const Decision& decision : world.decisions) {
+    for (const Action& action : decision.actions) {
+      if (std::holds_alternative<ListMachines>(action.body)) has_looked = true;
+      if (!std::holds_alternative<TerminateNode>(action.body)) continue;
+      ++terminates;
+      EXPECT_TRUE(std::exchange(has_looked, false)) << decision.at;
+    }
+  }
+  EXPECT_GE(terminates, 2) << "a look is due at once, not with the next interval";
+  world.broken.insert("list");
+  world.decisions.clear();
+  world.Run(absl::Minutes(2), Spread(world, 500));
+  EXPECT_LE(world.ActionsOf("terminate").size(), 1u) << "it cannot be looked";
+}
+
 TEST(Drain, ATerminateThatFailedOfANodeThatIsNotEmptyIsNotRepeatedAsOfAnEmptyOne) {
   World world = FiveNodes();
   world.drains_hang = true;

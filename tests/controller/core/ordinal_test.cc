@@ -151,6 +151,38 @@ TEST_F(NameGivenAgain, OneThatSpeaksAlreadyIsHeardOn) {
   EXPECT_EQ(Find()->launch_id, "launch-9");
 }
 
+TEST_F(NameGivenAgain, WhatAnOperatorSaidOfTheOldOneIsNotSaidOfTheNext) {
+  List(Machine::State::kRunning);
+  Serve("boot-1");
+  world_.core.Observe(world_.now, DrainRequested{"files-3", true, "kept at hand", "ann"});
+  world_.core.Observe(world_.now, NodePinned{"files-3", true, "mine", "ann"});
+  world_.core.Observe(world_.now, NodeLimitFixed{"files-3", 7, world_.now + absl::Hours(1), "small", "ann"});
+  world_.now += absl::Seconds(1);
+  List(Machine::State::kStopping);
+  ASSERT_EQ(Find()->state, NodeState::kTerminating);
+  Launch();
+  Answer();
+  EXPECT_TRUE(Find()->IsAwaited()) << "else another one is launched beside it";
+  EXPECT_FALSE(Find()->drained_by_operator);
+  EXPECT_FALSE(Find()->pinned);
+  EXPECT_EQ(Find()->fixed.count, 0);
+}
+
+TEST_F(NameGivenAgain, TheOldOneThatStillDrainsIsNotTheNextOne) {
+  List(Machine::State::kRunning);
+  Serve("boot-1");
+  world_.nodes["files-3"].draining = true;
+  world_.Report("files-3");
+  world_.now += absl::Seconds(1);
+  List(Machine::State::kStopping);
+  Launch();
+  Answer();
+  world_.Report("files-3");
+  EXPECT_TRUE(Find()->IsAwaited()) << "else another one is launched beside it";
+  Serve("boot-2");
+  EXPECT_EQ(Find()->state, NodeState::kServing);
+}
+
 TEST_F(NameGivenAgain, WhatIsBeingTerminatedDoesNotComeBackByAList) {
   List(Machine::State::kRunning);
   Action terminate = Made(TerminateNode{});
