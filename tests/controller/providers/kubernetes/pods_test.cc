@@ -132,12 +132,10 @@ TEST_F(PodsTest, TheErrorOfTheLastTryIsTheAnswer) {
 }
 
 TEST_F(PodsTest, WhyThereIsNoWatchIsSaidOnceThoughThereAreLists) {
+  // From the first watch on: one that was there and is ended at once would be another thing to say.
+  server_.Inject({.path_contains = "watch=1", .code = 403, .times = 1 << 20});
   Watch();
-  ASSERT_EQ(Names().size(), 1u);
-  server_.Inject({.path_contains = "watch=1", .code = 403, .times = 1000});
-  const int lists = server_.CountOf("GET", "/pods");
-  server_.EndWatches();
-  ASSERT_TRUE(Soon([&] { return server_.CountOf("GET", "/pods") > lists + 10; }));
+  ASSERT_TRUE(Soon([&] { return server_.CountOf("GET", "/pods") > 10; }));
   EXPECT_EQ(watch_->Pods(kPatience).ok(), true);
   watch_.reset();
   ASSERT_EQ(said_.size(), 1u);
