@@ -369,8 +369,9 @@ void FakeApiServer::Watch(Peer& peer, const Request& request) {
       seen = change.revision;
       say(change.type.c_str(), change.object);
     } else if (bookmark_ > told) {
-      told = seen = bookmark_;
-      say("BOOKMARK", {{"metadata", {{"resourceVersion", absl::StrCat(told)}}}});
+      told = bookmark_;
+      seen = std::max(seen, told);  // a watch that began late has told of what came after it already
+      say("BOOKMARK", {{"metadata", {{"resourceVersion", absl::StrCat(seen)}}}});
     } else {
       changed_.wait(lock);
     }
