@@ -7,7 +7,6 @@
 #include <thread>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 
@@ -25,10 +24,11 @@ constexpr absl::Duration kLook = absl::Milliseconds(100), kLookMax = absl::Secon
 // A ReplicaSet marks the pod that leaves within milliseconds. What is launched before that takes the removal back.
 constexpr absl::Duration kActs = absl::Seconds(2);
 
-// The number at the end of "files-3"; none: -1.
-int OrdinalOf(const NodeId& node) {
+// 3 of "files-3", a StatefulSet's own name of a pod of "files". Any other: -1.
+int OrdinalOf(const NodeId& node, const std::string& workload) {
   int ordinal = -1;
-  return absl::SimpleAtoi(node.substr(node.rfind('-') + 1), &ordinal) ? ordinal : -1;
+  const bool is_number = absl::SimpleAtoi(node.substr(node.rfind('-') + 1), &ordinal);
+  return is_number && node == absl::StrCat(workload, "-", ordinal) ? ordinal : -1;
 }
 
 const Pod* FindPod(const std::vector<Pod>& pods, const NodeId& node) {
@@ -156,11 +156,12 @@ KubernetesProvider::KubernetesProvider(Parts parts)
     : api_(std::move(parts.api)),
       name_space_(std::move(parts.name_space)),
       workload_(std::move(parts.workload)),
+      selector_(std::move(parts.selector)),
       wait_(std::move(parts.wait)),
       say_(std::move(parts.say)),
       still_leads_(std::move(parts.still_leads)),
       zones_(*api_),
-      pods_(*api_, {.name_space = name_space_, .selector = parts.selector, .say = say_}) {}
+      pods_(*api_, {.name_space = name_space_, .selector = selector_, .say = say_}) {}
 
 // Again while somebody else writes in between: what they wrote is looked at first, by whoever leads still. Kubernetes'
 // own controllers write a workload's status with each pod that comes and each that becomes ready, so there are pauses,
@@ -298,20 +299,18 @@ absl::Status KubernetesProvider::Terminate(const NodeId& node, absl::Duration ti
 }
 
 absl::Status KubernetesProvider::TryTerminate(const NodeId& node, const Deadline& deadline) {
-  HR_ASSIGN_OR_RETURN(std::vector<Pod> pods, pods_.Pods(deadline.left()));
-  const bool ordinal = workload_.leaving() == Leaving::kHighestOrdinal;
-  HR_RETURN_IF_ERROR(AddUnseen(node, pods, deadline));
+  HR_ASSIGN_OR_RETURN(const std::vector<Pod> pods, PodsWith(node, deadline));
+  const bool by_ordinal = workload_.leaving() == Leaving::kHighestOrdinal;
   const Pod* pod = FindPod(pods, node);
   const bool is_gone = pod == nullptr || pod->leaving;
-  if (!ordinal && is_gone) return absl::OkStatus();
+  if (!by_ordinal && is_gone) return absl::OkStatus();
   HR_ASSIGN_OR_RETURN(WorkloadState state, workload_.Read(deadline));
   if (state.term > term_) return Overtaken(state.term, term_);
-  const int last = state.first_ordinal + state.replicas - 1;
-  if (ordinal && OrdinalOf(node) > last) return absl::OkStatus();  // it is on its way
-  // As long as its ordinal is asked for it comes again.
-  const bool comes_again = OrdinalOf(node) >= state.first_ordinal && absl::StartsWith(node, workload_.name() + "-");
-  if (ordinal && is_gone && !comes_again) return absl::OkStatus();
-  if (ordinal && OrdinalOf(node) < last)
+  const int ordinal = OrdinalOf(node, workload_.name()), last = state.first_ordinal + state.replicas - 1;
+  if (by_ordinal && ordinal > last) return absl::OkStatus();  // it is on its way
+  const bool comes_again = ordinal >= state.first_ordinal;    // as long as its ordinal is asked for
+  if (by_ordinal && is_gone && !comes_again) return absl::OkStatus();
+  if (by_ordinal && (!comes_again || ordinal < last))
     return absl::FailedPreconditionError(
         absl::StrCat("a StatefulSet removes its last pod first, ", workload_.name(), "-", last, ", not ", node));
   HR_RETURN_IF_ERROR(CheckRivals(deadline));
@@ -319,20 +318,24 @@ absl::Status KubernetesProvider::TryTerminate(const NodeId& node, const Deadline
   if (state.one_by_one) HR_RETURN_IF_ERROR(CheckOrder(pods, workload_.name(), state));
   const Ledger::Target target = state.ledger.End(node, state.replicas, pods);
   if (target.is_done) return absl::OkStatus();
-  return ordinal ? Write(state, target.replicas, deadline) : RemoveCheapest(*pod, state, pods, deadline);
+  return by_ordinal ? Write(state, target.replicas, deadline) : RemoveCheapest(*pod, state, pods, deadline);
 }
 
-// A pod that was made a moment ago may not have come by the watch yet: it is not gone for that.
-absl::Status KubernetesProvider::AddUnseen(const NodeId& node, std::vector<Pod>& pods, const Deadline& deadline) const {
-  if (FindPod(pods, node) != nullptr) return absl::OkStatus();
-  HR_ASSIGN_OR_RETURN(const Listing listing,
-                      ListAll(*api_, {.path = absl::StrCat("/api/v1/namespaces/", name_space_, "/pods"),
-                                      .selection = "fieldSelector=" + PercentEncoded("metadata.name=" + node),
-                                      .deadline = deadline}));
+// What the watch has shown, and this one: a pod that was made a moment ago may not have come by the watch yet, and is
+// not gone for that. Of the workload's alone, as the watch: for any other one of these would leave.
+absl::StatusOr<std::vector<Pod>> KubernetesProvider::PodsWith(const NodeId& node, const Deadline& deadline) {
+  HR_ASSIGN_OR_RETURN(std::vector<Pod> pods, pods_.Pods(deadline.left()));
+  if (FindPod(pods, node) != nullptr) return pods;
+  HR_ASSIGN_OR_RETURN(
+      const Listing listing,
+      ListAll(*api_, {.path = absl::StrCat("/api/v1/namespaces/", name_space_, "/pods"),
+                      .selection = absl::StrCat("labelSelector=", PercentEncoded(selector_),
+                                                "&fieldSelector=", PercentEncoded("metadata.name=" + node)),
+                      .deadline = deadline}));
   for (const Json& object : listing.objects) {
     if (Text(object, {"metadata", "name"}) == node) pods.push_back(PodOf(object));
   }
-  return absl::OkStatus();
+  return pods;
 }
 
 absl::Status KubernetesProvider::RemoveCheapest(const Pod& pod, WorkloadState& state, const std::vector<Pod>& pods,
@@ -379,7 +382,7 @@ absl::Status KubernetesProvider::Mark(const NodeId& node, int64_t cost, const De
 // pods stay than are wanted nobody leaves any more: another one has left, or somebody has asked for one more.
 std::optional<absl::Status> KubernetesProvider::AwaitLeaving(const NodeId& node, const Deadline& deadline) {
   for (absl::Duration pause = kLook;; pause = std::min(2 * pause, kLookMax)) {
-    const absl::StatusOr<std::vector<Pod>> pods = pods_.Pods(deadline.left());
+    const absl::StatusOr<std::vector<Pod>> pods = PodsWith(node, deadline);
     const Pod* pod = pods.ok() ? FindPod(*pods, node) : nullptr;
     if (pods.ok() && (pod == nullptr || pod->leaving)) return absl::OkStatus();
     const absl::StatusOr<WorkloadState> state = workload_.Read(deadline);

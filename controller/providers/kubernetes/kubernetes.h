@@ -39,8 +39,9 @@ struct KubernetesProviderOptions {
 // with the launch noted at the workload first, so that the same launch twice is one replica. Which pod leaves is
 // Kubernetes' matter: of a StatefulSet the highest ordinal, so only that may be named; of pods of a ReplicaSet one that
 // has no machine or is not ready before the one that is marked cheapest to delete, so while there is such a one nobody
-// else is removed (UNAVAILABLE, which names it), and who leaves is verified. A removal that is done and not seen yet is
-// OK; UNAVAILABLE: it has had its effect, and not on the pod that was named.
+// else is removed (UNAVAILABLE, which names it), and who leaves is verified. What the workload does not select is no
+// machine of it: gone. A removal that is done and not seen yet is OK; UNAVAILABLE: it has had its effect, and not on
+// the pod that was named.
 //
 // A call keeps its deadline, waiting for other writes included. A write that says "nobody else has written since I
 // looked" is tried anew when somebody has, up to kTries times with pauses between. A pod that a StatefulSet is yet to
@@ -82,7 +83,7 @@ class KubernetesProvider final : public Provider {
   absl::StatusOr<NodeId> TryLaunch(const LaunchRequest& request, const Deadline& deadline)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(writing_);
   absl::Status TryTerminate(const NodeId& node, const Deadline& deadline) ABSL_EXCLUSIVE_LOCKS_REQUIRED(writing_);
-  absl::Status AddUnseen(const NodeId& node, std::vector<Pod>& pods, const Deadline& deadline) const;
+  absl::StatusOr<std::vector<Pod>> PodsWith(const NodeId& node, const Deadline& deadline);
   absl::Status RemoveCheapest(const Pod& pod, WorkloadState& state, const std::vector<Pod>& pods,
                               const Deadline& deadline) ABSL_EXCLUSIVE_LOCKS_REQUIRED(writing_);
   absl::Status MarkOnly(const NodeId& node, const WorkloadState& state, const std::vector<Pod>& pods,
@@ -98,6 +99,7 @@ class KubernetesProvider final : public Provider {
   const std::unique_ptr<Api> api_;
   const std::string name_space_;
   const Workload workload_;
+  const std::string selector_;  // of its pods
   const std::function<void(absl::Duration)> wait_;
   const std::function<void(absl::string_view)> say_;
   const std::function<bool()> still_leads_;

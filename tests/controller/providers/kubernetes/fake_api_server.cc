@@ -22,7 +22,9 @@ constexpr char kNoSuchKind[] = "the server could not find the requested resource
 std::string Parameter(const std::string& query, absl::string_view name) {
   for (const absl::string_view part : absl::StrSplit(query, '&')) {
     const std::pair<std::string, std::string> both = absl::StrSplit(part, absl::MaxSplits('=', 1));
-    if (both.first == name) return absl::StrReplaceAll(both.second, {{"%2F", "/"}, {"%3D", "="}});
+    if (both.first == name)
+      return absl::StrReplaceAll(both.second,
+                                 {{"%2F", "/"}, {"%3D", "="}, {"%2C", ","}, {"%20", " "}, {"%28", "("}, {"%29", ")"}});
   }
   return "";
 }
@@ -238,9 +240,11 @@ FakeApiServer::Json FakeApiServer::List(const std::string& collection, const std
       {"kind", "List"}, {"metadata", {{"resourceVersion", absl::StrCat(revision_)}}}, {"items", Json::array()}};
   int64_t limit = 0;
   static_cast<void>(absl::SimpleAtoi(Parameter(query, "limit"), &limit));
-  const std::string from = Parameter(query, "continue");
+  const std::string from = Parameter(query, "continue"), labels = Parameter(query, "labelSelector");
+  const std::string field = Parameter(query, "fieldSelector");
   for (const auto& [path, object] : objects_) {
-    if (!IsIn(collection, path)) continue;
+    if (!IsIn(collection, path) || !IsSelected(labels, object)) continue;
+    if (!field.empty() && field != absl::StrCat("metadata.name=", ParseObjectPath(path).name)) continue;
     if (!from.empty() && path < from) continue;
     if (limit > 0 && static_cast<int64_t>(list["items"].size()) == limit) {
       list["metadata"]["continue"] = path;
@@ -335,13 +339,21 @@ void FakeApiServer::Store(const std::string& path, Json object, const char* type
   const auto before = objects_.find(path);
   object = Stored(path, before == objects_.end() ? Json() : before->second, std::move(object));
   object["metadata"]["resourceVersion"] = absl::StrCat(++revision_);
-  history_.push_back({revision_, path, type, object});
+  history_.push_back({revision_, path, type, object, before == objects_.end() ? Json() : before->second});
   if (absl::string_view(type) == "DELETED") {
     objects_.erase(path);
   } else {
     objects_[path] = std::move(object);
   }
   changed_.notify_all();
+}
+
+// What a watch with this selector is told: an object that it selects no longer is gone for it. Empty: nothing.
+std::string FakeApiServer::TypeOf(const Change& change, const std::string& selector) {
+  const bool was = !change.before.is_null() && IsSelected(selector, change.before);
+  const bool is = change.type != "DELETED" && IsSelected(selector, change.object);
+  if (is) return was ? "MODIFIED" : "ADDED";
+  return was ? "DELETED" : "";
 }
 
 void FakeApiServer::Watch(Peer& peer, const Request& request) {
@@ -367,7 +379,8 @@ void FakeApiServer::Watch(Peer& peer, const Request& request) {
     } else if (next != history_.end()) {
       const Change change = *next;
       seen = change.revision;
-      say(change.type.c_str(), change.object);
+      if (const std::string type = TypeOf(change, Parameter(request.query, "labelSelector")); !type.empty())
+        say(type.c_str(), change.object);
     } else if (bookmark_ > told) {
       told = bookmark_;
       seen = std::max(seen, told);  // a watch that began late has told of what came after it already

@@ -18,9 +18,9 @@
 namespace headroom::kubernetes {
 
 // FakeApiServer: as much of a Kubernetes API server as Headroom speaks to, in this process: objects by path with
-// resourceVersions, lists, watches with bookmarks, merge patches, the scale subresource, Events as it checks them, and
-// storage clusters of all namespaces with their generation and their status apart; and whatever goes wrong with one.
-// What controllers do with the objects is the test's own. Thread-safe.
+// resourceVersions, lists, watches with bookmarks, label selectors, merge patches, the scale subresource, Events as it
+// checks them, and storage clusters of all namespaces with their generation and their status apart; and whatever goes
+// wrong with one. What controllers do with the objects is the test's own. Thread-safe.
 class FakeApiServer {
  public:
   using Json = nlohmann::json;
@@ -78,7 +78,7 @@ class FakeApiServer {
   struct Change {
     int64_t revision;
     std::string path, type;
-    Json object;
+    Json object, before;  // before: null where it came
   };
   struct Answer {
     int code = 200;
@@ -99,6 +99,7 @@ class FakeApiServer {
   Json List(const std::string& collection, const std::string& query) const;
   void Store(const std::string& path, Json object, const char* type);
   void Watch(Peer& peer, const Request& request);
+  static std::string TypeOf(const Change& change, const std::string& selector);
   static Json Status(int code, const std::string& reason, const std::string& message);
   static Json ScaleOf(const Json& owner);
 

@@ -7,6 +7,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
+#include "tests/controller/providers/kubernetes/fake_objects.h"
+
 namespace headroom::kubernetes {
 namespace {
 
@@ -78,6 +80,12 @@ void FakeCluster::Displace(const std::string& pod) {
   server_.Put(PodPath(pod), object);
 }
 
+void FakeCluster::AddForeign(const std::string& pod) {
+  Json object = PodObject(0, true);
+  object["metadata"]["labels"]["app"] = "others";
+  server_.Put(PodPath(pod), object);
+}
+
 void FakeCluster::Leave() {
   for (const std::string& pod : pods()) {
     if (server_.Get(PodPath(pod))["metadata"].contains("deletionTimestamp")) server_.Delete(PodPath(pod));
@@ -96,12 +104,18 @@ void FakeCluster::KeepNoOrder() {
   server_.Put(path(), workload);
 }
 
+std::vector<std::string> FakeCluster::Own() const {
+  std::vector<std::string> own = pods();
+  std::erase_if(own, [this](const std::string& pod) { return !IsSelected("app=files", server_.Get(PodPath(pod))); });
+  return own;
+}
+
 void FakeCluster::Reconcile() {
   const std::lock_guard lock(mutex_);
   if (pauses_) return;
   const auto staying = [this] {
     int count = 0;
-    for (const std::string& pod : pods())
+    for (const std::string& pod : Own())
       count += server_.Get(PodPath(pod))["metadata"].contains("deletionTimestamp") ? 0 : 1;
     return count;
   };
@@ -140,7 +154,7 @@ void FakeCluster::Remove() {
     return std::tuple(leaving, placed, ready, cost, -ordinal,
                       object["metadata"]["creationTimestamp"].get<std::string>());
   };
-  const std::vector<std::string> all = pods();
+  const std::vector<std::string> all = Own();
   const std::string victim = *std::min_element(
       all.begin(), all.end(), [&](const std::string& a, const std::string& b) { return order(a) < order(b); });
   if (!leaves_slowly_) return server_.Delete(PodPath(victim));

@@ -13,7 +13,7 @@ namespace headroom::kubernetes {
 // FakeCluster: a FakeApiServer whose one workload "files" in namespace "storage" has as many pods as it is told, at
 // once: a StatefulSet's by ordinal, a Deployment's by name. Of those one leaves first that has no machine, then one
 // that is not ready, then the cheapest, as of a ReplicaSet (controller_utils.go, ActivePodsWithRanks), and then the
-// oldest.
+// oldest. Pods without the label app=files are somebody else's.
 class FakeCluster {
  public:
   enum class Kind { kStatefulSet, kDeployment, kCustom };
@@ -33,6 +33,8 @@ class FakeCluster {
   void Unready(const std::string& pod) { Say(pod, "False"); }
   // It has no machine, and is not ready.
   void Displace(const std::string& pod);
+  // Somebody else's pod of the same namespace, ready, and older than all.
+  void AddForeign(const std::string& pod);
   // New pods do not come at all until Come().
   void ComeLate() { comes_late_ = true; }
   void Come();
@@ -51,6 +53,7 @@ class FakeCluster {
  private:
   void Say(const std::string& pod, const char* ready);
   void Reconcile();
+  std::vector<std::string> Own() const;
   bool Add();
   void Remove();
 

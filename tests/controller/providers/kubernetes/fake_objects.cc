@@ -1,6 +1,8 @@
 #include "tests/controller/providers/kubernetes/fake_objects.h"
 
+#include <algorithm>
 #include <functional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -8,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 
 namespace headroom::kubernetes {
@@ -50,6 +53,16 @@ bool IsIn(const std::string& collection, const std::string& path) {
   const ObjectPath all = ParseObjectPath(collection), one = ParseObjectPath(path);
   return !all.resource.empty() && all.name.empty() && all.name_space.empty() && !one.name.empty() &&
          all.root == one.root && all.resource == one.resource;
+}
+
+bool IsSelected(const std::string& selector, const Json& object) {
+  const std::string plain = absl::StrReplaceAll(selector, {{" in (", "="}, {")", ""}});
+  const std::vector<std::string> terms = absl::StrSplit(plain, ',', absl::SkipEmpty());
+  const Json labels = object.value("/metadata/labels"_json_pointer, Json::object());
+  return std::all_of(terms.begin(), terms.end(), [&labels](const std::string& term) {
+    const std::pair<std::string, std::string> label = absl::StrSplit(term, absl::MaxSplits('=', 1));
+    return labels.value(label.first, "") == label.second;
+  });
 }
 
 Json Stored(const std::string& path, const Json& before, Json object) {

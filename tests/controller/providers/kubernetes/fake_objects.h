@@ -18,6 +18,9 @@ ObjectPath ParseObjectPath(const std::string& path);
 // Whether a collection has the object at `path`: right below it, or, where it names no namespace, in any of them.
 bool IsIn(const std::string& collection, const std::string& path);
 
+// Whether a labelSelector ("app=files,tier in (gold)"; empty: all) selects the object. One value in the brackets.
+bool IsSelected(const std::string& selector, const nlohmann::json& object);
+
 // The object as it is stored: with name, namespace and uid; a storage cluster's generation grows with its spec, and its
 // status stays unless there is another. `before`: what is stored, or null.
 nlohmann::json Stored(const std::string& path, const nlohmann::json& before, nlohmann::json object);

@@ -28,7 +28,8 @@ class ListingTest : public ::testing::Test {
     Access access{.url = server_.url()};
     access.headers = [] { return std::vector<HttpHeader>(); };
     api_ = *Api::Connect(std::move(access), {});
-    for (int i = 0; i < kCount; ++i) server_.Put(absl::StrFormat("%s/%04d", kBudgets, i), {{"spec", {{"a", 1}}}});
+    for (int i = 0; i < kCount; ++i)
+      server_.Put(absl::StrFormat("%s/%04d", kBudgets, i), {{"metadata", {{"labels", {{"a", "b"}}}}}});
   }
   absl::StatusOr<Listing> List() { return ListAll(*api_, {.path = kBudgets}); }
   // Each object once, in the server's order.

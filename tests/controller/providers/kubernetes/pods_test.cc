@@ -24,7 +24,7 @@ constexpr absl::Duration kPatience = absl::Seconds(20);
 Json PodObject(bool ready) {
   return {{"metadata",
            {{"creationTimestamp", "2026-11-20T08:00:00Z"},
-            {"labels", {{"app", "files"}, {"pod-template-hash", "7d9f"}}},
+            {"labels", {{"app", "files"}, {"tier", "gold"}, {"pod-template-hash", "7d9f"}}},
             {"annotations", {{"controller.kubernetes.io/pod-deletion-cost", "-5"}}}}},
           {"spec", {{"nodeName", "worker-1"}}},
           {"status",

@@ -192,9 +192,12 @@ TEST_F(ReflectorTest, AnEndDoesNotWaitForAPause) {
 }
 
 TEST_F(ReflectorTest, ASelectorStandsInEveryQuestion) {
+  const Json labels = {{"labels", {{"team", "east"}}}};
+  server_.Put(PathOf("east", "a"), {{"metadata", labels}});
+  server_.Put(PathOf("west", "a"), {{"spec", {}}});
   Start(absl::Milliseconds(10), "team in (east)");
   ASSERT_TRUE(told_.Await("replace: east/a"));
-  server_.Put(PathOf("east", "b"), {{"spec", {}}});
+  server_.Put(PathOf("east", "b"), {{"metadata", labels}});
   ASSERT_TRUE(told_.Await("added: east/b"));
   for (const FakeApiServer::Request& request : server_.requests())
     EXPECT_THAT(request.query, HasSubstr("labelSelector=team%20in%20%28east%29&"));
