@@ -36,6 +36,11 @@ const Pod* FindPod(const std::vector<Pod>& pods, const NodeId& node) {
   return found == pods.end() ? nullptr : &*found;
 }
 
+// One that failed (it was evicted, its machine went down in order) fills no place any more, and stays to be looked at.
+bool HasLeft(const Pod* pod) {
+  return pod == nullptr || pod->leaving || pod->failed;
+}
+
 Machine::State StateOf(const Pod& pod) {
   if (pod.leaving) return Machine::State::kStopping;
   return pod.ready ? Machine::State::kRunning : Machine::State::kStarting;
@@ -302,14 +307,13 @@ absl::Status KubernetesProvider::TryTerminate(const NodeId& node, const Deadline
   HR_ASSIGN_OR_RETURN(const std::vector<Pod> pods, PodsWith(node, deadline));
   const bool by_ordinal = workload_.leaving() == Leaving::kHighestOrdinal;
   const Pod* pod = FindPod(pods, node);
-  const bool is_gone = pod == nullptr || pod->leaving;
-  if (!by_ordinal && is_gone) return absl::OkStatus();
+  if (!by_ordinal && HasLeft(pod)) return absl::OkStatus();
   HR_ASSIGN_OR_RETURN(WorkloadState state, workload_.Read(deadline));
   if (state.term > term_) return Overtaken(state.term, term_);
   const int ordinal = OrdinalOf(node, workload_.name()), last = state.first_ordinal + state.replicas - 1;
   if (by_ordinal && ordinal > last) return absl::OkStatus();  // it is on its way
   const bool comes_again = ordinal >= state.first_ordinal;    // as long as its ordinal is asked for
-  if (by_ordinal && is_gone && !comes_again) return absl::OkStatus();
+  if (by_ordinal && HasLeft(pod) && !comes_again) return absl::OkStatus();
   if (by_ordinal && (!comes_again || ordinal < last))
     return absl::FailedPreconditionError(
         absl::StrCat("a StatefulSet removes its last pod first, ", workload_.name(), "-", last, ", not ", node));
@@ -383,8 +387,7 @@ absl::Status KubernetesProvider::Mark(const NodeId& node, int64_t cost, const De
 std::optional<absl::Status> KubernetesProvider::AwaitLeaving(const NodeId& node, const Deadline& deadline) {
   for (absl::Duration pause = kLook;; pause = std::min(2 * pause, kLookMax)) {
     const absl::StatusOr<std::vector<Pod>> pods = PodsWith(node, deadline);
-    const Pod* pod = pods.ok() ? FindPod(*pods, node) : nullptr;
-    if (pods.ok() && (pod == nullptr || pod->leaving)) return absl::OkStatus();
+    if (pods.ok() && HasLeft(FindPod(*pods, node))) return absl::OkStatus();
     const absl::StatusOr<WorkloadState> state = workload_.Read(deadline);
     if (pods.ok() && state.ok() && StayingCount(*pods) <= state->replicas) {
       return absl::UnavailableError(absl::StrCat("there was one replica fewer, but ", node,

@@ -80,6 +80,14 @@ void FakeCluster::Displace(const std::string& pod) {
   server_.Put(PodPath(pod), object);
 }
 
+void FakeCluster::Fail(const std::string& pod) {
+  Json object = server_.Get(PodPath(pod));
+  object["status"] = {
+      {"phase", "Failed"}, {"reason", "Evicted"}, {"conditions", {{{"type", "Ready"}, {"status", "False"}}}}};
+  server_.Put(PodPath(pod), object);
+  Reconcile();
+}
+
 void FakeCluster::AddForeign(const std::string& pod) {
   Json object = PodObject(0, true);
   object["metadata"]["labels"]["app"] = "others";
@@ -110,14 +118,19 @@ std::vector<std::string> FakeCluster::Own() const {
   return own;
 }
 
+// Of a StatefulSet one that failed keeps its name, and with it its place.
+bool FakeCluster::IsStaying(const std::string& pod) const {
+  const Json object = server_.Get(PodPath(pod));
+  const bool failed = kind_ != Kind::kStatefulSet && object["status"]["phase"] == "Failed";
+  return !failed && !object["metadata"].contains("deletionTimestamp");
+}
+
 void FakeCluster::Reconcile() {
   const std::lock_guard lock(mutex_);
   if (pauses_) return;
   const auto staying = [this] {
-    int count = 0;
-    for (const std::string& pod : Own())
-      count += server_.Get(PodPath(pod))["metadata"].contains("deletionTimestamp") ? 0 : 1;
-    return count;
+    const std::vector<std::string> own = Own();
+    return std::count_if(own.begin(), own.end(), [this](const std::string& pod) { return IsStaying(pod); });
   };
   while (!comes_late_ && staying() < replicas() && Add()) {
   }
@@ -148,11 +161,10 @@ void FakeCluster::Remove() {
           object.value("/metadata/annotations/controller.kubernetes.io~1pod-deletion-cost"_json_pointer, "0");
       static_cast<void>(absl::SimpleAtoi(text, &cost));
     }
-    const bool leaving = object["metadata"].contains("deletionTimestamp"), by_rank = kind_ != Kind::kStatefulSet;
+    const bool gone = !IsStaying(name), by_rank = kind_ != Kind::kStatefulSet;
     const bool placed = by_rank && !object["spec"].value("nodeName", "").empty();
     const bool ready = by_rank && object["status"]["conditions"][0]["status"] == "True";
-    return std::tuple(leaving, placed, ready, cost, -ordinal,
-                      object["metadata"]["creationTimestamp"].get<std::string>());
+    return std::tuple(gone, placed, ready, cost, -ordinal, object["metadata"]["creationTimestamp"].get<std::string>());
   };
   const std::vector<std::string> all = Own();
   const std::string victim = *std::min_element(

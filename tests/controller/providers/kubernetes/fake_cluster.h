@@ -33,6 +33,8 @@ class FakeCluster {
   void Unready(const std::string& pod) { Say(pod, "False"); }
   // It has no machine, and is not ready.
   void Displace(const std::string& pod);
+  // It is evicted, and stays as it is; a Deployment has another one at once.
+  void Fail(const std::string& pod);
   // Somebody else's pod of the same namespace, ready, and older than all.
   void AddForeign(const std::string& pod);
   // New pods do not come at all until Come().
@@ -53,6 +55,7 @@ class FakeCluster {
  private:
   void Say(const std::string& pod, const char* ready);
   void Reconcile();
+  bool IsStaying(const std::string& pod) const;
   std::vector<std::string> Own() const;
   bool Add();
   void Remove();

@@ -72,5 +72,39 @@ TEST_F(KubernetesRemovalTest, APodThatTheWatchHasNotShownHasNotLeftForThat) {
   EXPECT_THAT(cluster_->pods(), Contains(added[0]));
 }
 
+TEST_F(KubernetesRemovalTest, NobodyLeavesForAPodThatWasEvicted) {
+  for (const Kind kind : {Kind::kDeployment, Kind::kCustom}) {
+    Start(kind);
+    cluster_->Fail(kOldest);
+    ASSERT_TRUE(Soon([&] { return List().size() == 3 && !StateOf(kOldest).has_value(); })) << "another one has come";
+    EXPECT_TRUE(Terminate(kOldest).ok());
+    EXPECT_EQ(cluster_->replicas(), 3);
+    EXPECT_EQ(Writes(), 0);
+  }
+}
+
+TEST_F(KubernetesRemovalTest, APodThatIsEvictedWhileItIsToLeaveHasLeft) {
+  Start(Kind::kDeployment);
+  cluster_->Pause();
+  absl::Status told = absl::UnknownError("it has not ended");
+  std::thread removal([&] { told = Terminate(kOldest); });
+  EXPECT_TRUE(Soon([&] { return cluster_->replicas() == 2; }));
+  cluster_->Fail(kOldest);
+  cluster_->Resume();
+  removal.join();
+  EXPECT_TRUE(told.ok()) << told;
+  EXPECT_THAT(cluster_->pods(), Contains(kSecondOldest));
+}
+
+TEST_F(KubernetesRemovalTest, OfAStatefulSetAPodThatFailedLeavesForItComesAgain) {
+  Start(Kind::kStatefulSet);
+  cluster_->Fail("files-2");
+  ASSERT_TRUE(Soon([&] { return StateOf("files-2") == Machine::State::kStarting; }));
+  EXPECT_TRUE(Terminate("files-2").ok());
+  EXPECT_EQ(cluster_->replicas(), 2);
+  EXPECT_TRUE(Terminate("files-2").ok());
+  EXPECT_EQ(cluster_->replicas(), 2);
+}
+
 }  // namespace
 }  // namespace headroom::kubernetes
