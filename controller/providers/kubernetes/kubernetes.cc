@@ -5,6 +5,7 @@
 #include <optional>
 #include <set>
 #include <thread>
+#include <tuple>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -95,9 +96,14 @@ absl::Status CheckOrder(const std::vector<Pod>& pods, const std::string& name, c
   return absl::OkStatus();
 }
 
-// As a ReplicaSet orders those that it removes, before it looks at their costs.
-std::pair<bool, bool> RankOf(const Pod& pod) {
-  return {!pod.node.empty(), pod.ready};
+// As a ReplicaSet orders those that it removes, before it looks at their costs (ActivePodsWithRanks).
+std::tuple<bool, Phase, bool> RankOf(const Pod& pod) {
+  return {!pod.node.empty(), pod.phase, pod.ready};
+}
+
+std::string LackOf(const Pod& pod) {
+  if (pod.node.empty()) return "has no machine";
+  return pod.phase == Phase::kRunning ? "is not ready" : "is not running yet";
 }
 
 // Whether a ReplicaSet removes `named` once it is the cheapest. One that is on its way already does not count.
@@ -111,10 +117,9 @@ absl::Status CheckRanks(const Pod& named, const std::vector<Pod>& pods, const st
   for (const Pod& pod : pods) {
     if (pod.leaving || pod.failed || pod.name == named.name || RankOf(pod) >= RankOf(named)) continue;
     if (state.ledger.IsEnding(pod.name, state.replicas, pods)) continue;
-    return absl::UnavailableError(absl::StrCat(pod.name, pod.node.empty() ? " has no machine" : " is not ready",
-                                               ", and Kubernetes removes such a pod first: ", named.name,
-                                               " stays until it is, or is gone; `kubectl describe pod ", pod.name,
-                                               "` says what it lacks"));
+    return absl::UnavailableError(
+        absl::StrCat(pod.name, " ", LackOf(pod), ", and Kubernetes removes such a pod first: ", named.name,
+                     " stays until it is, or is gone; `kubectl describe pod ", pod.name, "` says what it lacks"));
   }
   return absl::OkStatus();
 }

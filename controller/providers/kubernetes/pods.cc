@@ -44,6 +44,8 @@ Pod PodOf(const Json& object) {
   absl::ParseTime(absl::RFC3339_full, Text(object, {"metadata", "creationTimestamp"}), &pod.created_at, &ignored);
   pod.leaving = !Text(object, {"metadata", "deletionTimestamp"}).empty();
   const std::string phase = Text(object, {"status", "phase"});
+  if (phase == "Running") pod.phase = Phase::kRunning;
+  if (phase == "Unknown") pod.phase = Phase::kUnknown;
   pod.failed = phase == "Failed" || phase == "Succeeded";
   pod.ready = IsReady(object) && !pod.leaving;
   const std::string cost = Text(object, {"metadata", "annotations", "controller.kubernetes.io/pod-deletion-cost"});

@@ -18,10 +18,15 @@
 
 namespace headroom::kubernetes {
 
+// Where a pod is in its life, in the order in which a ReplicaSet gives up those that have a machine. A phase that is
+// not one of these, an unknown one too, counts as the first.
+enum class Phase { kPending, kUnknown, kRunning };
+
 // A pod, as far as it matters here.
 struct Pod {
   std::string name, node;  // node: the machine that it runs on; empty: not yet anywhere
   Labels labels;
+  Phase phase = Phase::kPending;
   absl::Time created_at = absl::InfinitePast();
   bool ready = false, leaving = false, failed = false;
   int64_t deletion_cost = 0;

@@ -80,6 +80,12 @@ void FakeCluster::Displace(const std::string& pod) {
   server_.Put(PodPath(pod), object);
 }
 
+void FakeCluster::Create(const std::string& pod) {
+  Json object = server_.Get(PodPath(pod));
+  object["status"] = {{"phase", "Pending"}, {"conditions", {{{"type", "Ready"}, {"status", "False"}}}}};
+  server_.Put(PodPath(pod), object);
+}
+
 void FakeCluster::Fail(const std::string& pod) {
   Json object = server_.Get(PodPath(pod));
   object["status"] = {
@@ -163,8 +169,10 @@ void FakeCluster::Remove() {
     }
     const bool gone = !IsStaying(name), by_rank = kind_ != Kind::kStatefulSet;
     const bool placed = by_rank && !object["spec"].value("nodeName", "").empty();
+    const bool runs = by_rank && object["status"]["phase"] == "Running";
     const bool ready = by_rank && object["status"]["conditions"][0]["status"] == "True";
-    return std::tuple(gone, placed, ready, cost, -ordinal, object["metadata"]["creationTimestamp"].get<std::string>());
+    return std::tuple(gone, placed, runs, ready, cost, -ordinal,
+                      object["metadata"]["creationTimestamp"].get<std::string>());
   };
   const std::vector<std::string> all = Own();
   const std::string victim = *std::min_element(

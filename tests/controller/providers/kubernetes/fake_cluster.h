@@ -12,8 +12,8 @@ namespace headroom::kubernetes {
 
 // FakeCluster: a FakeApiServer whose one workload "files" in namespace "storage" has as many pods as it is told, at
 // once: a StatefulSet's by ordinal, a Deployment's by name. Of those one leaves first that has no machine, then one
-// that is not ready, then the cheapest, as of a ReplicaSet (controller_utils.go, ActivePodsWithRanks), and then the
-// oldest. Pods without the label app=files are somebody else's.
+// that is Pending, then one that is not ready, then the cheapest, as of a ReplicaSet (controller_utils.go,
+// ActivePodsWithRanks), and then the oldest. Pods without the label app=files are somebody else's.
 class FakeCluster {
  public:
   enum class Kind { kStatefulSet, kDeployment, kCustom };
@@ -33,6 +33,8 @@ class FakeCluster {
   void Unready(const std::string& pod) { Say(pod, "False"); }
   // It has no machine, and is not ready.
   void Displace(const std::string& pod);
+  // It has a machine, and its containers are being made.
+  void Create(const std::string& pod);
   // It is evicted, and stays as it is; a Deployment has another one at once.
   void Fail(const std::string& pod);
   // Somebody else's pod of the same namespace, ready, and older than all.

@@ -106,5 +106,20 @@ TEST_F(KubernetesRemovalTest, OfAStatefulSetAPodThatFailedLeavesForItComesAgain)
   EXPECT_EQ(cluster_->replicas(), 2);
 }
 
+TEST_F(KubernetesRemovalTest, APodWhoseContainersAreBeingMadeDoesNotLeaveInsteadOfADrainedOne) {
+  Start(Kind::kDeployment);
+  cluster_->Unready(kOldest);  // as one is that is drained
+  cluster_->Create(kSecondOldest);
+  ASSERT_TRUE(Soon([&] {
+    return StateOf(kOldest) == Machine::State::kStarting && StateOf(kSecondOldest) == Machine::State::kStarting;
+  }));
+  const absl::Status told = Terminate(kOldest);
+  EXPECT_EQ(told.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(told.message()), HasSubstr(std::string(kSecondOldest) + " is not running yet"));
+  EXPECT_EQ(Writes(), 0);
+  EXPECT_TRUE(Terminate(kSecondOldest).ok()) << "it may itself be removed";
+  EXPECT_TRUE(Terminate(kOldest).ok());
+}
+
 }  // namespace
 }  // namespace headroom::kubernetes
