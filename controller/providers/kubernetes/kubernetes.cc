@@ -124,6 +124,19 @@ absl::Status CheckRanks(const Pod& named, const std::vector<Pod>& pods, const st
   return absl::OkStatus();
 }
 
+// As the eviction API: what does not run is no loss, and what runs and is not ready is one only where too few others
+// are. https://kubernetes.io/docs/tasks/run-application/configure-pdb/#unhealthy-pod-eviction-policy
+bool Allows(const Json& budget, const Pod& pod) {
+  if (Number(budget, {"status", "disruptionsAllowed"}) > 0) return true;
+  if (pod.leaving || pod.failed || pod.phase == Phase::kPending) return true;
+  if (pod.ready) return false;
+  const std::string policy = Text(budget, {"spec", "unhealthyPodEvictionPolicy"});
+  if (policy == "AlwaysAllow") return true;
+  const int64_t healthy = Number(budget, {"status", "currentHealthy"});
+  const int64_t desired = Number(budget, {"status", "desiredHealthy"});
+  return (policy.empty() || policy == "IfHealthyBudget") && desired > 0 && healthy >= desired;
+}
+
 absl::Status CheckTime(const Deadline& deadline) {
   if (!deadline.is_over()) return absl::OkStatus();
   return absl::DeadlineExceededError("other changes of the workload have taken all of its time");
@@ -422,9 +435,12 @@ absl::Status KubernetesProvider::CheckBudgets(const Pod& pod, const Deadline& de
   HR_ASSIGN_OR_RETURN(const Listing listing, ListAll(*api_, {.path = path, .deadline = deadline}));
   for (const Json& budget : listing.objects) {
     if (!Selects(Part(budget, {"spec", "selector"}), pod.labels)) continue;
-    if (Number(budget, {"status", "disruptionsAllowed"}) > 0) continue;
-    return absl::UnavailableError(
-        absl::StrCat("PodDisruptionBudget ", Text(budget, {"metadata", "name"}), " allows no pod to leave now"));
+    if (Allows(budget, pod)) continue;
+    return absl::UnavailableError(absl::StrCat("PodDisruptionBudget ", Text(budget, {"metadata", "name"}),
+                                               " allows no pod to leave now",
+                                               pod.ready ? ""
+                                                         : "; one that is drained may whoever else is not ready, too, "
+                                                           "with unhealthyPodEvictionPolicy: AlwaysAllow"));
   }
   return absl::OkStatus();
 }

@@ -45,8 +45,9 @@ struct KubernetesProviderOptions {
 //
 // A call keeps its deadline, waiting for other writes included. A write that says "nobody else has written since I
 // looked" is tried anew when somebody has, up to kTries times with pauses between. A pod that a StatefulSet is yet to
-// make, or makes anew, is a machine that starts. A PodDisruptionBudget without room and another autoscaler of the same
-// workload forbid to write at all. Replicas that somebody else has set are said once, and are how things are from then
+// make, or makes anew, is a machine that starts. A PodDisruptionBudget that would forbid to evict the pod (a
+// drained one is not ready, and may go while enough others are) and another autoscaler of the same workload forbid to
+// write at all. Replicas that somebody else has set are said once, and are how things are from then
 // on.
 //
 // Thread-safe; one write at a time. Beyond the codes of Provider: FAILED_PRECONDITION for a controller with a newer

@@ -121,5 +121,50 @@ TEST_F(KubernetesRemovalTest, APodWhoseContainersAreBeingMadeDoesNotLeaveInstead
   EXPECT_TRUE(Terminate(kOldest).ok());
 }
 
+// A budget of the workload's three pods that lets no ready one go.
+nlohmann::json FullBudget(int ready, int wanted) {
+  return {{"spec", {{"selector", {{"matchLabels", {{"app", "files"}}}}}}},
+          {"status", {{"disruptionsAllowed", 0}, {"currentHealthy", ready}, {"desiredHealthy", wanted}}}};
+}
+constexpr char kBudget[] = "/apis/policy/v1/namespaces/storage/poddisruptionbudgets/files";
+
+TEST_F(KubernetesRemovalTest, ADrainedPodThatUsesUpTheBudgetItselfLeaves) {
+  Start(Kind::kStatefulSet);
+  cluster_->Unready("files-2");  // maxUnavailable is 1
+  cluster_->server().Put(kBudget, FullBudget(2, 2));
+  ASSERT_TRUE(Soon([&] { return StateOf("files-2") == Machine::State::kStarting; }));
+  EXPECT_TRUE(Terminate("files-2").ok());
+  EXPECT_EQ(cluster_->replicas(), 2);
+}
+
+TEST_F(KubernetesRemovalTest, WhereTooFewOthersAreReadyABudgetKeepsADrainedPodUnlessItAlwaysAllows) {
+  Start(Kind::kDeployment);
+  cluster_->Unready(kOldest);
+  cluster_->Unready(kSecondOldest);
+  ASSERT_TRUE(Soon([&] {
+    return StateOf(kOldest) == Machine::State::kStarting && StateOf(kSecondOldest) == Machine::State::kStarting;
+  }));
+  nlohmann::json budget = FullBudget(1, 2);
+  cluster_->server().Put(kBudget, budget);
+  const absl::Status told = Terminate(kOldest);
+  EXPECT_EQ(told.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(told.message()), HasSubstr("unhealthyPodEvictionPolicy: AlwaysAllow"));
+  budget["spec"]["unhealthyPodEvictionPolicy"] = "PerhapsOneDay";
+  cluster_->server().Put(kBudget, budget);
+  EXPECT_EQ(Terminate(kOldest).code(), absl::StatusCode::kUnavailable) << "who does not know the policy keeps";
+  EXPECT_EQ(Writes(), 0);
+  budget["spec"]["unhealthyPodEvictionPolicy"] = "AlwaysAllow";
+  cluster_->server().Put(kBudget, budget);
+  EXPECT_TRUE(Terminate(kOldest).ok());
+}
+
+TEST_F(KubernetesRemovalTest, APodThatDoesNotRunYetIsNoneOfABudget) {
+  Start(Kind::kDeployment);
+  cluster_->Create(kOldest);
+  ASSERT_TRUE(Soon([&] { return StateOf(kOldest) == Machine::State::kStarting; }));
+  cluster_->server().Put(kBudget, FullBudget(1, 3));
+  EXPECT_TRUE(Terminate(kOldest).ok());
+}
+
 }  // namespace
 }  // namespace headroom::kubernetes
