@@ -1,12 +1,13 @@
 #include "controller/providers/kubernetes/api.h"
 
 #include <chrono>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 
+#include "controller/base/deadline.h"
+#include "controller/base/monitor.h"
 #include "controller/base/status.h"
 
 namespace headroom::kubernetes {
@@ -56,6 +57,20 @@ absl::StatusOr<WatchEvent> EventOf(absl::string_view line, const std::string& wh
   return event;
 }
 
+// Until that has passed, or the cancellation comes.
+void WaitFor(absl::Duration time, Cancellation& cancellation) {
+  const Deadline deadline(time);
+  Monitor mutex;
+  bool cancelled = false;
+  const Cancellation::Listener listener(cancellation, [&] {
+    const MonitorLock lock(mutex);
+    cancelled = true;
+    mutex.Notify();
+  });
+  const MonitorLock lock(mutex);
+  while (!cancelled && !deadline.is_over()) mutex.Wait(deadline.left());
+}
+
 }  // namespace
 
 const Json& Part(const Json& json, std::initializer_list<const char*> path) {
@@ -88,8 +103,6 @@ absl::StatusOr<std::unique_ptr<Api>> Api::Connect(Access access, Options options
   HR_ASSIGN_OR_RETURN(std::unique_ptr<HttpTransport> calls, MakeHttpTransport(endpoint));
   endpoint.idle_timeout = options.watch_idle;  // and its own connections, so that no call waits behind it
   HR_ASSIGN_OR_RETURN(std::unique_ptr<HttpTransport> watches, MakeHttpTransport(endpoint));
-  if (options.wait == nullptr)
-    options.wait = [](absl::Duration time) { std::this_thread::sleep_for(absl::ToChronoNanoseconds(time)); };
   return std::unique_ptr<Api>(new Api(std::move(access), std::move(options), std::move(calls), std::move(watches)));
 }
 
@@ -124,7 +137,7 @@ absl::StatusOr<HttpResponse> Api::Patiently(HttpRequest request, Cancellation& c
     if (!told || retry == kRetriesMax || cancellation.is_cancelled()) return response;
     const absl::Duration wait = std::max(absl::Seconds(seconds), kRetryLeast);
     if (absl::FromChrono(std::chrono::steady_clock::now() - began) + wait >= whole) return response;
-    options_.wait(wait);
+    options_.wait == nullptr ? WaitFor(wait, cancellation) : options_.wait(wait);
   }
 }
 

@@ -47,7 +47,8 @@ class Api {
   struct Options {
     absl::Duration connect_timeout = absl::Seconds(5);
     absl::Duration watch_idle = absl::Minutes(6);  // a bookmark comes about every minute
-    // How long to wait where the server says; one that says nothing is not waited for. Of tests.
+    // How to wait where the server says for how long; one that says nothing is not waited for. Null: until that is over
+    // or the call is cancelled. Of tests.
     std::function<void(absl::Duration)> wait;
   };
   static absl::StatusOr<std::unique_ptr<Api>> Connect(Access access, Options options);

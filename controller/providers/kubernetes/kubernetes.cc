@@ -157,9 +157,8 @@ absl::Status Overtaken(int64_t theirs, int64_t ours) {
 absl::StatusOr<std::unique_ptr<KubernetesProvider>> KubernetesProvider::Open(KubernetesProviderOptions options) {
   constexpr absl::Duration kPatience = absl::Seconds(10);
   const std::string name_space = options.name_space.empty() ? options.access.name_space : options.name_space;
-  if (options.api.wait == nullptr)
-    options.api.wait = [](absl::Duration time) { std::this_thread::sleep_for(absl::ToChronoNanoseconds(time)); };
   std::function<void(absl::Duration)> wait = options.api.wait;
+  if (wait == nullptr) wait = [](absl::Duration time) { std::this_thread::sleep_for(absl::ToChronoNanoseconds(time)); };
   HR_ASSIGN_OR_RETURN(std::unique_ptr<Api> api, Api::Connect(std::move(options.access), std::move(options.api)));
   HR_ASSIGN_OR_RETURN(Workload workload, Workload::Find(*api, name_space, options.workload, kPatience));
   HR_ASSIGN_OR_RETURN(const WorkloadState state, workload.Read(Deadline(kPatience)));

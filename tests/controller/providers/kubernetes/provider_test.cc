@@ -413,6 +413,20 @@ TEST_F(KubernetesProviderTest, ControllersThatWriteAllTheTimeAreOutwaited) {
   EXPECT_GE(waits_.back(), absl::Milliseconds(500));
 }
 
+TEST_F(KubernetesProviderTest, AnEndDoesNotWaitUntilTheServerWantsToBeAskedAgain) {
+  cluster_ = std::make_unique<FakeCluster>(Kind::kStatefulSet, 3);
+  cluster_->server().Inject(
+      {.method = "GET", .path_contains = "/pods", .code = 503, .retry_after = "25", .times = 100});
+  Access access{.url = cluster_->server().url(), .name_space = "storage"};
+  access.headers = [] { return std::vector<HttpHeader>(); };
+  auto provider = KubernetesProvider::Open({.access = std::move(access), .workload = cluster_->reference()});
+  ASSERT_TRUE(provider.ok()) << provider.status();
+  EXPECT_FALSE((*provider)->List(kMoment).ok()) << "by now the server has said so";
+  const auto began = std::chrono::steady_clock::now();
+  provider->reset();
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(10));
+}
+
 TEST_F(KubernetesProviderTest, WhatCannotBeScaledIsRefusedWithAWayOut) {
   Start(Kind::kCustom);
   const auto says = [&](const std::string& workload) { return std::string(TryOpen(workload).status().message()); };

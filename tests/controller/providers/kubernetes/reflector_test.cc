@@ -191,6 +191,17 @@ TEST_F(ReflectorTest, AnEndDoesNotWaitForAPause) {
   reflector_.reset();
 }
 
+TEST_F(ReflectorTest, AnEndDoesNotWaitUntilTheServerWantsToBeAskedAgain) {
+  server_.Inject({.path_contains = "limit=", .code = 503, .retry_after = "25", .times = 100});
+  Start();
+  // By the end of these its answer has come.
+  for (int i = 0; i < 100 || server_.CountOf("GET", kAll) < 1; ++i)
+    ASSERT_TRUE(api_->Call({.path = PathOf("east", "a")}).ok());
+  const auto began = std::chrono::steady_clock::now();
+  reflector_.reset();
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(10));
+}
+
 TEST_F(ReflectorTest, ASelectorStandsInEveryQuestion) {
   const Json labels = {{"labels", {{"team", "east"}}}};
   server_.Put(PathOf("east", "a"), {{"metadata", labels}});
