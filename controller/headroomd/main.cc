@@ -13,6 +13,7 @@
 #include <string>
 #include <tuple>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -170,10 +171,14 @@ absl::StatusOr<Ended> Lead(const Flags& flags, const Leadership& leadership, Pro
 // What is left of a leadership that was lost ends with this image of the process: calls that are under way, streams,
 // all that was known. It begins anew as a standby.
 [[noreturn]] void BeginAnew(const Flags& flags) {
-  setenv(kFormerIdentity, flags.election.identity.c_str(), 1);
   // Not every library marks its listeners so; one that lived on would hold its port against this very process.
   close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
-  execv("/proc/self/exe", flags.argv);
+  // Other threads still run and may read theirs: it is not changed, but given.
+  std::string former = absl::StrCat(kFormerIdentity, "=", flags.election.identity);
+  std::vector<char*> variables = {former.data()};
+  for (char** variable = environ; *variable != nullptr; ++variable) variables.push_back(*variable);
+  variables.push_back(nullptr);
+  execve("/proc/self/exe", flags.argv, variables.data());
   std::perror("headroomd: cannot start anew");
   std::_Exit(1);
 }

@@ -170,7 +170,7 @@ absl::Status ControlLoop::Finish(absl::Time wall) {
     finished_ = true;
   }
   const absl::Time now = Advance(wall);
-  journal_.RecordSnapshot(now, core_);
+  journal_.RecordLastSnapshot(now, core_);
   return journal_.CommitIntents(now, {});
 }
 

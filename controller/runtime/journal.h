@@ -76,6 +76,8 @@ class Journal {
   virtual void RecordEvent(absl::Time at, Event&& event) = 0;
   virtual void RecordTick(absl::Time at, std::shared_ptr<const Decision> decision) = 0;
   virtual void RecordSnapshot(absl::Time at, const Autoscaler& core) = 0;
+  // The last one of this process: it is in no case left for a later one.
+  virtual void RecordLastSnapshot(absl::Time at, const Autoscaler& core) { RecordSnapshot(at, core); }
   // Commits what is queued, with these intents. OK: it is on disk. May wait, half a second at most.
   virtual absl::Status CommitIntents(absl::Time at, const std::vector<Action>& intents) = 0;
   // Begins to commit what is queued and does not wait. The status is the journal's health: that of the newest commit

@@ -272,6 +272,11 @@ void SharedJournal::RecordSnapshot(absl::Time at, const Autoscaler& core) {
   local_->WriteTerm(local_term_, absl::ZeroDuration()).IgnoreError();
 }
 
+void SharedJournal::RecordLastSnapshot(absl::Time at, const Autoscaler& core) {
+  snapshot_at_ = absl::InfinitePast();  // however quiet it was: a successor begins with it
+  RecordSnapshot(at, core);
+}
+
 absl::Status SharedJournal::CommitIntents(absl::Time at, const std::vector<Action>& intents) {
   const absl::Duration until = Steady() + kIntentWaitMax;
   int64_t ticket = 0;

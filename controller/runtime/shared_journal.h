@@ -86,6 +86,7 @@ class SharedJournal final : public Journal {
   void RecordEvent(absl::Time at, Event&& event) override;
   void RecordTick(absl::Time at, std::shared_ptr<const Decision> decision) override;
   void RecordSnapshot(absl::Time at, const Autoscaler& core) override;
+  void RecordLastSnapshot(absl::Time at, const Autoscaler& core) override;
   absl::Status CommitIntents(absl::Time at, const std::vector<Action>& intents) override;
   absl::Status Commit() override;
   absl::Status Sync(absl::Duration longest) override;

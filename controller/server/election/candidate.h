@@ -33,7 +33,7 @@ class Candidate {
   virtual absl::Status Release() = 0;
   // Calls `changed` whenever another Round() is worth its while: leadership has been given back or has moved. From any
   // thread, until the candidate's end. Candidates that cannot tell are asked after `pause`.
-  virtual void Watch(std::function<void()> /*changed*/) {}
+  virtual void Watch(const std::function<void()>& /*changed*/) {}
 };
 
 // The identity of a process as a candidate: where it is reached, and a number that no other process ever had.

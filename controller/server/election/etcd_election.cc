@@ -88,7 +88,7 @@ absl::Status EtcdElection::Release() {
   return client_.RevokeLease(std::exchange(lease_, 0), options_.time_to_live / 3);
 }
 
-void EtcdElection::Watch(std::function<void()> changed) {
+void EtcdElection::Watch(const std::function<void()>& changed) {
   if (watcher_.joinable()) {
     {
       const MonitorLock lock(mutex_);
@@ -103,7 +103,7 @@ void EtcdElection::Watch(std::function<void()> changed) {
     const MonitorLock lock(mutex_);
     ending_ = false;
   }
-  watcher_ = std::thread([this, changed = std::move(changed)] { Follow(changed); });
+  watcher_ = std::thread([this, changed] { Follow(changed); });
 }
 
 // From now on, not from a revision: it only saves time.

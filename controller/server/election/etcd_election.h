@@ -34,7 +34,7 @@ class EtcdElection final : public Candidate {
 
   Standing Round() override;
   absl::Status Release() override;
-  void Watch(std::function<void()> changed) override;
+  void Watch(const std::function<void()>& changed) override;
   // Of the key that this process leads by, also after it has lost it; 0: it never led. Any thread.
   int64_t fence_revision() const { return revision_; }
   const std::string& key() const { return options_.key; }

@@ -73,14 +73,14 @@ absl::StatusOr<LeaseRecord> KubernetesLease::Write(const LeaseRecord& record, ab
       api_.Call({.method = "PUT", .path = absl::StrCat(collection_, "/", name_), .body = object, .timeout = timeout}));
 }
 
-void KubernetesLease::Watch(std::function<void()> changed) {
+void KubernetesLease::Watch(const std::function<void()>& changed) {
   if (watcher_.joinable()) {
     ending_->Cancel();
     watcher_.join();
   }
   if (changed == nullptr) return;
   ending_ = std::make_unique<Cancellation>();
-  watcher_ = std::thread([this, changed = std::move(changed)] { Follow(changed); });
+  watcher_ = std::thread([this, changed] { Follow(changed); });
 }
 
 // From now on, not from a revision: what was before is known by the calls, and this only saves time.

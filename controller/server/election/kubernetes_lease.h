@@ -20,7 +20,7 @@ class KubernetesLease final : public LeaseStore {
   absl::StatusOr<LeaseRecord> Read(absl::Duration timeout) override;
   absl::StatusOr<LeaseRecord> Write(const LeaseRecord& record, absl::Duration timeout) override;
   // Tells of every other holder, nobody included.
-  void Watch(std::function<void()> changed) override;
+  void Watch(const std::function<void()>& changed) override;
 
  private:
   void Follow(const std::function<void()>& changed);

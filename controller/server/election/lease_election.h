@@ -34,7 +34,7 @@ class LeaseStore {
   // else was first.
   virtual absl::StatusOr<LeaseRecord> Write(const LeaseRecord& record, absl::Duration timeout) = 0;
   // As Candidate's.
-  virtual void Watch(std::function<void()> /*changed*/) {}
+  virtual void Watch(const std::function<void()>& /*changed*/) {}
 };
 
 struct LeaseTiming {
@@ -60,7 +60,7 @@ class LeaseElection final : public Candidate {
   // One try to get or to keep it. Leadership that could not be renewed for renew_deadline is over.
   Standing Round() override;
   absl::Status Release() override;
-  void Watch(std::function<void()> changed) override { store_.Watch(std::move(changed)); }
+  void Watch(const std::function<void()>& changed) override { store_.Watch(changed); }
 
  private:
   absl::Status Try();

@@ -397,6 +397,9 @@ TEST_F(SharedJournalTest, ASnapshotOfAQuietMinuteIsNotSaved) {
   journal->RecordEvent(begin + absl::Minutes(10), Hold());
   EXPECT_EQ(saved_at(begin + absl::Minutes(11)), begin + absl::Minutes(11)) << "something happened";
   EXPECT_THAT(Saved().since, IsEmpty());
+  journal->RecordLastSnapshot(begin + absl::Minutes(12), world_.core);
+  EXPECT_TRUE(journal->Sync(kPatience).ok());
+  EXPECT_EQ(Saved().at, begin + absl::Minutes(12)) << "a successor begins with it";
 }
 
 TEST_F(SharedJournalTest, ATermThatIsSavedByNowIsNotSavedAgain) {

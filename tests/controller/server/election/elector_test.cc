@@ -40,7 +40,7 @@ class Actor final : public Candidate {
     ++stage_.releases;
     return absl::OkStatus();
   }
-  void Watch(std::function<void()> changed) override { stage_.changed = std::move(changed); }
+  void Watch(const std::function<void()>& changed) override { stage_.changed = changed; }
 
  private:
   Stage& stage_;
