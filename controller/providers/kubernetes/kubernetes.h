@@ -38,17 +38,16 @@ struct KubernetesProviderOptions {
 // KubernetesProvider: the pods of one workload as nodes; a node's id is its pod's name. One more is one replica more,
 // with the launch noted at the workload first, so that the same launch twice is one replica. Which pod leaves is
 // Kubernetes' matter: of a StatefulSet the highest ordinal, so only that may be named; of pods of a ReplicaSet one that
-// has no machine or is not ready before the one that is marked cheapest to delete, so while there is such a one nobody
-// else is removed (UNAVAILABLE, which names it), and who leaves is verified. What the workload does not select is no
-// machine of it: gone. A removal that is done and not seen yet is OK; UNAVAILABLE: it has had its effect, and not on
-// the pod that was named.
+// has no machine, does not run yet or is not ready before the one that is marked cheapest to delete, so while there is
+// such a one nobody else is removed (UNAVAILABLE, which names it), and who leaves is verified. What the workload does
+// not select is no machine of it: gone, as is a ReplicaSet's pod that has failed. A removal that is done and not seen
+// yet is OK; UNAVAILABLE: it has had its effect, and not on the pod that was named.
 //
 // A call keeps its deadline, waiting for other writes included. A write that says "nobody else has written since I
 // looked" is tried anew when somebody has, up to kTries times with pauses between. A pod that a StatefulSet is yet to
-// make, or makes anew, is a machine that starts. A PodDisruptionBudget that would forbid to evict the pod (a
-// drained one is not ready, and may go while enough others are) and another autoscaler of the same workload forbid to
-// write at all. Replicas that somebody else has set are said once, and are how things are from then
-// on.
+// make, or makes anew, is a machine that starts. A PodDisruptionBudget under which the pod could not be evicted, and
+// another autoscaler of the same workload, forbid to write at all. Replicas that somebody else has set are said once,
+// and are how things are from then on.
 //
 // Thread-safe; one write at a time. Beyond the codes of Provider: FAILED_PRECONDITION for a controller with a newer
 // term, a rival, a node that Kubernetes would not remove next.
