@@ -126,11 +126,8 @@ absl::StatusOr<std::vector<Machine>> ExternalProvider::List(absl::Duration timeo
   HR_RETURN_IF_ERROR(Call(&v1::ProviderService::Stub::ListMachines, request, response, timeout));
   std::vector<Machine> machines;
   for (const v1::ProviderMachine& machine : response.machines()) {
-    // It still is to be terminated, and what is stopping is not.
-    const Machine::State state = StateOf(machine.state());
-    const bool waits = state == Machine::State::kStopping && IsEvacuated(machine.node_id());
     machines.push_back({.node = machine.node_id(),
-                        .state = waits ? Machine::State::kRunning : state,
+                        .state = StateOf(machine.state()),
                         .zone = machine.zone(),
                         .launch_id = machine.action_id()});
   }
@@ -159,15 +156,7 @@ absl::Status ExternalProvider::Terminate(const NodeId& node, absl::Duration time
   request.set_term(term_);
   v1::TerminateMachineResponse response;
   const absl::Status status = Call(&v1::ProviderService::Stub::TerminateMachine, request, response, deadline.left());
-  if (!status.ok() && !absl::IsNotFound(status)) return status;
-  const MonitorLock lock(evacuated_mutex_);
-  evacuated_.erase(node);
-  return absl::OkStatus();
-}
-
-bool ExternalProvider::IsEvacuated(const NodeId& node) {
-  const MonitorLock lock(evacuated_mutex_);
-  return evacuated_.contains(node);
+  return absl::IsNotFound(status) ? absl::OkStatus() : status;
 }
 
 absl::Status ExternalProvider::Evacuate(const NodeId& node, absl::Duration timeout) {
@@ -180,10 +169,6 @@ absl::Status ExternalProvider::Evacuate(const NodeId& node, absl::Duration timeo
   const absl::Status status = Call(&v1::ProviderService::Stub::EvacuateMachine, begin, begun, timeout);
   if (absl::IsNotFound(status)) return absl::OkStatus();
   HR_RETURN_IF_ERROR(Annotate(status, "evacuate"));
-  {
-    const MonitorLock lock(evacuated_mutex_);
-    evacuated_.insert(node);
-  }
   v1::GetEvacuationRequest ask;
   ask.set_cluster(options_.cluster);
   ask.set_node_id(node);

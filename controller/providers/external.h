@@ -3,17 +3,14 @@
 #include <atomic>
 #include <functional>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
-#include "controller/base/monitor.h"
 #include "controller/providers/provider.h"
 #include "headroom/v1/provider.grpc.pb.h"
 
@@ -29,7 +26,7 @@ struct ExternalProviderOptions {
 // ExternalProvider: a platform behind headroom.v1.ProviderService. Every call is one that may be made again, so one
 // that gets no answer is, up to kAttemptsMax times within its deadline. Where the platform says that its machines hold
 // data they are evacuated before they are terminated: Terminate() is UNAVAILABLE with how far that is until it is done,
-// and the next call goes on; until then a machine that the platform lists as stopping is listed as running.
+// and the next call goes on. Nothing is remembered of it here: what is listed as stopping is stopping.
 //
 // Thread-safe. Beyond the codes of Provider: Open() says UNAVAILABLE where nobody answers, FAILED_PRECONDITION where
 // somebody else does.
@@ -51,7 +48,6 @@ class ExternalProvider final : public Provider {
   absl::Status Ask(absl::Duration timeout);
   void Adopt(int64_t term);
   absl::Status Evacuate(const NodeId& node, absl::Duration timeout);
-  bool IsEvacuated(const NodeId& node);
   // Makes the call until it is answered. Request and Response of the same call.
   template <class Request, class Response>
   absl::Status Call(grpc::Status (v1::ProviderService::Stub::*call)(grpc::ClientContext*, const Request&, Response*),
@@ -61,8 +57,6 @@ class ExternalProvider final : public Provider {
   const std::unique_ptr<v1::ProviderService::Stub> stub_;
   v1::GetCapabilitiesResponse can_;  // since Open()
   std::atomic<int64_t> term_{0};     // of this controller
-  Monitor evacuated_mutex_;
-  std::set<NodeId> evacuated_ ABSL_GUARDED_BY(evacuated_mutex_);  // and not terminated yet; bounded by the machines
 };
 
 }  // namespace headroom

@@ -66,18 +66,27 @@ TEST(ExternalProvider, AMachineThatHoldsDataIsEvacuatedBeforeItGoes) {
   EXPECT_TRUE(provider->Terminate("machine-2", kPatience).ok()) << "gone is gone";
 }
 
-TEST(ExternalProvider, AMachineThatIsListedAsStoppingWhileItIsEvacuatedIsStillToBeTerminated) {
+TEST(ExternalProvider, AMachineThatGoesByItselfWhileItIsEvacuatedIsNotRunning) {
   FakePlatform platform(Can("evacuates"), 3);
   const auto provider = Open(platform);
-  const std::string victim = "machine-2";
-  platform.SetData(victim, 500);
-  EXPECT_EQ(provider->Terminate(victim, kPatience).code(), absl::StatusCode::kUnavailable);
-  platform.SetState(victim, v1::MACHINE_STATE_STOPPING);
-  EXPECT_EQ(provider->List(kPatience)->at(1).state, Machine::State::kRunning) << "or nobody asks for it again";
-  platform.SetState("machine-3", v1::MACHINE_STATE_STOPPING);
-  EXPECT_EQ(provider->List(kPatience)->at(2).state, Machine::State::kStopping) << "that one goes by itself";
-  platform.SetData(victim, 0);
-  EXPECT_TRUE(provider->Terminate(victim, kPatience).ok());
+  platform.SetData("machine-2", 500);
+  EXPECT_EQ(provider->Terminate("machine-2", kPatience).code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(provider->List(kPatience)->at(1).state, Machine::State::kRunning) << "it may be wanted again";
+  platform.SetState("machine-2", v1::MACHINE_STATE_STOPPING);
+  EXPECT_EQ(provider->List(kPatience)->at(1).state, Machine::State::kStopping) << "else it counts as capacity";
+}
+
+TEST(ExternalProvider, AnEvacuationWhoseAnswerIsLostGoesOnAndWhoeverLeadsNextEndsTheMachine) {
+  FakePlatform platform(Can("evacuates"), 3);
+  platform.SetData("machine-2", 500);
+  platform.Inject(
+      {.call = "EvacuateMachine", .answer = {grpc::StatusCode::DEADLINE_EXCEEDED, "no answer"}, .after_effect = true});
+  EXPECT_FALSE(Open(platform)->Terminate("machine-2", kPatience).ok());
+  const auto next = Open(platform);
+  EXPECT_EQ(next->List(kPatience)->at(1).state, Machine::State::kRunning) << "or nobody asks for its end again";
+  platform.SetData("machine-2", 0);
+  EXPECT_TRUE(next->Terminate("machine-2", kPatience).ok());
+  EXPECT_THAT(platform.nodes(), ElementsAre("machine-1", "machine-3"));
 }
 
 TEST(ExternalProvider, NothingIsEvacuatedWhereMachinesHoldNone) {
