@@ -222,10 +222,11 @@ absl::Status AutoScalingProvider::LetGo(const Group& group, const Deadline& dead
   }
   if (waiting.empty()) return absl::OkStatus();
   HR_ASSIGN_OR_RETURN(const std::vector<std::string> hooks, group_.HooksOfTheEnd(deadline.left()));
+  absl::Status first;  // that failed; it keeps no other
   for (const NodeId& node : waiting) {
-    for (const std::string& hook : hooks) HR_RETURN_IF_ERROR(group_.Release(hook, node, deadline.left()));
+    for (const std::string& hook : hooks) first.Update(group_.Release(hook, node, deadline.left()));
   }
-  return absl::OkStatus();
+  return first;
 }
 
 absl::Status AutoScalingProvider::AwaitEnd(const NodeId& node, const Deadline& deadline) {

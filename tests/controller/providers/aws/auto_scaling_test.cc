@@ -240,6 +240,22 @@ TEST_F(AutoScalingTest, AnInstanceThatComesToItsHookLateHasLeftAndIsLetGoByTheNe
   EXPECT_EQ(aws_.CountOf("TerminateInstanceInAutoScalingGroup"), 1);
 }
 
+TEST_F(AutoScalingTest, AnInstanceThatCannotBeLetGoDoesNotKeepTheOthers) {
+  aws_.AddHook("drain");
+  aws_.LeaveSlowly();
+  const std::vector<std::string> victims = {aws_.instances()[1], aws_.instances()[2]};
+  for (const std::string& victim : victims) ASSERT_TRUE(provider_->Terminate(victim, absl::Milliseconds(1900)).ok());
+  for (const std::string& victim : victims) aws_.SetState(victim, "Terminating:Wait");
+  said_.clear();
+  aws_.Inject({.action = "CompleteLifecycleAction", .code = 403, .error = "AccessDenied"});
+  List();
+  EXPECT_EQ(aws_.CountOf("CompleteLifecycleAction"), 2);
+  EXPECT_NE(aws_.StateOf(victims[0]).empty(), aws_.StateOf(victims[1]).empty()) << "one of them has gone";
+  EXPECT_THAT(said_, ElementsAre(HasSubstr("wait at a lifecycle hook")));
+  List();
+  EXPECT_EQ(aws_.StateOf(victims[0]) + aws_.StateOf(victims[1]), "");
+}
+
 TEST_F(AutoScalingTest, AHookThatCannotBeAskedIsSaidAndEndsNothing) {
   aws_.AddHook("drain");
   said_.clear();
