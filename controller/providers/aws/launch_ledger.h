@@ -21,10 +21,12 @@ namespace headroom::aws {
 // could tell as much and is no contract; instances' own tags cannot be written before there is an instance.
 //
 // Tags hold 256 characters each and a group has 50 of them: kTagsMax are used at most, which is room for some 80
-// launches under way in a group of 400, and some 20 in one of 1000; without a launch under way the group may be of any
-// size. Of launches whose instance is known the last kSettledMax are remembered, and fewer where there is no room.
-// Their instances are noted by the last eight characters of their ids, who was there before by four that stand for
-// those: where two stand for the same, a new instance is listed without its launch. A value, not thread-safe.
+// launches under way in a group of 400, and some 20 in one of 1000, with ids of 28 characters (a cluster's name has 14
+// of them); with the longest that are usual, of 141 (NAMESPACE.NAME has 127), for 21 and 5. Without a launch under way
+// the group may be of any size. Of launches whose instance is known the last kSettledMax are remembered, and fewer
+// where there is no room. Their instances are noted by the last eight characters of their ids, who was there before by
+// four that stand for those: where two stand for the same, a new instance is listed without its launch. A value, not
+// thread-safe.
 class LaunchLedger {
  public:
   static constexpr int kTagsMax = 20;

@@ -1,6 +1,7 @@
 #include "controller/providers/aws/launch_ledger.h"
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -82,6 +83,20 @@ TEST(LaunchLedgerTest, AGroupOfAThousandHasRoomForTwentyLaunches) {
   LaunchLedger read = LaunchLedger::FromTags(*tags);
   EXPECT_THAT(read.Match(Instances(1000)), IsEmpty());
   EXPECT_EQ(read.Match(Instances(1001)).at(Instances(1001)[1000]), LongId(0));
+}
+
+TEST(LaunchLedgerTest, TheLongestNamesHaveRoomForTwentyOneLaunchesInAGroupOfFourHundredAndFiveInOneOfAThousand) {
+  const std::string cluster = absl::StrCat(std::string(63, 'n'), ".", std::string(63, 'c'));
+  for (const auto& [instances, launches] : {std::pair(400, 21), std::pair(1000, 5)}) {
+    LaunchLedger ledger;
+    for (int i = 0; i < launches; ++i)
+      ledger.Begin(absl::StrCat(cluster, "-1234-", 100'000 + i, "-0"), instances + i, Instances(instances));
+    const auto tags = ledger.ToTags();
+    ASSERT_TRUE(tags.ok()) << tags.status();
+    EXPECT_THAT(LaunchLedger::FromTags(*tags).Awaited(instances + launches, Instances(instances)), SizeIs(launches));
+    ledger.Begin("one-more" + std::string(133, 'x'), instances + launches, Instances(instances));
+    EXPECT_EQ(ledger.ToTags().status().code(), absl::StatusCode::kResourceExhausted);
+  }
 }
 
 TEST(LaunchLedgerTest, WithoutALaunchUnderWayAGroupOfAnySizeFits) {
