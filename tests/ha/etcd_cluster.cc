@@ -32,7 +32,8 @@ bool EtcdCluster::IsThere() {
 }
 
 bool EtcdCluster::CanSeparate() {
-  return Sh("ip netns add hr-probe && ip netns del hr-probe");
+  // To make one is not enough: below a chroot nothing can be run in it.
+  return Sh("ip netns add hr-probe && { ip netns exec hr-probe true; ran=$?; ip netns del hr-probe; exit $ran; }");
 }
 
 EtcdCluster::EtcdCluster(int size, Network network) : network_(network) {
